@@ -1,0 +1,15 @@
+//! campaignd runs whole training campaigns with nobody watching.
+
+pub mod ids;
+pub mod manifest;
+pub mod time;
+mod words;
+
+pub mod evaluation;
+pub mod generation;
+
+pub mod machines;
+
+pub mod artifacts;
+
+pub mod store;

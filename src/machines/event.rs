@@ -1,0 +1,171 @@
+//! Facts from outside: what persons asked for, what performers report, and what the clock says.
+
+use super::{
+    job::{Cause, TaskEnd},
+    spec::{CampaignSpec, Parts},
+};
+use crate::{evaluation::{Criteria, Verdict}, ids::EffectId};
+use serde::{Deserialize, Serialize};
+
+/// A fact, in the past tense. The journal keeps it as JSON, by name.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Event {
+    /// A person handed in a campaign.
+    Submitted {
+        /// What is asked for.
+        spec: Box<CampaignSpec>,
+        /// Which part of it.
+        parts: Parts,
+    },
+    /// A person asked for another part of a halted campaign.
+    Continued {
+        /// Which part.
+        parts: Parts,
+    },
+    /// A person approved the launch.
+    ApprovalGranted {},
+    /// A person refused the launch.
+    ApprovalDenied {
+        /// In their words.
+        why: String,
+    },
+    /// A person changed what the gate compares.
+    CriteriaAmended {
+        /// The new criteria.
+        criteria: Criteria,
+    },
+    /// Nothing new is to start.
+    PauseAsked {},
+    /// The pause is over.
+    ResumeAsked {},
+    /// A person ends the campaign.
+    CancelAsked {
+        /// In their words; may be empty.
+        why: String,
+    },
+    /// A person wants a failed campaign to go on.
+    RetryAsked {},
+    /// The state lasted too long.
+    DeadlinePassed {},
+    /// The daemon ends its local jobs on purpose, to start them again later.
+    Interrupted {},
+    /// A job's tasks are started, or were found started.
+    JobLaunched {
+        /// The obligation, which is the job's id.
+        effect: EffectId,
+        /// Whether it was found rather than started.
+        adopted: bool,
+    },
+    /// A job could not be started.
+    LaunchFailed {
+        /// The obligation, which is the job's id.
+        effect: EffectId,
+        /// Whether trying again may help.
+        cause: Cause,
+        /// One sentence.
+        text: String,
+    },
+    /// A task ended.
+    TaskEnded {
+        /// The watch that saw it.
+        effect: EffectId,
+        /// Its job.
+        job: EffectId,
+        /// Which task.
+        shard: u32,
+        /// How.
+        end: TaskEnd,
+    },
+    /// A job was ended because that was asked: nothing of it runs any more.
+    JobEnded {
+        /// The obligation.
+        effect: EffectId,
+        /// Its job.
+        job: EffectId,
+        /// How each task ended that had not ended before.
+        ends: Vec<(u32, TaskEnd)>,
+    },
+    /// A job is alive but has made nothing for a while.
+    JobSilent {
+        /// The job.
+        job: EffectId,
+        /// For how many seconds.
+        seconds: u64,
+    },
+    /// A silent job makes progress again.
+    JobSpoke {
+        /// The job.
+        job: EffectId,
+    },
+    /// The gate gave its verdict.
+    PilotJudged {
+        /// The obligation.
+        effect: EffectId,
+        /// The verdict.
+        verdict: Verdict,
+    },
+    /// The history holds the campaign's result.
+    Recorded {
+        /// The obligation.
+        effect: EffectId,
+    },
+    /// The next proposals are known.
+    Planned {
+        /// The obligation.
+        effect: EffectId,
+        /// How many there are.
+        proposals: u32,
+    },
+    /// An effect cannot be performed.
+    EffectFailed {
+        /// The obligation.
+        effect: EffectId,
+        /// One sentence.
+        text: String,
+    },
+}
+
+impl Event {
+    /// The word for journals and screens.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Event::Submitted { .. } => "submitted",
+            Event::Continued { .. } => "continued",
+            Event::ApprovalGranted {} => "approval_granted",
+            Event::ApprovalDenied { .. } => "approval_denied",
+            Event::CriteriaAmended { .. } => "criteria_amended",
+            Event::PauseAsked {} => "pause_asked",
+            Event::ResumeAsked {} => "resume_asked",
+            Event::CancelAsked { .. } => "cancel_asked",
+            Event::RetryAsked {} => "retry_asked",
+            Event::DeadlinePassed {} => "deadline_passed",
+            Event::Interrupted {} => "interrupted",
+            Event::JobLaunched { .. } => "job_launched",
+            Event::LaunchFailed { .. } => "launch_failed",
+            Event::TaskEnded { .. } => "task_ended",
+            Event::JobEnded { .. } => "job_ended",
+            Event::JobSilent { .. } => "job_silent",
+            Event::JobSpoke { .. } => "job_spoke",
+            Event::PilotJudged { .. } => "pilot_judged",
+            Event::Recorded { .. } => "recorded",
+            Event::Planned { .. } => "planned",
+            Event::EffectFailed { .. } => "effect_failed",
+        }
+    }
+
+    /// The obligation that this event is a report on.
+    pub fn effect(&self) -> Option<&EffectId> {
+        match self {
+            Event::JobLaunched { effect, .. }
+            | Event::LaunchFailed { effect, .. }
+            | Event::TaskEnded { effect, .. }
+            | Event::JobEnded { effect, .. }
+            | Event::PilotJudged { effect, .. }
+            | Event::Recorded { effect }
+            | Event::Planned { effect, .. }
+            | Event::EffectFailed { effect, .. } => Some(effect),
+            _ => None,
+        }
+    }
+}

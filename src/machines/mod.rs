@@ -1,0 +1,15 @@
+//! What happens to a campaign: three tables, three records, and one pure function that decides.
+//!
+//! Read `state-machines/campaign.toml` first, then [`effect`] (everything the program can do to the world), then [`step`]
+//! (how it decides). Nothing here does anything: [`step::step`] takes a tree, an event and the time, and gives the next
+//! tree or a refusal. What the tree then owes to the world stands in its outbox.
+
+pub mod spec;
+pub mod table;
+pub mod effect;
+pub mod event;
+pub mod campaign;
+pub mod job;
+pub mod training_run;
+pub mod tree;
+pub mod step;

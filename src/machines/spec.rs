@@ -1,0 +1,209 @@
+//! What a person asked for, resolved and frozen: a campaign never changes its criteria behind anybody's back.
+
+use crate::{evaluation::Criteria, ids::CampaignId, words::words};
+use serde::{Deserialize, Serialize};
+
+words! {
+    /// Where jobs run.
+    pub enum ExecutorKind {
+        /// Processes of this machine.
+        Local = "local",
+        /// Jobs of a SLURM cluster.
+        Slurm = "slurm",
+    }
+}
+
+words! {
+    /// Who makes the samples.
+    pub enum Brain {
+        /// The built-in generator: no model, no network.
+        Rules = "rules",
+        /// The built-in agents, speaking to an OpenAI-compatible server.
+        Endpoint = "endpoint",
+        /// A foreign command.
+        Command = "command",
+    }
+}
+
+words! {
+    /// What a sample's quality rests on.
+    pub enum EvidenceKind {
+        /// The samples on disk.
+        Samples = "samples",
+        /// The generator's own log.
+        Log = "log",
+    }
+}
+
+words! {
+    /// Which part of a campaign is asked for; the old launchers offered them one by one.
+    pub enum Parts {
+        /// All of it.
+        Whole = "whole",
+        /// The pilot, then stop.
+        OnlyPilot = "only_pilot",
+        /// The gate on the pilot's samples, then stop.
+        OnlyValidate = "only_validate",
+        /// No pilot and no gate: a person answers for the quality.
+        SkipPilot = "skip_pilot",
+    }
+}
+
+/// A campaign file with every layer applied.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CampaignSpec {
+    /// The campaign's id.
+    pub name: CampaignId,
+    /// The file it came from, for messages; none for the embedded defaults.
+    pub file: Option<String>,
+    /// Absolute working directory of its commands: the file's own directory.
+    pub directory: String,
+    /// What the gate compares.
+    pub criteria: Criteria,
+    /// Samples of the full generation.
+    pub campaign_target: u64,
+    /// Launch the full generation without asking when the gate approves.
+    pub auto_launch: bool,
+    /// Where jobs run unless a phase says otherwise.
+    pub executor: ExecutorKind,
+    /// Root of all randomness.
+    pub seed: u64,
+    /// How samples are made.
+    pub generator: GeneratorSpec,
+    /// How often a job is started again, by cause.
+    pub retry: RetryTimes,
+    /// Workflow execution, if asked for.
+    pub execution: Option<ExecutionSpec>,
+    /// Curation to a data set, if asked for.
+    pub curation: Option<CurationSpec>,
+    /// Training, if asked for.
+    pub training: Option<TrainingSpec>,
+    /// Evaluation, if asked for.
+    pub evaluation: Option<EvaluationSpec>,
+    /// Planning of further cycles, if asked for.
+    pub planning: Option<PlanningSpec>,
+    /// Where each value came from.
+    pub provenance: Vec<Provenance>,
+}
+
+/// `[generator]`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct GeneratorSpec {
+    /// Who makes the samples.
+    pub brain: Brain,
+    /// Argument vector with placeholders, for [`Brain::Command`].
+    pub command: Vec<String>,
+    /// Tasks of the full generation; the pilot is one task.
+    pub shards: u32,
+    /// Limit of one task in seconds; none means no limit.
+    pub time_seconds: Option<u64>,
+    /// What quality rests on.
+    pub evidence: EvidenceKind,
+    /// Share of samples with a planted fault, 0 to 1, for [`Brain::Rules`].
+    pub faults: f64,
+}
+
+/// How often a job is started again before the campaign fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RetryTimes {
+    /// After a failure of the node or the network.
+    pub transient: u32,
+    /// After a job that vanished without a word.
+    pub lost: u32,
+}
+
+/// `[execution]`: no settings yet.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ExecutionSpec {}
+
+/// `[curation]`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CurationSpec {
+    /// Rows below this quality are removed, 0 to 1.
+    pub min_quality: f64,
+    /// Shares of train, validation and test; their sum is 1.
+    pub split: [f64; 3],
+}
+
+/// `[training]`: the stages of one fine-tune, in order.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct TrainingSpec {
+    /// How many stages a training run has; stage N + 1 starts from stage N's adapter.
+    pub stages: u32,
+    /// Limit of one training job in seconds.
+    pub time_seconds: u64,
+}
+
+/// `[evaluation]`: no settings yet.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct EvaluationSpec {}
+
+/// `[planning]`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct PlanningSpec {
+    /// Rounds of training; fewer if nothing is left to try.
+    pub cycles: u32,
+}
+
+/// Where one setting came from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Provenance {
+    /// The key, dotted: `generator.shards`.
+    pub key: String,
+    /// The value as text.
+    pub value: String,
+    /// `default`, `alttp.toml:5`, `QUALITY_THRESHOLD (alttp.toml:5 says 0.75)`, `--quality-threshold`.
+    pub from: String,
+}
+
+impl CampaignSpec {
+    /// The first difference to `other` that a person could have meant, as (key, ours, theirs); none when both ask for
+    /// the same campaign. Where a value came from, and where the file lies, is no difference.
+    pub fn difference(&self, other: &CampaignSpec) -> Option<(String, String, String)> {
+        if let Some(found) = self.criteria_difference(other) {
+            return Some(found);
+        }
+        let pairs = [
+            ("campaign_target", text(&self.campaign_target), text(&other.campaign_target)),
+            ("auto_launch", text(&self.auto_launch), text(&other.auto_launch)),
+            ("executor", text(&self.executor), text(&other.executor)),
+            ("seed", text(&self.seed), text(&other.seed)),
+            ("generator", text(&self.generator), text(&other.generator)),
+            ("retry", text(&self.retry), text(&other.retry)),
+            ("execution", text(&self.execution), text(&other.execution)),
+            ("curation", text(&self.curation), text(&other.curation)),
+            ("training", text(&self.training), text(&other.training)),
+            ("evaluation", text(&self.evaluation), text(&other.evaluation)),
+            ("planning", text(&self.planning), text(&other.planning)),
+        ];
+        first_difference(pairs)
+    }
+
+    /// The first difference between what the two gates compare.
+    pub fn criteria_difference(&self, other: &CampaignSpec) -> Option<(String, String, String)> {
+        let (a, b) = (&self.criteria, &other.criteria);
+        first_difference([
+            ("quality_threshold", text(&a.quality_threshold), text(&b.quality_threshold)),
+            ("gate", text(&a.gate), text(&b.gate)),
+            ("min_pilot_samples", text(&a.min_pilot_samples), text(&b.min_pilot_samples)),
+            ("pilot_target", text(&a.pilot_target), text(&b.pilot_target)),
+            ("max_pilot_samples", text(&a.max_pilot_samples), text(&b.max_pilot_samples)),
+        ])
+    }
+
+    /// The shards of a phase that makes samples: the pilot is one task, so that its samples are looked at in order.
+    pub fn shards(&self, pilot: bool) -> u32 {
+        if pilot { 1 } else { self.generator.shards }
+    }
+}
+
+fn text(value: &impl std::fmt::Debug) -> String {
+    format!("{value:?}")
+}
+
+fn first_difference<const N: usize>(
+    pairs: [(&str, String, String); N],
+) -> Option<(String, String, String)> {
+    let found = pairs.into_iter().find(|(_, ours, theirs)| ours != theirs)?;
+    Some((found.0.into(), found.1, found.2))
+}

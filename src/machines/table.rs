@@ -1,0 +1,428 @@
+//! A machine's table: where it can go. Parsed from `state-machines/*.toml`, which are compiled in.
+//!
+//! The tables say *where*; guards and effects are closed enums in Rust that say *whether* and *what*. A name on one side
+//! that is missing on the other is one of [`Table::problems`], which fails the tests.
+
+use crate::{time::parse_duration, words::words};
+use serde::Deserialize;
+use std::{collections::BTreeMap, collections::BTreeSet, sync::LazyLock, time::Duration};
+
+words! {
+    /// What a table can react to: facts, in the past tense.
+    pub enum EventName {
+        /// A person handed in a campaign.
+        Submitted = "submitted",
+        /// Another part of a halted campaign is asked for.
+        Continued = "continued",
+        /// A person approved the launch.
+        ApprovalGranted = "approval_granted",
+        /// A person refused the launch.
+        ApprovalDenied = "approval_denied",
+        /// A person changed what the gate compares.
+        CriteriaAmended = "criteria_amended",
+        /// A person wants a failed campaign to go on.
+        RetryAsked = "retry_asked",
+        /// A person ends the campaign.
+        CancelAsked = "cancel_asked",
+        /// The state lasted too long.
+        DeadlinePassed = "deadline_passed",
+        /// The phase's first job runs.
+        WorkLaunched = "work_launched",
+        /// All tasks of the phase, or of the stage, are done.
+        WorkDone = "work_done",
+        /// The phase, or the stage, cannot be done.
+        WorkFailed = "work_failed",
+        /// The gate gave its verdict.
+        PilotJudged = "pilot_judged",
+        /// All stages of a training run are done.
+        TrainingDone = "training_done",
+        /// A training run failed.
+        TrainingFailed = "training_failed",
+        /// The history holds the campaign's result.
+        Recorded = "recorded",
+        /// The next proposals are known.
+        Planned = "planned",
+        /// A training run begins.
+        Started = "started",
+        /// The job's tasks are started.
+        JobLaunched = "job_launched",
+        /// The job could not be started.
+        LaunchFailed = "launch_failed",
+        /// Every task of the job has ended.
+        TasksEnded = "tasks_ended",
+        /// The campaign wants the job, or the run, to end.
+        EndAsked = "end_asked",
+    }
+}
+
+words! {
+    /// Conditions of a route.
+    pub enum Guard {
+        /// The pilot and the gate are skipped on a person's word.
+        SkipPilot = "skip_pilot",
+        /// Only the pilot is asked for.
+        OnlyPilot = "only_pilot",
+        /// Only the gate is asked for.
+        OnlyValidate = "only_validate",
+        /// The gate wants more samples.
+        VerdictExtend = "verdict_extend",
+        /// The gate said no.
+        VerdictReject = "verdict_reject",
+        /// Nobody needs to be asked.
+        AutoLaunch = "auto_launch",
+        /// The campaign executes its workflows.
+        HasExecution = "has_execution",
+        /// The campaign curates.
+        HasCuration = "has_curation",
+        /// The campaign trains.
+        HasTraining = "has_training",
+        /// The campaign evaluates.
+        HasEvaluation = "has_evaluation",
+        /// Another cycle of training is asked for.
+        CyclesLeft = "cycles_left",
+        /// There is something left to try.
+        HasProposal = "has_proposal",
+        /// It failed while piloting.
+        StoppedInPilot = "stopped_in_pilot",
+        /// It failed while validating.
+        StoppedInGate = "stopped_in_gate",
+        /// It failed while launching or generating.
+        StoppedInGeneration = "stopped_in_generation",
+        /// It failed while executing.
+        StoppedInExecution = "stopped_in_execution",
+        /// It failed while curating.
+        StoppedInCuration = "stopped_in_curation",
+        /// It failed while training or planning.
+        StoppedInTraining = "stopped_in_training",
+        /// It failed while evaluating.
+        StoppedInEvaluation = "stopped_in_evaluation",
+        /// Every task is done.
+        AllDone = "all_done",
+        /// A task vanished.
+        AnyLost = "any_lost",
+        /// The run has further stages.
+        StagesLeft = "stages_left",
+    }
+}
+
+words! {
+    /// What entering a state does.
+    pub enum Entry {
+        /// Start the pilot's job.
+        RunPilot = "run_pilot",
+        /// Have the pilot judged.
+        JudgePilot = "judge_pilot",
+        /// Start the full generation's job.
+        RunGeneration = "run_generation",
+        /// Start the execution's job.
+        RunExecution = "run_execution",
+        /// Start the curation's job.
+        RunCuration = "run_curation",
+        /// Begin a training run.
+        StartTraining = "start_training",
+        /// Start the evaluation's job.
+        RunEvaluation = "run_evaluation",
+        /// Have the result recorded.
+        WriteRecord = "write_record",
+        /// Have the next cycle planned.
+        PlanNext = "plan_next",
+        /// End every live job.
+        EndJobs = "end_jobs",
+        /// Have the job launched.
+        Launch = "launch",
+        /// Have the job watched.
+        Watch = "watch",
+        /// Have the job ended.
+        End = "end",
+        /// Start the job of the run's stage.
+        RunStage = "run_stage",
+    }
+}
+
+/// One way out of a state.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Alternative {
+    /// Taken only when this holds; none holds always.
+    pub when: Option<Guard>,
+    /// The state to go to.
+    pub go: String,
+}
+
+/// Routes by event.
+type Routes = BTreeMap<EventName, Vec<Alternative>>;
+
+/// One state's row.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Row {
+    /// What entering does, in order.
+    pub entry: Vec<Entry>,
+    /// How long the state may last, as text.
+    deadline: Option<String>,
+    /// Who moves it, when there is no deadline: `person` or `campaign`.
+    pub waits_for: Option<String>,
+    /// The machine ends here.
+    pub ends: bool,
+    /// Passed over unless this holds.
+    pub only_if: Option<Guard>,
+    /// Where a passed-over state leads.
+    pub otherwise: Option<String>,
+    /// The routes.
+    pub on: Routes,
+}
+
+impl Row {
+    /// How long the state may last.
+    pub fn deadline(&self) -> Option<Duration> {
+        self.deadline.as_deref().and_then(|text| parse_duration(text).ok())
+    }
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Any {
+    on: Routes,
+}
+
+/// One machine.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Table {
+    /// Its name, `campaign`.
+    pub machine: String,
+    /// Where it begins.
+    pub initial: String,
+    /// Rows by state.
+    pub state: BTreeMap<String, Row>,
+    #[serde(default)]
+    any: Any,
+}
+
+/// The three machines.
+#[derive(Debug)]
+pub struct Tables {
+    /// `state-machines/campaign.toml`.
+    pub campaign: Table,
+    /// `state-machines/training_run.toml`.
+    pub training_run: Table,
+    /// `state-machines/job.toml`.
+    pub job: Table,
+}
+
+impl Tables {
+    /// The machine of that name.
+    pub fn named(&self, machine: &str) -> Option<&Table> {
+        [&self.campaign, &self.training_run, &self.job]
+            .into_iter()
+            .find(|table| table.machine == machine)
+    }
+}
+
+/// The compiled-in machines.
+pub fn tables() -> &'static Tables {
+    static TABLES: LazyLock<Tables> = LazyLock::new(|| {
+        let read = |text| Table::parse(text).expect("the compiled-in tables parse: tests/machines.rs");
+        Tables {
+            campaign: read(include_str!("../../state-machines/campaign.toml")),
+            training_run: read(include_str!("../../state-machines/training_run.toml")),
+            job: read(include_str!("../../state-machines/job.toml")),
+        }
+    });
+    &TABLES
+}
+
+impl Table {
+    /// Reads a table.
+    ///
+    /// # Errors
+    /// The parser's sentence, with line and column; a name outside the closed vocabularies is one.
+    pub fn parse(text: &str) -> Result<Table, String> {
+        toml::from_str(text).map_err(|error| error.to_string())
+    }
+
+    /// The row of a state; `state` comes from the machine's own enum, whose names the tests hold equal to the table's.
+    pub fn row(&self, state: &str) -> &Row {
+        &self.state[state]
+    }
+
+    /// The alternatives for an event, in order: the state's own, else those of any state that has not ended.
+    pub fn alternatives(&self, state: &str, event: EventName) -> &[Alternative] {
+        let row = self.row(state);
+        let any = self.any.on.get(&event).filter(|_| self.any_applies(row, event));
+        row.on.get(&event).or(any).map_or(&[], Vec::as_slice)
+    }
+
+    /// Where an event leads, or none when it is illegal in the state.
+    pub fn route(&self, state: &str, event: EventName, holds: impl Fn(Guard) -> bool) -> Option<&str> {
+        self.alternatives(state, event)
+            .iter()
+            .find(|way| way.when.is_none_or(&holds))
+            .map(|way| way.go.as_str())
+    }
+
+    /// The events that are legal in a state.
+    pub fn expected(&self, state: &str) -> Vec<EventName> {
+        let row = self.row(state);
+        let any = self.any.on.keys().filter(|event| self.any_applies(row, **event));
+        let all: BTreeSet<EventName> = row.on.keys().chain(any).copied().collect();
+        all.into_iter().collect()
+    }
+
+    fn any_applies(&self, row: &Row, event: EventName) -> bool {
+        !row.ends && (event != EventName::DeadlinePassed || row.deadline.is_some())
+    }
+
+    /// Everything wrong with the table, given the names of its record's states; empty when it is right.
+    pub fn problems(&self, states: &[&str]) -> Vec<String> {
+        let mut found = Vec::new();
+        let ours: BTreeSet<&str> = self.state.keys().map(String::as_str).collect();
+        let theirs: BTreeSet<&str> = states.iter().copied().collect();
+        for name in ours.symmetric_difference(&theirs) {
+            found.push(format!("{}: state {name} is on one side only", self.machine));
+        }
+        for (name, row) in &self.state {
+            self.row_problems(name, row, &mut found);
+        }
+        let reachable = self.closure(&self.initial);
+        for name in ours.iter().filter(|name| !reachable.contains(**name)) {
+            found.push(format!("{}: {name} cannot be reached", self.machine));
+        }
+        for name in &reachable {
+            let ends = self.closure(name);
+            if !ends.iter().any(|state| self.state.get(*state).is_some_and(|row| row.ends)) {
+                found.push(format!("{}: {name} cannot end", self.machine));
+            }
+        }
+        found
+    }
+
+    fn row_problems(&self, name: &str, row: &Row, found: &mut Vec<String>) {
+        let mut say = |what: String| found.push(format!("{}: {name} {what}", self.machine));
+        let bounded = usize::from(row.deadline.is_some())
+            + usize::from(row.waits_for.is_some())
+            + usize::from(row.ends);
+        if bounded != 1 {
+            say("needs exactly one of deadline, waits_for, ends".into());
+        }
+        if row.deadline.is_some() && row.deadline().is_none() {
+            say(format!("has the deadline {:?}", row.deadline));
+        }
+        if row.only_if.is_some() != row.otherwise.is_some() {
+            say("has one of only_if and otherwise".into());
+        }
+        for (event, ways) in &row.on {
+            if ways.last().is_none_or(|way| way.when.is_some()) {
+                say(format!("has no last way without a guard for {event}"));
+            }
+            if ways.iter().rev().skip(1).any(|way| way.when.is_none()) {
+                say(format!("has a way for {event} that is never tried"));
+            }
+        }
+        for target in self.targets(name) {
+            if !self.state.contains_key(target) {
+                say(format!("leads to {target}, which is no state"));
+            }
+        }
+    }
+
+    /// The states that one state leads to directly.
+    pub fn targets(&self, state: &str) -> BTreeSet<&str> {
+        let Some(row) = self.state.get(state) else { return BTreeSet::new() };
+        let any = self.any.on.iter().filter(|(event, _)| self.any_applies(row, **event));
+        row.on
+            .iter()
+            .chain(any)
+            .flat_map(|(_, ways)| ways.iter().map(|way| way.go.as_str()))
+            .chain(row.otherwise.as_deref())
+            .collect()
+    }
+
+    fn closure<'a>(&'a self, from: &'a str) -> BTreeSet<&'a str> {
+        let mut seen = BTreeSet::from([from]);
+        let mut open = vec![from];
+        while let Some(state) = open.pop() {
+            open.extend(self.targets(state).into_iter().filter(|next| seen.insert(next)));
+        }
+        seen
+    }
+
+    /// All words the table uses: (events, guards, entry effects).
+    pub fn vocabulary(&self) -> (BTreeSet<EventName>, BTreeSet<Guard>, BTreeSet<Entry>) {
+        let routes = || self.state.values().map(|row| &row.on).chain([&self.any.on]);
+        let events = routes().flat_map(|on| on.keys().copied()).collect();
+        let when = routes().flat_map(|on| on.values().flatten().filter_map(|way| way.when));
+        let guards = when.chain(self.state.values().filter_map(|row| row.only_if)).collect();
+        let entries = self.state.values().flat_map(|row| row.entry.iter().copied()).collect();
+        (events, guards, entries)
+    }
+
+    /// The edges for a drawing: (from, label, to); routes of `any` are left out, they lead from every live state.
+    fn edges(&self) -> Vec<(String, String, String)> {
+        let mut edges = Vec::new();
+        for (name, row) in &self.state {
+            for (event, ways) in &row.on {
+                for way in ways {
+                    let guard = way.when.map_or(String::new(), |guard| format!(" [{guard}]"));
+                    edges.push((name.clone(), format!("{event}{guard}"), way.go.clone()));
+                }
+            }
+            if let (Some(guard), Some(to)) = (row.only_if, &row.otherwise) {
+                edges.push((name.clone(), format!("not {guard}"), to.clone()));
+            }
+        }
+        edges
+    }
+
+    /// The machine in Graphviz's language.
+    pub fn dot(&self) -> String {
+        let mut text = format!("digraph {} {{\n  rankdir=LR;\n  node [shape=box, style=rounded];\n", self.machine);
+        text += &format!("  start [shape=point];\n  start -> {};\n", self.initial);
+        for (name, row) in self.state.iter().filter(|(_, row)| row.ends) {
+            let _ = row;
+            text += &format!("  {name} [peripheries=2];\n");
+        }
+        for (from, label, to) in self.edges() {
+            text += &format!("  {from} -> {to} [label=\"{label}\"];\n");
+        }
+        text + &format!("  // from every state that has not ended: {}\n}}\n", self.any_text())
+    }
+
+    /// The machine in Mermaid's language, which forges draw inside Markdown.
+    pub fn mermaid(&self) -> String {
+        let mut text = format!("stateDiagram-v2\n  [*] --> {}\n", self.initial);
+        for (from, label, to) in self.edges() {
+            text += &format!("  {from} --> {to}: {label}\n");
+        }
+        for (name, _) in self.state.iter().filter(|(_, row)| row.ends) {
+            text += &format!("  {name} --> [*]\n");
+        }
+        text + &format!("  %% from every state that has not ended: {}\n", self.any_text())
+    }
+
+    /// The machine as a table of text: a state a block, a route a line.
+    pub fn text(&self) -> String {
+        let mut text = format!("{}, beginning in {}\n", self.machine, self.initial);
+        for (name, row) in &self.state {
+            let bound = match (&row.deadline, &row.waits_for, row.ends) {
+                (Some(deadline), _, _) => format!("at most {deadline}"),
+                (_, Some(whom), _) => format!("waits for a {whom}"),
+                _ => "ends".into(),
+            };
+            text += &format!("{name:<18} {bound}\n");
+            for (_, label, to) in self.edges().iter().filter(|(from, _, _)| from == name) {
+                text += &format!("    {label:<36} -> {to}\n");
+            }
+        }
+        text + &format!("from every state that has not ended: {}\n", self.any_text())
+    }
+
+    fn any_text(&self) -> String {
+        let each = |(event, ways): (&EventName, &Vec<Alternative>)| {
+            let to: Vec<&str> = ways.iter().map(|way| way.go.as_str()).collect();
+            format!("{event} -> {}", to.join(" | "))
+        };
+        let all: Vec<String> = self.any.on.iter().map(each).collect();
+        if all.is_empty() { "nothing".into() } else { all.join(", ") }
+    }
+}

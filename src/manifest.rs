@@ -1,0 +1,125 @@
+//! Every path of a state directory and of a campaign, known before anything runs. Builds paths, opens none.
+
+use crate::ids::{CampaignId, EffectId};
+use std::path::{Path, PathBuf};
+
+/// The state directory: what one daemon owns.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StateDir {
+    root: PathBuf,
+}
+
+impl StateDir {
+    /// The state directory at `root`, which should be absolute: jobs run in other working directories.
+    pub fn new(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into() }
+    }
+
+    /// Where it is.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The control socket, unless a setting puts it elsewhere.
+    pub fn socket(&self) -> PathBuf {
+        self.root.join("control.sock")
+    }
+
+    /// The daemon's PID file; information for people, never the lock.
+    pub fn pid_file(&self) -> PathBuf {
+        self.root.join("campaignd.pid")
+    }
+
+    /// The daemon's own log, when it has neither a terminal nor a journal.
+    pub fn log_file(&self) -> PathBuf {
+        self.root.join("campaignd.log")
+    }
+
+    /// All job directories.
+    pub fn jobs(&self) -> PathBuf {
+        self.root.join("jobs")
+    }
+
+    /// The job directory of one attempt.
+    pub fn job(&self, id: &EffectId) -> PathBuf {
+        self.jobs().join(id.to_string())
+    }
+
+    /// `training_history.json`, over all campaigns of this daemon.
+    pub fn training_history(&self) -> PathBuf {
+        self.root.join("training_history.json")
+    }
+
+    /// The paths of one campaign.
+    pub fn campaign(&self, id: &CampaignId) -> CampaignManifest {
+        CampaignManifest {
+            root: self.root.join("campaigns").join(id.as_str()),
+        }
+    }
+}
+
+/// The paths of one campaign: its file, samples, data set, training runs and mirror.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CampaignManifest {
+    root: PathBuf,
+}
+
+impl CampaignManifest {
+    /// The campaign's directory.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The campaign file as it was resolved and frozen.
+    pub fn campaign_file(&self) -> PathBuf {
+        self.root.join("campaign.toml")
+    }
+
+    /// The samples that one shard of a phase appends to.
+    pub fn shard(&self, phase: &str, shard: u32) -> PathBuf {
+        self.root
+            .join("data")
+            .join(phase)
+            .join(format!("shard-{shard}.jsonl"))
+    }
+
+    /// The curated data set; exists only when complete.
+    pub fn dataset(&self) -> PathBuf {
+        self.root.join("dataset")
+    }
+
+    /// The directory of one training run.
+    pub fn run(&self, run: &str) -> PathBuf {
+        self.root.join("runs").join(run)
+    }
+
+    /// The status files and logs for other programs; written by rename, never read back.
+    pub fn mirror(&self) -> PathBuf {
+        self.root.join("mirror")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_path_lies_inside_the_state_directory() {
+        let state = StateDir::new("/s");
+        let id: CampaignId = "alttp".parse().unwrap();
+        let campaign = state.campaign(&id);
+        let all = [
+            state.socket(),
+            state.job(&id.effect(3)),
+            campaign.shard("pilot", 0),
+            campaign.dataset(),
+            campaign.mirror(),
+        ];
+        assert!(all.iter().all(|path| path.starts_with("/s")), "{all:?}");
+        assert_eq!(all[1], Path::new("/s/jobs/alttp-3"));
+        assert_eq!(
+            all[2],
+            Path::new("/s/campaigns/alttp/data/pilot/shard-0.jsonl")
+        );
+    }
+}
