@@ -244,7 +244,11 @@ impl Campaign {
             Guard::HasCuration => self.spec.curation.is_some(),
             Guard::HasTraining => self.spec.training.is_some(),
             Guard::HasEvaluation => self.spec.evaluation.is_some(),
-            Guard::CyclesLeft => self.spec.planning.as_ref().is_some_and(|plan| self.cycle < plan.cycles),
+            Guard::CyclesLeft => self
+                .spec
+                .planning
+                .as_ref()
+                .is_some_and(|plan| self.cycle < plan.cycles),
             Guard::HasProposal => self.proposals > 0,
             Guard::StoppedInPilot => failed(&[State::Drafted, State::Piloting]),
             Guard::StoppedInGate => failed(&[State::Validating]),
@@ -307,14 +311,38 @@ impl Campaign {
                 | State::Cancelled
                 | State::Failed
         );
-        say(launched && self.approval.is_none(), "nobody approved the launch");
-        let gate = self.approval.as_ref().is_some_and(|approval| approval.by == "gate");
-        say(launched && gate && !approved, "the gate launched without an approving verdict");
-        say(self.state == State::AwaitingApproval && !approved, "asks for approval of nothing");
-        say(self.state.ended() != self.ended_at.is_some(), "ended without a time, or the reverse");
-        say(self.state == State::Failed && self.cause.is_none(), "failed without a cause");
-        say(self.look == 0 || self.look > self.spec.criteria.looks(), "counts an impossible look");
-        say(self.state.ended() && self.deadline_at.is_some(), "has ended and has a deadline");
+        say(
+            launched && self.approval.is_none(),
+            "nobody approved the launch",
+        );
+        let gate = self
+            .approval
+            .as_ref()
+            .is_some_and(|approval| approval.by == "gate");
+        say(
+            launched && gate && !approved,
+            "the gate launched without an approving verdict",
+        );
+        say(
+            self.state == State::AwaitingApproval && !approved,
+            "asks for approval of nothing",
+        );
+        say(
+            self.state.ended() != self.ended_at.is_some(),
+            "ended without a time, or the reverse",
+        );
+        say(
+            self.state == State::Failed && self.cause.is_none(),
+            "failed without a cause",
+        );
+        say(
+            self.look == 0 || self.look > self.spec.criteria.looks(),
+            "counts an impossible look",
+        );
+        say(
+            self.state.ended() && self.deadline_at.is_some(),
+            "has ended and has a deadline",
+        );
         found
     }
 }

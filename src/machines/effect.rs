@@ -67,7 +67,9 @@ impl Effect {
     /// Who performs it.
     pub fn performer(&self) -> Performer {
         match self {
-            Effect::LaunchJob { phase: Phase::Train } => Performer::Trainer,
+            Effect::LaunchJob {
+                phase: Phase::Train,
+            } => Performer::Trainer,
             Effect::LaunchJob { .. } | Effect::EndJob { .. } => Performer::Launcher,
             Effect::WatchJob { phase, .. } => match phase {
                 Phase::Pilot => Performer::PilotMonitor,

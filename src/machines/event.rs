@@ -4,7 +4,10 @@ use super::{
     job::{Cause, TaskEnd},
     spec::{CampaignSpec, Parts},
 };
-use crate::{evaluation::{Criteria, Verdict}, ids::EffectId};
+use crate::{
+    evaluation::{Criteria, Verdict},
+    ids::EffectId,
+};
 use serde::{Deserialize, Serialize};
 
 /// A fact, in the past tense. The journal keeps it as JSON, by name.

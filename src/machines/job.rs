@@ -27,7 +27,10 @@ words! {
 impl State {
     /// Whether nothing of the job runs any more.
     pub fn ended(self) -> bool {
-        matches!(self, State::Done | State::Failed | State::Lost | State::Cancelled)
+        matches!(
+            self,
+            State::Done | State::Failed | State::Lost | State::Cancelled
+        )
     }
 
     /// The six words for a job that other systems know (specification 4, "Job States").
@@ -158,8 +161,14 @@ impl Job {
     /// Whether a route's condition holds.
     pub fn holds(&self, guard: Guard) -> bool {
         match guard {
-            Guard::AllDone => self.tasks.iter().all(|task| task.end.as_ref().is_some_and(TaskEnd::done)),
-            Guard::AnyLost => self.tasks.iter().any(|task| task.cause() == Some(Cause::Lost)),
+            Guard::AllDone => self
+                .tasks
+                .iter()
+                .all(|task| task.end.as_ref().is_some_and(TaskEnd::done)),
+            Guard::AnyLost => self
+                .tasks
+                .iter()
+                .any(|task| task.cause() == Some(Cause::Lost)),
             _ => false,
         }
     }
@@ -177,7 +186,9 @@ impl Job {
     /// How many of its tasks are under way.
     pub fn running_tasks(&self) -> usize {
         match self.state {
-            State::Running | State::Ending => self.tasks.iter().filter(|task| task.end.is_none()).count(),
+            State::Running | State::Ending => {
+                self.tasks.iter().filter(|task| task.end.is_none()).count()
+            }
             _ => 0,
         }
     }
@@ -201,10 +212,22 @@ impl Job {
         };
         say(self.tasks.is_empty(), "has no task");
         say(self.attempt == 0, "has attempt 0");
-        say(self.state == State::Done && !self.holds(Guard::AllDone), "is done with an unfinished task");
-        say(self.state.ended() != self.ended_at.is_some(), "ended without a time, or the reverse");
-        say(self.state.ended() && !self.all_ended(), "ended with a task under way");
-        say(self.state == State::Running && self.launched_at.is_none(), "runs and was not launched");
+        say(
+            self.state == State::Done && !self.holds(Guard::AllDone),
+            "is done with an unfinished task",
+        );
+        say(
+            self.state.ended() != self.ended_at.is_some(),
+            "ended without a time, or the reverse",
+        );
+        say(
+            self.state.ended() && !self.all_ended(),
+            "ended with a task under way",
+        );
+        say(
+            self.state == State::Running && self.launched_at.is_none(),
+            "runs and was not launched",
+        );
         found
     }
 }
@@ -215,4 +238,3 @@ impl Task {
         self.end.as_ref().and_then(|end| end.cause)
     }
 }
-

@@ -4,12 +4,13 @@
 //! (how it decides). Nothing here does anything: [`step::step`] takes a tree, an event and the time, and gives the next
 //! tree or a refusal. What the tree then owes to the world stands in its outbox.
 
-pub mod spec;
-pub mod table;
+pub mod admission;
+pub mod campaign;
 pub mod effect;
 pub mod event;
-pub mod campaign;
 pub mod job;
+pub mod spec;
+pub mod step;
+pub mod table;
 pub mod training_run;
 pub mod tree;
-pub mod step;

@@ -164,8 +164,16 @@ impl CampaignSpec {
             return Some(found);
         }
         let pairs = [
-            ("campaign_target", text(&self.campaign_target), text(&other.campaign_target)),
-            ("auto_launch", text(&self.auto_launch), text(&other.auto_launch)),
+            (
+                "campaign_target",
+                text(&self.campaign_target),
+                text(&other.campaign_target),
+            ),
+            (
+                "auto_launch",
+                text(&self.auto_launch),
+                text(&other.auto_launch),
+            ),
             ("executor", text(&self.executor), text(&other.executor)),
             ("seed", text(&self.seed), text(&other.seed)),
             ("generator", text(&self.generator), text(&other.generator)),
@@ -173,7 +181,11 @@ impl CampaignSpec {
             ("execution", text(&self.execution), text(&other.execution)),
             ("curation", text(&self.curation), text(&other.curation)),
             ("training", text(&self.training), text(&other.training)),
-            ("evaluation", text(&self.evaluation), text(&other.evaluation)),
+            (
+                "evaluation",
+                text(&self.evaluation),
+                text(&other.evaluation),
+            ),
             ("planning", text(&self.planning), text(&other.planning)),
         ];
         first_difference(pairs)
@@ -183,11 +195,23 @@ impl CampaignSpec {
     pub fn criteria_difference(&self, other: &CampaignSpec) -> Option<(String, String, String)> {
         let (a, b) = (&self.criteria, &other.criteria);
         first_difference([
-            ("quality_threshold", text(&a.quality_threshold), text(&b.quality_threshold)),
+            (
+                "quality_threshold",
+                text(&a.quality_threshold),
+                text(&b.quality_threshold),
+            ),
             ("gate", text(&a.gate), text(&b.gate)),
-            ("min_pilot_samples", text(&a.min_pilot_samples), text(&b.min_pilot_samples)),
+            (
+                "min_pilot_samples",
+                text(&a.min_pilot_samples),
+                text(&b.min_pilot_samples),
+            ),
             ("pilot_target", text(&a.pilot_target), text(&b.pilot_target)),
-            ("max_pilot_samples", text(&a.max_pilot_samples), text(&b.max_pilot_samples)),
+            (
+                "max_pilot_samples",
+                text(&a.max_pilot_samples),
+                text(&b.max_pilot_samples),
+            ),
         ])
     }
 

@@ -175,7 +175,9 @@ pub struct Row {
 impl Row {
     /// How long the state may last.
     pub fn deadline(&self) -> Option<Duration> {
-        self.deadline.as_deref().and_then(|text| parse_duration(text).ok())
+        self.deadline
+            .as_deref()
+            .and_then(|text| parse_duration(text).ok())
     }
 }
 
@@ -222,7 +224,8 @@ impl Tables {
 /// The compiled-in machines.
 pub fn tables() -> &'static Tables {
     static TABLES: LazyLock<Tables> = LazyLock::new(|| {
-        let read = |text| Table::parse(text).expect("the compiled-in tables parse: tests/machines.rs");
+        let read =
+            |text| Table::parse(text).expect("the compiled-in tables parse: tests/machines.rs");
         Tables {
             campaign: read(include_str!("../../state-machines/campaign.toml")),
             training_run: read(include_str!("../../state-machines/training_run.toml")),
@@ -249,12 +252,21 @@ impl Table {
     /// The alternatives for an event, in order: the state's own, else those of any state that has not ended.
     pub fn alternatives(&self, state: &str, event: EventName) -> &[Alternative] {
         let row = self.row(state);
-        let any = self.any.on.get(&event).filter(|_| self.any_applies(row, event));
+        let any = self
+            .any
+            .on
+            .get(&event)
+            .filter(|_| self.any_applies(row, event));
         row.on.get(&event).or(any).map_or(&[], Vec::as_slice)
     }
 
     /// Where an event leads, or none when it is illegal in the state.
-    pub fn route(&self, state: &str, event: EventName, holds: impl Fn(Guard) -> bool) -> Option<&str> {
+    pub fn route(
+        &self,
+        state: &str,
+        event: EventName,
+        holds: impl Fn(Guard) -> bool,
+    ) -> Option<&str> {
         self.alternatives(state, event)
             .iter()
             .find(|way| way.when.is_none_or(&holds))
@@ -264,7 +276,11 @@ impl Table {
     /// The events that are legal in a state.
     pub fn expected(&self, state: &str) -> Vec<EventName> {
         let row = self.row(state);
-        let any = self.any.on.keys().filter(|event| self.any_applies(row, **event));
+        let any = self
+            .any
+            .on
+            .keys()
+            .filter(|event| self.any_applies(row, **event));
         let all: BTreeSet<EventName> = row.on.keys().chain(any).copied().collect();
         all.into_iter().collect()
     }
@@ -279,7 +295,10 @@ impl Table {
         let ours: BTreeSet<&str> = self.state.keys().map(String::as_str).collect();
         let theirs: BTreeSet<&str> = states.iter().copied().collect();
         for name in ours.symmetric_difference(&theirs) {
-            found.push(format!("{}: state {name} is on one side only", self.machine));
+            found.push(format!(
+                "{}: state {name} is on one side only",
+                self.machine
+            ));
         }
         for (name, row) in &self.state {
             self.row_problems(name, row, &mut found);
@@ -290,7 +309,10 @@ impl Table {
         }
         for name in &reachable {
             let ends = self.closure(name);
-            if !ends.iter().any(|state| self.state.get(*state).is_some_and(|row| row.ends)) {
+            if !ends
+                .iter()
+                .any(|state| self.state.get(*state).is_some_and(|row| row.ends))
+            {
                 found.push(format!("{}: {name} cannot end", self.machine));
             }
         }
@@ -328,8 +350,14 @@ impl Table {
 
     /// The states that one state leads to directly.
     pub fn targets(&self, state: &str) -> BTreeSet<&str> {
-        let Some(row) = self.state.get(state) else { return BTreeSet::new() };
-        let any = self.any.on.iter().filter(|(event, _)| self.any_applies(row, **event));
+        let Some(row) = self.state.get(state) else {
+            return BTreeSet::new();
+        };
+        let any = self
+            .any
+            .on
+            .iter()
+            .filter(|(event, _)| self.any_applies(row, **event));
         row.on
             .iter()
             .chain(any)
@@ -342,7 +370,11 @@ impl Table {
         let mut seen = BTreeSet::from([from]);
         let mut open = vec![from];
         while let Some(state) = open.pop() {
-            open.extend(self.targets(state).into_iter().filter(|next| seen.insert(next)));
+            open.extend(
+                self.targets(state)
+                    .into_iter()
+                    .filter(|next| seen.insert(next)),
+            );
         }
         seen
     }
@@ -352,8 +384,14 @@ impl Table {
         let routes = || self.state.values().map(|row| &row.on).chain([&self.any.on]);
         let events = routes().flat_map(|on| on.keys().copied()).collect();
         let when = routes().flat_map(|on| on.values().flatten().filter_map(|way| way.when));
-        let guards = when.chain(self.state.values().filter_map(|row| row.only_if)).collect();
-        let entries = self.state.values().flat_map(|row| row.entry.iter().copied()).collect();
+        let guards = when
+            .chain(self.state.values().filter_map(|row| row.only_if))
+            .collect();
+        let entries = self
+            .state
+            .values()
+            .flat_map(|row| row.entry.iter().copied())
+            .collect();
         (events, guards, entries)
     }
 
@@ -363,7 +401,9 @@ impl Table {
         for (name, row) in &self.state {
             for (event, ways) in &row.on {
                 for way in ways {
-                    let guard = way.when.map_or(String::new(), |guard| format!(" [{guard}]"));
+                    let guard = way
+                        .when
+                        .map_or(String::new(), |guard| format!(" [{guard}]"));
                     edges.push((name.clone(), format!("{event}{guard}"), way.go.clone()));
                 }
             }
@@ -376,7 +416,10 @@ impl Table {
 
     /// The machine in Graphviz's language.
     pub fn dot(&self) -> String {
-        let mut text = format!("digraph {} {{\n  rankdir=LR;\n  node [shape=box, style=rounded];\n", self.machine);
+        let mut text = format!(
+            "digraph {} {{\n  rankdir=LR;\n  node [shape=box, style=rounded];\n",
+            self.machine
+        );
         text += &format!("  start [shape=point];\n  start -> {};\n", self.initial);
         for (name, row) in self.state.iter().filter(|(_, row)| row.ends) {
             let _ = row;
@@ -385,7 +428,10 @@ impl Table {
         for (from, label, to) in self.edges() {
             text += &format!("  {from} -> {to} [label=\"{label}\"];\n");
         }
-        text + &format!("  // from every state that has not ended: {}\n}}\n", self.any_text())
+        text + &format!(
+            "  // from every state that has not ended: {}\n}}\n",
+            self.any_text()
+        )
     }
 
     /// The machine in Mermaid's language, which forges draw inside Markdown.
@@ -397,7 +443,10 @@ impl Table {
         for (name, _) in self.state.iter().filter(|(_, row)| row.ends) {
             text += &format!("  {name} --> [*]\n");
         }
-        text + &format!("  %% from every state that has not ended: {}\n", self.any_text())
+        text + &format!(
+            "  %% from every state that has not ended: {}\n",
+            self.any_text()
+        )
     }
 
     /// The machine as a table of text: a state a block, a route a line.
@@ -423,6 +472,10 @@ impl Table {
             format!("{event} -> {}", to.join(" | "))
         };
         let all: Vec<String> = self.any.on.iter().map(each).collect();
-        if all.is_empty() { "nothing".into() } else { all.join(", ") }
+        if all.is_empty() {
+            "nothing".into()
+        } else {
+            all.join(", ")
+        }
     }
 }

@@ -59,13 +59,22 @@ impl TrainingRun {
     pub fn check(&self) -> Vec<String> {
         let mut found = Vec::new();
         if self.stage > self.stages {
-            found.push(format!("run {}: stage {} of {}", self.cycle, self.stage, self.stages));
+            found.push(format!(
+                "run {}: stage {} of {}",
+                self.cycle, self.stage, self.stages
+            ));
         }
         if self.state.ended() != self.ended_at.is_some() {
-            found.push(format!("run {}: ended without a time, or the reverse", self.cycle));
+            found.push(format!(
+                "run {}: ended without a time, or the reverse",
+                self.cycle
+            ));
         }
         if self.state == State::Done && self.stage != self.stages {
-            found.push(format!("run {}: done after stage {}", self.cycle, self.stage));
+            found.push(format!(
+                "run {}: done after stage {}",
+                self.cycle, self.stage
+            ));
         }
         found
     }

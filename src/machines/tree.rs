@@ -36,7 +36,11 @@ impl CampaignTree {
     /// The jobs of a phase's present round, in order of their ids.
     pub fn jobs_of(&self, phase: Phase) -> impl Iterator<Item = &Job> {
         let round = self.campaign.round(phase);
-        let stage = if phase == Phase::Train { self.stage() } else { 0 };
+        let stage = if phase == Phase::Train {
+            self.stage()
+        } else {
+            0
+        };
         self.jobs
             .values()
             .filter(move |job| job.phase == phase && job.round == round && job.stage == stage)
@@ -64,8 +68,11 @@ impl CampaignTree {
     /// Whether every shard of a phase's present round is done.
     pub fn all_shards_done(&self, phase: Phase, shards: u32) -> bool {
         let done = |shard: u32| {
-            self.jobs_of(phase)
-                .any(|job| job.task(shard).and_then(|task| task.end.as_ref()).is_some_and(|end| end.done()))
+            self.jobs_of(phase).any(|job| {
+                job.task(shard)
+                    .and_then(|task| task.end.as_ref())
+                    .is_some_and(|end| end.done())
+            })
         };
         (0..shards).all(done)
     }
@@ -80,7 +87,10 @@ impl CampaignTree {
         }
         for (id, obligation) in &self.outbox {
             if obligation.effect.belongs_to_state() && self.campaign.state.ended() {
-                found.push(format!("{id} {} outlived the campaign", obligation.effect.name()));
+                found.push(format!(
+                    "{id} {} outlived the campaign",
+                    obligation.effect.name()
+                ));
             }
         }
         found
@@ -91,12 +101,16 @@ impl CampaignTree {
         let count = |wanted: fn(&Effect) -> bool| {
             let about = |id: &EffectId, effect: &Effect| match effect {
                 Effect::LaunchJob { .. } => *id == job.id,
-                Effect::WatchJob { job: other, .. } | Effect::EndJob { job: other } => *other == job.id,
+                Effect::WatchJob { job: other, .. } | Effect::EndJob { job: other } => {
+                    *other == job.id
+                }
                 _ => false,
             };
             self.outbox
                 .iter()
-                .filter(|(id, obligation)| about(id, &obligation.effect) && wanted(&obligation.effect))
+                .filter(|(id, obligation)| {
+                    about(id, &obligation.effect) && wanted(&obligation.effect)
+                })
                 .count()
         };
         let launches = count(|effect| matches!(effect, Effect::LaunchJob { .. }));
@@ -109,7 +123,10 @@ impl CampaignTree {
             _ => (launches, watches, ends) == (0, 0, 0),
         };
         (!right).then(|| {
-            format!("job {} is {} with {launches} launches, {watches} watches, {ends} ends owed", job.id, job.state)
+            format!(
+                "job {} is {} with {launches} launches, {watches} watches, {ends} ends owed",
+                job.id, job.state
+            )
         })
     }
 }
