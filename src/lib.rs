@@ -7,9 +7,16 @@ mod words;
 
 pub mod evaluation;
 pub mod generation;
+pub mod history;
 
 pub mod machines;
 
 pub mod artifacts;
 
+pub mod control;
+pub mod executor;
+pub mod report;
 pub mod store;
+
+pub mod actors;
+pub mod worker;

@@ -1,7 +1,9 @@
-//! What was seen of a pilot: its scores, and how many samples were asked for, made, broken or made twice.
+//! What was seen of a pilot: its scores, and how many samples were asked for, made, broken or made
+//! twice.
 //!
-//! Evidence comes from files that another program wrote, so it is suspected before it is used: a score outside 0 to 1, or
-//! counts that do not agree, are a [fault](Evidence::fault), and a fault is never averaged away.
+//! Evidence comes from files that another program wrote, so it is suspected before it is used: a
+//! score outside 0 to 1, or counts that do not agree, are a [fault](Evidence::fault), and a fault
+//! is never averaged away.
 
 use serde::{Deserialize, Serialize};
 
@@ -40,13 +42,30 @@ impl Evidence {
     pub fn from_scores(scores: Vec<f64>, asked: u64) -> Self {
         let distinct = scores.len() as u64;
         let source = EvidenceSource::Samples;
-        Evidence { scores, asked, distinct, invalid: 0, duplicates: 0, source, logged_quality: None }
+        Evidence {
+            scores,
+            asked,
+            distinct,
+            invalid: 0,
+            duplicates: 0,
+            source,
+            logged_quality: None,
+        }
     }
 
-    /// Evidence of `distinct` samples on disk that carry no scores, with the quality that the log names.
+    /// Evidence of `distinct` samples on disk that carry no scores, with the quality that the log
+    /// names.
     pub fn from_log(logged_quality: Option<f64>, distinct: u64, asked: u64) -> Self {
         let source = EvidenceSource::Log;
-        Evidence { scores: Vec::new(), asked, distinct, invalid: 0, duplicates: 0, source, logged_quality }
+        Evidence {
+            scores: Vec::new(),
+            asked,
+            distinct,
+            invalid: 0,
+            duplicates: 0,
+            source,
+            logged_quality,
+        }
     }
 
     /// The number of samples that the verdict counts.
@@ -69,7 +88,9 @@ impl Evidence {
             EvidenceSource::Log => match self.logged_quality {
                 None => Some("the log names no quality".to_owned()),
                 Some(quality) if is_score(quality) => None,
-                Some(quality) => Some(format!("the log's quality {quality} is not between 0 and 1")),
+                Some(quality) => Some(format!(
+                    "the log's quality {quality} is not between 0 and 1"
+                )),
             },
         }
     }
@@ -77,14 +98,26 @@ impl Evidence {
     fn fault_of_scores(&self) -> Option<String> {
         let scores = self.scores.len() as u64;
         if scores != self.distinct {
-            return Some(format!("{} distinct samples have {scores} scores", self.distinct));
+            return Some(format!(
+                "{} distinct samples have {scores} scores",
+                self.distinct
+            ));
         }
-        let broken: Vec<f64> = self.scores.iter().copied().filter(|score| !is_score(*score)).collect();
+        let broken: Vec<f64> = self
+            .scores
+            .iter()
+            .copied()
+            .filter(|score| !is_score(*score))
+            .collect();
         let first = broken.first()?;
-        Some(format!("{} of {scores} scores are not between 0 and 1, such as {first}", broken.len()))
+        Some(format!(
+            "{} of {scores} scores are not between 0 and 1, such as {first}",
+            broken.len()
+        ))
     }
 
-    /// What else was on disk, to be named beside a shortfall: `" (2 invalid lines, 5 duplicates)"` or nothing.
+    /// What else was on disk, to be named beside a shortfall: `" (2 invalid lines, 5 duplicates)"`
+    /// or nothing.
     pub(super) fn lost(&self) -> String {
         match (self.invalid, self.duplicates) {
             (0, 0) => String::new(),
@@ -114,15 +147,31 @@ mod tests {
     #[test]
     fn each_fault_is_named_with_its_count() {
         let scores = |scores: &[f64]| Evidence::from_scores(scores.to_vec(), 3);
-        let short = Evidence { distinct: 4, ..scores(&[0.5; 3]) };
-        let empty = Evidence { invalid: 2, duplicates: 5, ..scores(&[]) };
+        let short = Evidence {
+            distinct: 4,
+            ..scores(&[0.5; 3])
+        };
+        let empty = Evidence {
+            invalid: 2,
+            duplicates: 5,
+            ..scores(&[])
+        };
         let cases = [
             (empty, "no valid samples (2 invalid, 5 duplicates)"),
             (short, "4 distinct samples have 3 scores"),
-            (scores(&[0.5, f64::NAN, 1.0]), "1 of 3 scores are not between 0 and 1, such as NaN"),
-            (scores(&[0.5, 80.0, -1.0]), "2 of 3 scores are not between 0 and 1, such as 80"),
+            (
+                scores(&[0.5, f64::NAN, 1.0]),
+                "1 of 3 scores are not between 0 and 1, such as NaN",
+            ),
+            (
+                scores(&[0.5, 80.0, -1.0]),
+                "2 of 3 scores are not between 0 and 1, such as 80",
+            ),
             (Evidence::from_log(None, 3, 3), "the log names no quality"),
-            (Evidence::from_log(Some(f64::INFINITY), 3, 3), "the log's quality inf is not between 0 and 1"),
+            (
+                Evidence::from_log(Some(f64::INFINITY), 3, 3),
+                "the log's quality inf is not between 0 and 1",
+            ),
         ];
         for (evidence, words) in cases {
             assert_eq!(evidence.fault().as_deref(), Some(words));

@@ -1,20 +1,21 @@
 //! The quality gate: the only place in the program where a threshold is compared.
 //!
-//! Two gates share three checks. *Completion*: as many distinct valid samples as were asked for. *Minimum*: at least
-//! `min_pilot_samples`. *Quality*: the point gate asks whether the mean reaches the threshold; the confidence gate asks
-//! whether the data show it. It approves when the lower bound reaches the threshold, refuses when the upper bound stays
-//! below it, and between the two asks for more samples while a look is left; at the last look "not shown" is a refusal,
-//! since a launch costs days and a refusal an hour.
+//! Two gates share three checks. *Completion*: as many distinct valid samples as were asked for.
+//! *Minimum*: at least `min_pilot_samples`. *Quality*: the point gate asks whether the mean reaches
+//! the threshold; the confidence gate asks whether the data show it. It approves when the lower
+//! bound reaches the threshold, refuses when the upper bound stays below it, and between the two
+//! asks for more samples while a look is left; at the last look "not shown" is a refusal, since a
+//! launch costs days and a refusal an hour.
 //!
-//! The gate fails closed. An incomplete pilot, no samples, a score that is none, a threshold that is none: all are
-//! refused with the reason, and nothing panics.
+//! The gate fails closed. An incomplete pilot, no samples, a score that is none, a threshold that
+//! is none: all are refused with the reason, and nothing panics.
 
 use super::bounds::{Estimate, estimate};
 use super::wording;
 use super::{Check, Criteria, Decision, Evidence, EvidenceSource, GateKind, Verdict};
 
-/// Absorbs the rounding of a sum of scores, so that scores of 0.7 and 0.8 in equal number reach 0.75 exactly. It is far
-/// below the precision of any score.
+/// Absorbs the rounding of a sum of scores, so that scores of 0.7 and 0.8 in equal number reach
+/// 0.75 exactly. It is far below the precision of any score.
 const ROUNDING: f64 = 1e-9;
 
 /// The one comparison of a quality with a threshold: inclusive, and false if either is NaN.
@@ -35,8 +36,9 @@ pub(super) enum Standing {
 
 /// Judges a pilot at a look (from 1; the point gate has only one).
 ///
-/// Approves only if all three checks pass; extends only under the confidence gate, on a complete pilot, while a further
-/// look would bring more samples. A look beyond the last is judged as the last.
+/// Approves only if all three checks pass; extends only under the confidence gate, on a complete
+/// pilot, while a further look would bring more samples. A look beyond the last is judged as the
+/// last.
 pub fn judge(evidence: &Evidence, criteria: &Criteria, look: u32) -> Verdict {
     let look = look.max(1);
     let estimate = estimate(evidence, criteria);
@@ -48,7 +50,15 @@ pub fn judge(evidence: &Evidence, criteria: &Criteria, look: u32) -> Verdict {
         (None, Standing::Undecided) if more_can_come(evidence, criteria, look) => Decision::Extend,
         (None, Standing::Undecided) => Decision::Reject,
     };
-    let case = wording::Case { evidence, criteria, look, estimate, standing, decision, obstacle };
+    let case = wording::Case {
+        evidence,
+        criteria,
+        look,
+        estimate,
+        standing,
+        decision,
+        obstacle,
+    };
     Verdict {
         decision,
         gate: criteria.gate,
@@ -58,7 +68,12 @@ pub fn judge(evidence: &Evidence, criteria: &Criteria, look: u32) -> Verdict {
         mean: estimate.map(|estimate| estimate.mean),
         low: estimate.and_then(|estimate| estimate.low),
         high: estimate.and_then(|estimate| estimate.high),
-        checks: checks(evidence, criteria, estimate, quality_passed(standing, decision)),
+        checks: checks(
+            evidence,
+            criteria,
+            estimate,
+            quality_passed(standing, decision),
+        ),
         reason: wording::reason(&case),
         recommendation: wording::recommendation(&case),
         rests_on_log: evidence.source == EvidenceSource::Log,
@@ -93,6 +108,9 @@ fn obstacle(evidence: &Evidence, criteria: &Criteria) -> Option<Obstacle> {
 
 fn stand(estimate: &Estimate, criteria: &Criteria) -> Standing {
     let threshold = criteria.quality_threshold;
+    if !criteria.threshold_is_a_quality() {
+        return Standing::Below; // a negative one would be reached by anything
+    }
     let (at_least, at_most) = match criteria.gate {
         GateKind::Point => (Some(estimate.mean), Some(estimate.mean)),
         GateKind::Confidence => (estimate.low, estimate.high),
@@ -118,7 +136,12 @@ fn quality_passed(standing: Standing, decision: Decision) -> Option<bool> {
     }
 }
 
-fn checks(evidence: &Evidence, criteria: &Criteria, quality: Option<Estimate>, passed: Option<bool>) -> Vec<Check> {
+fn checks(
+    evidence: &Evidence,
+    criteria: &Criteria,
+    quality: Option<Estimate>,
+    passed: Option<bool>,
+) -> Vec<Check> {
     let n = evidence.n();
     let count = |check: &str, required: u64, passed: bool| Check {
         check: check.to_owned(),
@@ -131,7 +154,11 @@ fn checks(evidence: &Evidence, criteria: &Criteria, quality: Option<Estimate>, p
     };
     vec![
         count("completion", evidence.asked, evidence.is_complete()),
-        count("min_samples", criteria.min_pilot_samples, n > 0 && n >= criteria.min_pilot_samples),
+        count(
+            "min_samples",
+            criteria.min_pilot_samples,
+            n > 0 && n >= criteria.min_pilot_samples,
+        ),
         Check {
             check: "quality".to_owned(),
             required: criteria.quality_threshold,

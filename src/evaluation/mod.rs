@@ -1,8 +1,9 @@
 //! Evaluation: what a measurement shows, how surely, and what is decided on it.
 //!
-//! The [`gate`] stands between the pilot and an expensive full generation, and it is the only place in the program where
-//! the quality threshold is compared. Everything here is pure: evidence and criteria in, a [`Verdict`] out. How often the
-//! gate errs is not claimed but measured: [`simulate`] runs the same `judge` on made-up pilots whose true quality is known.
+//! The [`gate`] stands between the pilot and an expensive full generation, and it is the only place
+//! in the program where the quality threshold is compared. Everything here is pure: evidence and
+//! criteria in, a [`Verdict`] out. How often the gate errs is not claimed but measured:
+//! [`simulate`] runs the same `judge` on made-up pilots whose true quality is known.
 
 mod bounds;
 mod criteria;

@@ -13,8 +13,16 @@ pub fn wilson_interval(successes: u64, trials: u64) -> Option<(f64, f64)> {
     let shrunk = (share + Z * Z / (2.0 * n)) / (1.0 + Z * Z / n);
     let half = Z / (1.0 + Z * Z / n) * (share * (1.0 - share) / n + Z * Z / (4.0 * n * n)).sqrt();
     // At 0 and at all the ends are exact; rounding must not move them.
-    let low = if successes == 0 { 0.0 } else { (shrunk - half).max(0.0) };
-    let high = if successes == trials { 1.0 } else { (shrunk + half).min(1.0) };
+    let low = if successes == 0 {
+        0.0
+    } else {
+        (shrunk - half).max(0.0)
+    };
+    let high = if successes == trials {
+        1.0
+    } else {
+        (shrunk + half).min(1.0)
+    };
     Some((low, high))
 }
 
@@ -25,10 +33,18 @@ mod tests {
     #[test]
     fn agrees_with_published_intervals() {
         // Newcombe, Statistics in Medicine 17 (1998), table I, method 3.
-        let published = [(81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0.0, 0.1611), (1, 29, 0.0061, 0.1718)];
+        let published = [
+            (81, 263, 0.2553, 0.3662),
+            (15, 148, 0.0624, 0.1605),
+            (0, 20, 0.0, 0.1611),
+            (1, 29, 0.0061, 0.1718),
+        ];
         for (successes, trials, low, high) in published {
             let found = wilson_interval(successes, trials).unwrap();
-            assert!((found.0 - low).abs() < 5e-5 && (found.1 - high).abs() < 5e-5, "{successes}/{trials}: {found:?}");
+            assert!(
+                (found.0 - low).abs() < 5e-5 && (found.1 - high).abs() < 5e-5,
+                "{successes}/{trials}: {found:?}"
+            );
         }
     }
 

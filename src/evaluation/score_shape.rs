@@ -1,7 +1,8 @@
 //! Made-up scores of known true quality, to find out how often the gate errs.
 //!
-//! Every score is a function of (seed, trial, index) alone: score 200 of a trial is the same whether the gate looks at 190
-//! samples first or at 570 at once, and trials may be computed in any order.
+//! Every score is a function of (seed, trial, index) alone: score 200 of a trial is the same
+//! whether the gate looks at 190 samples first or at 570 at once, and trials may be computed in any
+//! order.
 
 use std::f64::consts::TAU;
 
@@ -15,7 +16,8 @@ pub enum ScoreShape {
         /// The sum of the two parameters, above 0.
         concentration: f64,
     },
-    /// Two kinds of samples, q of them scored `(1 + q) / 2` and the rest `q / 2`.
+    /// Rare failures: `(1 - q) / 2` of the samples score 0, half as many as in the binary shape, and
+    /// the others all `2 q / (1 + q)`.
     TwoPoint,
     /// Mostly near 1 with a long tail towards 0: `u ^ ((1 - q) / q)`.
     Skewed,
@@ -26,8 +28,12 @@ impl ScoreShape {
     pub const ALL: [ScoreShape; 6] = [
         ScoreShape::Binary,
         ScoreShape::Beta { concentration: 2.0 },
-        ScoreShape::Beta { concentration: 10.0 },
-        ScoreShape::Beta { concentration: 100.0 },
+        ScoreShape::Beta {
+            concentration: 10.0,
+        },
+        ScoreShape::Beta {
+            concentration: 100.0,
+        },
         ScoreShape::TwoPoint,
         ScoreShape::Skewed,
     ];
@@ -55,8 +61,8 @@ impl ScoreShape {
                 let bad = draws.gamma((1.0 - quality) * concentration);
                 good / (good + bad)
             }
-            ScoreShape::TwoPoint if draws.uniform() < quality => (1.0 + quality) / 2.0,
-            ScoreShape::TwoPoint => quality / 2.0,
+            ScoreShape::TwoPoint if draws.uniform() < (1.0 - quality) / 2.0 => 0.0,
+            ScoreShape::TwoPoint => 2.0 * quality / (1.0 + quality),
             ScoreShape::Skewed => draws.uniform().powf((1.0 - quality) / quality),
         }
     }
@@ -69,7 +75,9 @@ struct Draws {
 
 impl Draws {
     fn new(seed: u64, trial: u64, index: u64) -> Self {
-        Draws { state: mix(mix(mix(seed) ^ trial) ^ index) }
+        Draws {
+            state: mix(mix(mix(seed) ^ trial) ^ index),
+        }
     }
 
     /// Uniform in the open interval 0 to 1.
@@ -122,11 +130,21 @@ mod tests {
         const N: u64 = 40_000;
         for shape in ScoreShape::ALL {
             for quality in [0.6, 0.75, 0.9] {
-                let scores: Vec<f64> = (0..N).map(|index| shape.score(quality, 7, 0, index)).collect();
-                assert!(scores.iter().all(|score| (0.0..=1.0).contains(score)), "{}", shape.name());
+                let scores: Vec<f64> = (0..N)
+                    .map(|index| shape.score(quality, 7, 0, index))
+                    .collect();
+                assert!(
+                    scores.iter().all(|score| (0.0..=1.0).contains(score)),
+                    "{}",
+                    shape.name()
+                );
                 let mean = scores.iter().sum::<f64>() / N as f64;
                 // Five standard errors of the widest shape.
-                assert!((mean - quality).abs() < 5.0 * 0.5 / (N as f64).sqrt(), "{} at {quality}: {mean}", shape.name());
+                assert!(
+                    (mean - quality).abs() < 5.0 * 0.5 / (N as f64).sqrt(),
+                    "{} at {quality}: {mean}",
+                    shape.name()
+                );
             }
         }
     }
@@ -137,9 +155,16 @@ mod tests {
         for concentration in [2.0, 10.0, 100.0] {
             let shape = ScoreShape::Beta { concentration };
             let scores: Vec<f64> = (0..N).map(|index| shape.score(0.8, 11, 0, index)).collect();
-            let variance = scores.iter().map(|score| (score - 0.8).powi(2)).sum::<f64>() / N as f64;
+            let variance = scores
+                .iter()
+                .map(|score| (score - 0.8).powi(2))
+                .sum::<f64>()
+                / N as f64;
             let expected = 0.8 * 0.2 / (concentration + 1.0);
-            assert!((variance / expected - 1.0).abs() < 0.05, "beta({concentration}): {variance}, not {expected}");
+            assert!(
+                (variance / expected - 1.0).abs() < 0.05,
+                "beta({concentration}): {variance}, not {expected}"
+            );
         }
     }
 
@@ -147,7 +172,13 @@ mod tests {
     fn each_of_seed_trial_and_index_changes_the_score() {
         let score = |seed, trial, index| ScoreShape::Skewed.score(0.7, seed, trial, index);
         assert_eq!(score(1, 2, 3), score(1, 2, 3));
-        for other in [score(2, 2, 3), score(1, 3, 3), score(1, 2, 4), score(2, 1, 3), score(1, 3, 2)] {
+        for other in [
+            score(2, 2, 3),
+            score(1, 3, 3),
+            score(1, 2, 4),
+            score(2, 1, 3),
+            score(1, 3, 2),
+        ] {
             assert_ne!(score(1, 2, 3), other);
         }
     }
@@ -155,7 +186,10 @@ mod tests {
     #[test]
     fn the_ends_of_the_range_are_certain() {
         for shape in ScoreShape::ALL {
-            assert_eq!((shape.score(0.0, 1, 1, 1), shape.score(1.0, 1, 1, 1)), (0.0, 1.0));
+            assert_eq!(
+                (shape.score(0.0, 1, 1, 1), shape.score(1.0, 1, 1, 1)),
+                (0.0, 1.0)
+            );
         }
     }
 }

@@ -1,4 +1,5 @@
-//! What the gate decided, and everything it decided on: each check with what was required, seen, and on how many samples.
+//! What the gate decided, and everything it decided on: each check with what was required, seen,
+//! and on how many samples.
 
 use std::fmt;
 
@@ -62,7 +63,9 @@ impl Check {
     pub fn shown(&self) -> String {
         match self.observed {
             None => "-".to_owned(),
-            Some(mean) if self.check == "quality" => wording::interval(mean, self.low, self.high, self.required),
+            Some(mean) if self.check == "quality" => {
+                wording::interval(mean, self.low, self.high, self.required)
+            }
             Some(count) => count.to_string(),
         }
     }
@@ -112,13 +115,18 @@ impl Verdict {
         self.decision == Decision::Approve
     }
 
-    /// The numbers and where the threshold lies, for one line of a follower: `0.705 (0.616 to 0.795): 0.75 is inside`.
-    /// If no quality decided, the reason.
+    /// The numbers and where the threshold lies, for one line of a follower: `0.705 (0.616 to
+    /// 0.795): 0.75 is inside`. If no quality decided, the reason.
     pub fn headline(&self) -> String {
         let quality = self.checks.iter().find(|check| check.check == "quality");
-        let others_passed = self.checks.iter().all(|check| check.check == "quality" || check.passed == Some(true));
+        let others_passed = self
+            .checks
+            .iter()
+            .all(|check| check.check == "quality" || check.passed == Some(true));
         match quality {
-            Some(quality) if others_passed && quality.observed.is_some() => wording::headline(quality),
+            Some(quality) if others_passed && quality.observed.is_some() => {
+                wording::headline(quality)
+            }
             _ => self.reason.clone(),
         }
     }

@@ -1,6 +1,7 @@
 //! The gate's sentences: why it decided so, and what to do next.
 //!
-//! Apart from the decision itself, so that no wording can change one. Every sentence carries the numbers it rests on.
+//! Apart from the decision itself, so that no wording can change one. Every sentence carries the
+//! numbers it rests on.
 
 use super::bounds::Estimate;
 use super::gate::{Obstacle, Standing, reaches};
@@ -33,11 +34,20 @@ pub(super) fn reason(case: &Case) -> String {
 fn reason_of_obstacle(case: &Case, obstacle: &Obstacle) -> String {
     let (n, lost) = (case.evidence.n(), case.evidence.lost());
     match obstacle {
-        Obstacle::Threshold => format!("the threshold {} is not between 0 and 1", case.criteria.quality_threshold),
+        Obstacle::Threshold => format!(
+            "the threshold {} is not between 0 and 1",
+            case.criteria.quality_threshold
+        ),
         Obstacle::Fault(fault) => fault.clone(),
         Obstacle::Incomplete if case.evidence.asked == 0 => "no samples were asked for".to_owned(),
-        Obstacle::Incomplete => format!("the pilot is incomplete: {n} of {} samples{lost}", case.evidence.asked),
-        Obstacle::TooFew => format!("too few samples: {n}, at least {} needed", case.criteria.min_pilot_samples),
+        Obstacle::Incomplete => format!(
+            "the pilot is incomplete: {n} of {} samples{lost}",
+            case.evidence.asked
+        ),
+        Obstacle::TooFew => format!(
+            "too few samples: {n}, at least {} needed",
+            case.criteria.min_pilot_samples
+        ),
     }
 }
 
@@ -51,7 +61,9 @@ fn reason_of_quality(case: &Case, estimate: &Estimate) -> String {
     match (case.criteria.gate, case.standing) {
         (GateKind::Point, Standing::Reached) => format!("{seen} reaches {threshold}"),
         (GateKind::Point, _) => format!("{seen} is below {threshold}"),
-        (GateKind::Confidence, Standing::Reached) => format!("{seen}: the lower bound reaches {threshold}"),
+        (GateKind::Confidence, Standing::Reached) => {
+            format!("{seen}: the lower bound reaches {threshold}")
+        }
         (GateKind::Confidence, Standing::Below) if case.criteria.looks() > 1 => {
             format!("the upper bound is below {threshold}; the bounds hold over all looks")
         }
@@ -78,26 +90,44 @@ fn next_look(case: &Case) -> String {
     let (criteria, next) = (case.criteria, case.look + 1);
     let more = criteria.asked_at(next).saturating_sub(case.evidence.asked);
     let last = criteria.asked_at(criteria.looks());
-    format!("{more} more samples, look {next} of {}; at {last} it is final", criteria.looks())
+    format!(
+        "{more} more samples, look {next} of {}; at {last} it is final",
+        criteria.looks()
+    )
 }
 
 fn remedy(case: &Case) -> String {
     let evidence = case.evidence;
     match &case.obstacle {
         Some(Obstacle::Threshold) => "amend quality_threshold to a number from 0 to 1".to_owned(),
-        Some(Obstacle::Fault(_)) if evidence.n() == 0 => "read the generator's log: it made no samples".to_owned(),
+        Some(Obstacle::Fault(_)) if evidence.n() == 0 => {
+            "read the generator's log: it made no samples".to_owned()
+        }
         Some(Obstacle::Fault(_)) if evidence.source == EvidenceSource::Log => {
             "make the generator log its quality as a number from 0 to 1".to_owned()
         }
-        Some(Obstacle::Fault(_)) => "make the generator write each quality_score as a number from 0 to 1".to_owned(),
-        Some(Obstacle::Incomplete) if evidence.asked == 0 => "set pilot_target to at least 1".to_owned(),
+        Some(Obstacle::Fault(_)) => {
+            "make the generator write each quality_score as a number from 0 to 1".to_owned()
+        }
+        Some(Obstacle::Incomplete) if evidence.asked == 0 => {
+            "set pilot_target to at least 1".to_owned()
+        }
         Some(Obstacle::Incomplete) => {
             let missing = evidence.asked.saturating_sub(evidence.n());
-            format!("read the generator's log, then let it make the missing {}", samples(missing))
+            format!(
+                "read the generator's log, then let it make the missing {}",
+                samples(missing)
+            )
         }
         Some(Obstacle::TooFew) => "raise pilot_target, or lower min_pilot_samples".to_owned(),
-        None => match case.estimate.map(|estimate| estimate.low.unwrap_or(estimate.mean)) {
-            Some(shown) => format!("improve the generator, or amend quality_threshold if {} is enough", floor(shown)),
+        None => match case
+            .estimate
+            .map(|estimate| estimate.low.unwrap_or(estimate.mean))
+        {
+            Some(shown) => format!(
+                "improve the generator, or amend quality_threshold if {} is enough",
+                floor(shown)
+            ),
             None => "improve the generator".to_owned(),
         },
     }
@@ -107,7 +137,13 @@ fn remedy(case: &Case) -> String {
 pub(super) fn headline(quality: &Check) -> String {
     let place = match quality.passed {
         Some(true) => "is reached",
-        Some(false) if quality.high.is_none_or(|high| !reaches(high, quality.required)) => "is above",
+        Some(false)
+            if quality
+                .high
+                .is_none_or(|high| !reaches(high, quality.required)) =>
+        {
+            "is above"
+        }
         _ => "is inside",
     };
     format!("{}: {} {place}", quality.shown(), quality.required)
@@ -117,16 +153,27 @@ pub(super) fn headline(quality: &Check) -> String {
 pub(super) fn interval(mean: f64, low: Option<f64>, high: Option<f64>, threshold: f64) -> String {
     let mean = decimal(mean, threshold);
     match (low, high) {
-        (Some(low), Some(high)) => format!("{mean} ({} to {})", decimal(low, threshold), decimal(high, threshold)),
+        (Some(low), Some(high)) => format!(
+            "{mean} ({} to {})",
+            decimal(low, threshold),
+            decimal(high, threshold)
+        ),
         _ => mean,
     }
 }
 
-/// Three decimals, or as many as keep the number on its side of the threshold: 0.7499 must not read "0.750, below 0.75".
+/// Three decimals, or as many as keep the number on its side of the threshold: 0.7499 must not read
+/// "0.750, below 0.75".
 fn decimal(value: f64, threshold: f64) -> String {
     let texts = (3..=9).map(|digits| format!("{value:.digits$}"));
-    let same_side = |text: &String| text.parse().is_ok_and(|read| reaches(read, threshold) == reaches(value, threshold));
-    texts.into_iter().find(same_side).unwrap_or_else(|| value.to_string())
+    let same_side = |text: &String| {
+        text.parse()
+            .is_ok_and(|read| reaches(read, threshold) == reaches(value, threshold))
+    };
+    texts
+        .into_iter()
+        .find(same_side)
+        .unwrap_or_else(|| value.to_string())
 }
 
 /// Three decimals, rounded down: a threshold of exactly this would be reached.
@@ -159,6 +206,9 @@ mod tests {
 
     #[test]
     fn one_sample_is_singular() {
-        assert_eq!((samples(1), samples(0), samples(2)), ("1 sample".into(), "0 samples".into(), "2 samples".into()));
+        assert_eq!(
+            (samples(1), samples(0), samples(2)),
+            ("1 sample".into(), "0 samples".into(), "2 samples".into())
+        );
     }
 }

@@ -1,12 +1,14 @@
 //! Every query there is, numbered from zero: the diversity matrix first, a balanced front, then all the rest.
 //!
 //! Only the *leads* (template, organism, slot values) are stored, a few thousand; what follows a lead (design, platform,
-//! scenario) is arithmetic, so an index becomes a query in constant time. In the front, analysis types take turns and two
-//! queries of three have no error scenario; the plain product would be ruled by the types with the most parameters.
+//! scenario) is arithmetic, so an index becomes a query in constant time. In the front, analysis types take turns, in each
+//! of them its templates, and two queries of three have no error scenario; the plain product would be ruled by the few
+//! templates with the most parameters.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
+use super::stem::{Stem, stems};
 use super::vocabulary::{Analysis, Executor, Level, Organism, Template, Words, words};
 
 static CATALOGUE: LazyLock<Catalogue> = LazyLock::new(|| Catalogue::enumerate(words()));
@@ -30,14 +32,6 @@ pub fn check_target(total: u64) -> Result<(), String> {
     Err(format!(
         "a target of {total} queries is beyond the catalogue of the built-in generator, which has {size} distinct ones"
     ))
-}
-
-/// A template with organism and slot values: the beginning of a query.
-#[derive(Debug)]
-struct Lead {
-    organism: usize,
-    template: usize,
-    values: BTreeMap<String, String>,
 }
 
 /// What a query asks for the containers and where they run.
@@ -76,6 +70,7 @@ pub struct Query<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Address {
     analysis: usize,
+    stem: usize,
     lead: usize,
     design: usize,
     platform: Option<usize>,
@@ -85,36 +80,48 @@ struct Address {
 /// All queries, by number.
 pub struct Catalogue {
     words: &'static Words,
-    leads: Vec<Vec<Lead>>,
+    /// Per analysis, the templates that have a filling.
+    stems: Vec<Vec<Stem>>,
     platforms: Vec<Platform<'static>>,
     matrix: Vec<Address>,
     /// Queries beyond the matrix that each analysis has in the front.
     turns: u64,
+    /// Number of queries.
+    size: u64,
 }
 
 impl Catalogue {
     fn enumerate(words: &'static Words) -> Catalogue {
-        let leads = words.analyses.iter().map(|a| leads(words, a)).collect();
+        let stems = words.analyses.iter().map(|a| stems(words, a)).collect();
         let mut catalogue = Catalogue {
             words,
-            leads,
+            stems,
             platforms: platforms(words),
             matrix: Vec::new(),
             turns: 0,
+            size: 0,
         };
         catalogue.matrix = (0..words.analyses.len())
             .flat_map(|analysis| catalogue.matrix_block(analysis))
             .collect();
-        let capacities = (0..words.analyses.len()).map(|a| catalogue.capacity(a));
-        let smallest = capacities.min().unwrap_or(0);
-        catalogue.turns = words.balanced_per_analysis.min(smallest);
+        let stems = catalogue.stems.iter().enumerate();
+        let evenly = stems.map(|(analysis, stems)| {
+            let capacities = (0..stems.len()).map(|stem| catalogue.capacity(analysis, stem));
+            capacities.min().unwrap_or(0) * stems.len() as u64
+        });
+        let most = evenly.min().unwrap_or(0);
+        catalogue.turns = words.balanced_per_analysis.min(most);
+        let rest = catalogue.stem_numbers();
+        let rest: u64 = rest
+            .map(|(analysis, stem)| catalogue.rest(analysis, stem))
+            .sum();
+        catalogue.size = catalogue.front_len() + rest;
         catalogue
     }
 
     /// Number of queries.
     pub fn len(&self) -> u64 {
-        let beyond: u64 = (0..self.leads.len()).map(|a| self.capacity(a)).sum();
-        self.matrix.len() as u64 + beyond
+        self.size
     }
 
     /// Whether there is none.
@@ -129,7 +136,7 @@ impl Catalogue {
 
     /// Number of queries of the balanced front: the matrix, then the analyses in turn.
     pub fn front_len(&self) -> u64 {
-        self.matrix.len() as u64 + self.turns * self.leads.len() as u64
+        self.matrix.len() as u64 + self.turns * self.stems.len() as u64
     }
 
     /// The query of a number, `None` beyond the catalogue.
@@ -144,26 +151,35 @@ impl Catalogue {
         {
             return Some(*address);
         }
-        let analyses = self.leads.len() as u64;
+        let analyses = self.stems.len() as u64;
         if number < self.front_len() {
             let turn = number - self.matrix_len();
-            return Some(self.beyond((turn % analyses) as usize, turn / analyses));
+            let (analysis, turn) = ((turn % analyses) as usize, turn / analyses);
+            let stems = self.stems[analysis].len() as u64;
+            return Some(self.beyond(analysis, (turn % stems) as usize, turn / stems));
         }
-        let mut rest = number - self.front_len();
-        for analysis in 0..self.leads.len() {
-            let remaining = self.capacity(analysis) - self.turns;
-            if rest < remaining {
-                return Some(self.beyond(analysis, self.turns + rest));
+        let mut left = number - self.front_len();
+        for (analysis, stem) in self.stem_numbers() {
+            let rest = self.rest(analysis, stem);
+            if left < rest {
+                let used = self.capacity(analysis, stem) - rest;
+                return Some(self.beyond(analysis, stem, used + left));
             }
-            rest -= remaining;
+            left -= rest;
         }
         None
     }
 
-    /// The `n`-th query beyond the matrix of an analysis. Leads take turns, so that any stretch shows all of them; a
-    /// lead's rounds run through plain and scenario combinations two to one, then through the scenarios left.
-    fn beyond(&self, analysis: usize, n: u64) -> Address {
-        let leads = self.leads[analysis].len() as u64;
+    /// Analysis and stem, in order.
+    fn stem_numbers(&self) -> impl Iterator<Item = (usize, usize)> {
+        (self.stems.iter().enumerate())
+            .flat_map(|(analysis, stems)| (0..stems.len()).map(move |stem| (analysis, stem)))
+    }
+
+    /// The `n`-th query beyond the matrix of a stem. Leads take turns, so that any stretch shows all of them; a lead's
+    /// rounds run through plain and scenario combinations two to one, then through what is left of either.
+    fn beyond(&self, analysis: usize, stem: usize, n: u64) -> Address {
+        let leads = self.stems[analysis][stem].leads.len() as u64;
         let (lead, round) = (n % leads, n / leads);
         let plain = self.plain(analysis);
         let before = (round / 3 * 2 + (round % 3).min(2)).min(plain);
@@ -177,6 +193,7 @@ impl Catalogue {
         let platforms = self.platforms.len() as u64;
         Address {
             analysis,
+            stem,
             lead: lead as usize,
             design: (combination / platforms) as usize,
             platform: Some((combination % platforms) as usize),
@@ -198,10 +215,32 @@ impl Catalogue {
         &self.words.designs[&self.words.analyses[analysis].designs]
     }
 
-    /// Queries of an analysis beyond the matrix.
-    fn capacity(&self, analysis: usize) -> u64 {
+    /// Queries of a stem beyond the matrix.
+    fn capacity(&self, analysis: usize, stem: usize) -> u64 {
         let scenarios = self.words.analyses[analysis].scenarios.len() as u64;
-        self.leads[analysis].len() as u64 * self.plain(analysis) * (scenarios + 1)
+        let leads = self.stems[analysis][stem].leads.len() as u64;
+        leads * self.plain(analysis) * (scenarios + 1)
+    }
+
+    /// Queries of a stem after the front.
+    fn rest(&self, analysis: usize, stem: usize) -> u64 {
+        let stems = self.stems[analysis].len() as u64;
+        let in_front = (self.turns + stems - 1 - stem as u64) / stems;
+        self.capacity(analysis, stem) - in_front
+    }
+
+    /// The leads of an organism, as stem and lead: stems take turns, so that the first few already show most of them.
+    fn leads_of(&self, analysis: usize, organism: usize) -> Vec<(usize, usize)> {
+        let mut ranked = Vec::new();
+        for (number, stem) in self.stems[analysis].iter().enumerate() {
+            let own = (stem.leads.iter().enumerate()).filter(|(_, l)| l.organism == organism);
+            ranked.extend((own.enumerate()).map(|(rank, (lead, _))| (rank, number, lead)));
+        }
+        ranked.sort_unstable();
+        ranked
+            .into_iter()
+            .map(|(_, stem, lead)| (stem, lead))
+            .collect()
     }
 
     /// The matrix' queries of an analysis, organism by organism: variations, then error scenarios. They name no platform
@@ -212,8 +251,9 @@ impl Catalogue {
             return Vec::new();
         };
         let designs = self.designs(analysis);
-        let address = |lead, design: usize, scenario| Address {
+        let address = |(stem, lead), design: usize, scenario| Address {
             analysis,
+            stem,
             lead,
             design: design % designs,
             platform: None,
@@ -221,10 +261,7 @@ impl Catalogue {
         };
         let mut block = Vec::new();
         for organism in 0..self.words.organisms.len() {
-            let own: Vec<usize> = (self.leads[analysis].iter().enumerate())
-                .filter(|(_, lead)| lead.organism == organism)
-                .map(|(number, _)| number)
-                .collect();
+            let own = self.leads_of(analysis, organism);
             if own.is_empty() {
                 continue;
             }
@@ -238,14 +275,15 @@ impl Catalogue {
 
     fn resolve(&self, address: Address) -> Query<'_> {
         let analysis = &self.words.analyses[address.analysis];
-        let lead = &self.leads[address.analysis][address.lead];
+        let stem = &self.stems[address.analysis][address.stem];
+        let lead = &stem.leads[address.lead];
         let levels = &self.words.levels;
         let scenario = address.scenario.map(|s| analysis.scenarios[s].as_str());
         Query {
             analysis,
             organism: &self.words.organisms[lead.organism],
-            template: &analysis.templates[lead.template],
-            template_number: lead.template + 1,
+            template: &analysis.templates[stem.template],
+            template_number: stem.template + 1,
             values: &lead.values,
             level: &levels[address.design % levels.len()],
             design: &self.phrases(address.analysis)[address.design / levels.len()],
@@ -288,72 +326,57 @@ fn platforms(words: &'static Words) -> Vec<Platform<'static>> {
     platforms
 }
 
-/// The leads of an analysis: per organism, templates take turns, so that the first few already show most of them.
-fn leads(words: &Words, analysis: &Analysis) -> Vec<Lead> {
-    let mut leads = Vec::new();
-    for (organism, definition) in words.organisms.iter().enumerate() {
-        if !analysis.organisms.contains(&definition.name) {
-            continue;
-        }
-        let mut ranked = Vec::new();
-        for (template, sentence) in analysis.templates.iter().enumerate() {
-            if words.covers(&sentence.organisms, &definition.name) {
-                let fillings = fillings(words, analysis, &definition.name, &sentence.text);
-                ranked.extend(fillings.into_iter().enumerate().map(|(rank, values)| {
-                    let lead = Lead {
-                        organism,
-                        template,
-                        values,
-                    };
-                    (rank, lead)
-                }));
-            }
-        }
-        ranked.sort_by_key(|(rank, lead)| (*rank, lead.template));
-        leads.extend(ranked.into_iter().map(|(_, lead)| lead));
-    }
-    leads
-}
-
-/// Every compatible filling of a sentence's slots; none if a slot has no value for this organism.
-fn fillings(
-    words: &Words,
-    analysis: &Analysis,
-    organism: &str,
-    sentence: &str,
-) -> Vec<BTreeMap<String, String>> {
-    let mut fillings = vec![BTreeMap::new()];
-    for vocabulary in &words.vocabularies {
-        let used = |slot: &String| sentence.contains(&format!("{{{slot}}}"));
-        if !vocabulary.slots.iter().any(used) {
-            continue;
-        }
-        let values: Vec<&str> = vocabulary.values(words, &analysis.name, organism).collect();
-        fillings = (fillings.iter())
-            .flat_map(|filling| values.iter().map(move |value| (filling, value)))
-            .map(|(filling, value)| {
-                let mut filling = filling.clone();
-                let parts = value.split(" / ").map(String::from);
-                filling.extend(vocabulary.slots.iter().cloned().zip(parts));
-                filling
-            })
-            .collect();
-    }
-    fillings
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    /// A lead's rounds are a bijection of its combinations, whatever the lead's number: the first and the last show it.
     #[test]
     fn no_combination_comes_twice() {
-        let numbers = 0..catalogue_size();
-        let mut addresses: Vec<Address> = numbers.filter_map(|n| catalogue().address(n)).collect();
-        assert_eq!(addresses.len() as u64, catalogue_size());
-        addresses.sort_unstable();
-        let twice = addresses.windows(2).find(|pair| pair[0] == pair[1]);
-        assert_eq!(twice, None);
+        for (analysis, stem) in catalogue().stem_numbers() {
+            let leads = catalogue().stems[analysis][stem].leads.len() as u64;
+            let rounds = catalogue().capacity(analysis, stem) / leads;
+            for lead in [0, leads - 1] {
+                let numbers = (0..rounds).map(|round| round * leads + lead);
+                let mut addresses: Vec<Address> = numbers
+                    .map(|n| catalogue().beyond(analysis, stem, n))
+                    .collect();
+                addresses.sort_unstable();
+                addresses.dedup();
+                assert_eq!(addresses.len() as u64, rounds, "{analysis}/{stem}");
+                assert!(addresses.iter().all(|a| a.lead as u64 == lead));
+            }
+        }
+    }
+
+    #[test]
+    fn the_rest_continues_each_stem_where_the_front_ends() {
+        let catalogue = catalogue();
+        let mut in_front: BTreeMap<(usize, usize), u64> = BTreeMap::new();
+        for number in catalogue.matrix_len()..catalogue.front_len() {
+            let address = catalogue.address(number).expect("inside the front");
+            let n = in_front
+                .entry((address.analysis, address.stem))
+                .or_default();
+            assert_eq!(
+                address,
+                catalogue.beyond(address.analysis, address.stem, *n)
+            );
+            *n += 1;
+        }
+        let mut number = catalogue.front_len();
+        for (analysis, stem) in catalogue.stem_numbers() {
+            let (used, capacity) = (
+                in_front[&(analysis, stem)],
+                catalogue.capacity(analysis, stem),
+            );
+            let first = catalogue.beyond(analysis, stem, used);
+            assert_eq!(catalogue.address(number), Some(first));
+            number += capacity - used;
+            let last = catalogue.beyond(analysis, stem, capacity - 1);
+            assert_eq!(catalogue.address(number - 1), Some(last));
+        }
+        assert_eq!(number, catalogue_size());
     }
 
     #[test]

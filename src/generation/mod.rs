@@ -5,6 +5,7 @@
 //! (`config/queries.toml`); the modules here combine, break on purpose, and judge them.
 //!
 //! - `vocabulary`: the typed data file and its compatibility rules
+//! - `stem`: each template with its fillings
 //! - `catalogue`: every query there is, numbered
 //! - `matrix`: the diversity matrix, counted from the catalogue
 //! - `wording`: a query as a sentence with slots
@@ -12,6 +13,8 @@
 //! - `fault`: defects planted on purpose
 //! - `score`: the quality of a text, read from the text
 //! - `plan`: (seed, index) to sample
+//!
+//! A pilot, its extensions and the full generation are ranges of indexes of one plan.
 
 pub mod catalogue;
 pub mod fault;
@@ -20,6 +23,7 @@ pub mod permutation;
 pub mod plan;
 pub mod progress;
 pub mod score;
+pub mod stem;
 pub mod tally;
 pub mod vocabulary;
 pub mod wording;

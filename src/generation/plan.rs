@@ -23,7 +23,7 @@ pub struct Plan {
 }
 
 impl Default for Plan {
-    /// One sample in ten has a fault: a mean quality of about 0.85, as real pilots have.
+    /// One sample in ten has a fault: a mean quality of about 0.85.
     fn default() -> Plan {
         Plan {
             seed: 42,

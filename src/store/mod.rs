@@ -20,6 +20,7 @@ mod frame;
 mod history;
 mod journal;
 mod lock;
+mod records;
 mod replay;
 mod segment;
 mod state;
@@ -35,6 +36,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub use change::{Change, Draft, Entry, Tree};
 pub use error::Error;
 pub use history::{Entries, History};
+pub use records::{changes, load_trees, removal};
 pub use state::Rebuilt;
 pub use wire::{Fault, Record};
 
@@ -207,6 +209,15 @@ impl Store {
                 })
             }
         }
+    }
+
+    /// A record that belongs to no campaign.
+    fn orphan(&self, tree: Tree, key: &str) -> Error {
+        self.unreadable(
+            tree,
+            key,
+            Fault::Malformed("it belongs to no campaign".into()),
+        )
     }
 
     fn unreadable(&self, tree: Tree, key: &str, fault: Fault) -> Error {

@@ -1,0 +1,13 @@
+//! The CampaignMonitor: follows every job that is neither pilot nor training, every 60 s at the latest.
+
+use super::{Perform, Surroundings, performer, watch};
+
+performer! {
+    /// The actor.
+    CampaignMonitor, perform
+}
+
+async fn perform(here: Surroundings, perform: Perform) {
+    let pace = here.pace.campaign;
+    watch::watch(&here, &perform, pace).await;
+}

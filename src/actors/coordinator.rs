@@ -1,0 +1,390 @@
+//! The coordinator: sole writer. Receives events, lets `step` decide, has the decision made durable, and only then lets
+//! the performers act and answers who asked.
+
+use super::{
+    Answer, Ask, Perform, Report, journal_writer::Decision, now, seen::Seen, supervision::Beat,
+};
+use crate::{
+    ids::{CampaignId, EffectId},
+    machines::{
+        admission::{self, Limits},
+        effect::Performer,
+        event::Event,
+        step::{Refused, step},
+        tree::CampaignTree,
+    },
+    time::Timestamp,
+};
+use actix::prelude::*;
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::{Arc, mpsc},
+    time::Duration,
+};
+use tokio::sync::{broadcast, oneshot};
+
+/// How often deadlines and limits are looked at.
+const TICK: Duration = Duration::from_millis(500);
+
+/// Every campaign, as it is durable.
+pub type Trees = BTreeMap<CampaignId, Arc<CampaignTree>>;
+
+/// One committed event, for those who follow.
+#[derive(Clone, Debug)]
+pub struct Line {
+    /// The journal entry.
+    pub seq: u64,
+    /// When.
+    pub at: Timestamp,
+    /// Who asked, if a person did.
+    pub uid: Option<u32>,
+    /// Whose.
+    pub campaign: CampaignId,
+    /// The event's name.
+    pub event: String,
+    /// One sentence.
+    pub what: String,
+    /// The campaign as it is now.
+    pub tree: Arc<CampaignTree>,
+}
+
+/// The actor.
+pub struct Coordinator {
+    /// As decided; may be ahead of the disk by what the writer has in hand.
+    decided: Trees,
+    /// As committed.
+    durable: Trees,
+    /// Effects handed to a performer.
+    begun: BTreeSet<EffectId>,
+    performers: HashMap<Performer, Recipient<Perform>>,
+    decisions: Option<mpsc::Sender<Decision>>,
+    lines: broadcast::Sender<Arc<Line>>,
+    limits: Limits,
+    seen: Arc<Seen>,
+    draining: bool,
+}
+
+impl Coordinator {
+    /// A coordinator over what the store held.
+    pub fn new(
+        trees: BTreeMap<CampaignId, CampaignTree>,
+        decisions: mpsc::Sender<Decision>,
+        lines: broadcast::Sender<Arc<Line>>,
+        limits: Limits,
+        seen: Arc<Seen>,
+    ) -> Self {
+        let durable: Trees = trees
+            .into_iter()
+            .map(|(id, tree)| (id, Arc::new(tree)))
+            .collect();
+        Self {
+            decided: durable.clone(),
+            durable,
+            begun: BTreeSet::new(),
+            performers: HashMap::new(),
+            decisions: Some(decisions),
+            lines,
+            limits,
+            seen,
+            draining: false,
+        }
+    }
+
+    /// Decides and hands the decision to the writer. The receiver yields the entry's number once it is durable.
+    fn decide(
+        &mut self,
+        id: &CampaignId,
+        event: &Event,
+        uid: Option<u32>,
+        ctx: &mut Context<Self>,
+    ) -> Result<oneshot::Receiver<Answer>, Refused> {
+        let at = now();
+        let before = self.decided.get(id).cloned();
+        let outcome = step(before.as_deref(), event, at)?;
+        let after = Arc::new(outcome.tree);
+        self.decided.insert(id.clone(), Arc::clone(&after));
+        let line = Line {
+            seq: 0,
+            at,
+            uid,
+            campaign: id.clone(),
+            event: event.name().into(),
+            what: outcome.what,
+            tree: after,
+        };
+        Ok(self.write(line, Some(event.clone()), before, ctx))
+    }
+
+    fn write(
+        &mut self,
+        line: Line,
+        event: Option<Event>,
+        before: Option<Arc<CampaignTree>>,
+        ctx: &mut Context<Self>,
+    ) -> oneshot::Receiver<Answer> {
+        let (durable, committed) = oneshot::channel();
+        let (answer, answered) = oneshot::channel();
+        let removal = event.is_none();
+        let decision = Decision {
+            at: line.at,
+            uid: line.uid,
+            campaign: line.campaign.clone(),
+            event,
+            what: line.what.clone(),
+            before,
+            after: Arc::clone(&line.tree),
+            durable,
+        };
+        if let Some(decisions) = &self.decisions {
+            // A writer that has gone has told why and is ending the process.
+            let _ = decisions.send(decision);
+        }
+        let then = committed.into_actor(self).map(move |seq, actor, _| {
+            // No number: the writer stopped, nothing was acknowledged, and the process is ending.
+            if let Ok(seq) = seq {
+                actor.committed(Line { seq, ..line }, removal, answer);
+            }
+        });
+        ctx.spawn(then);
+        answered
+    }
+
+    /// What was decided is durable: publish it, act on it, answer.
+    fn committed(&mut self, line: Line, removal: bool, answer: oneshot::Sender<Answer>) {
+        if removal {
+            self.durable.remove(&line.campaign);
+            self.seen.forget(&line.campaign);
+        } else {
+            self.durable
+                .insert(line.campaign.clone(), Arc::clone(&line.tree));
+        }
+        let _ = answer.send(Answer {
+            seq: line.seq,
+            tree: Arc::clone(&line.tree),
+            what: line.what.clone(),
+        });
+        tracing::info!(campaign = %line.campaign, event = %line.event, seq = line.seq, "{}", line.what);
+        // Nobody may be following.
+        let _ = self.lines.send(Arc::new(line));
+        self.dispatch();
+    }
+
+    /// Hands every durable, admitted obligation to its performer, once.
+    fn dispatch(&mut self) {
+        let owed = |id: &EffectId| {
+            self.durable
+                .get(&id.campaign)
+                .is_some_and(|tree| tree.outbox.contains_key(id))
+        };
+        self.begun.retain(owed);
+        if self.draining {
+            return;
+        }
+        let trees = self.durable.values().map(Arc::as_ref);
+        let held: BTreeSet<EffectId> =
+            admission::held(trees, |id| self.begun.contains(id), self.limits, now())
+                .into_iter()
+                .collect();
+        let mut ready = Vec::new();
+        for (id, tree) in &self.durable {
+            for (effect, owed) in &tree.outbox {
+                let wanted = self
+                    .decided
+                    .get(id)
+                    .is_some_and(|tree| tree.outbox.contains_key(effect));
+                if wanted && !held.contains(effect) && !self.begun.contains(effect) {
+                    ready.push(Perform {
+                        id: effect.clone(),
+                        effect: owed.effect.clone(),
+                        tree: Arc::clone(tree),
+                    });
+                }
+            }
+        }
+        for perform in ready {
+            if let Some(performer) = self.performers.get(&perform.effect.performer()) {
+                self.begun.insert(perform.id.clone());
+                performer.do_send(perform);
+            }
+        }
+    }
+
+    fn pass_deadlines(&mut self, ctx: &mut Context<Self>) {
+        let at = now();
+        let due = |tree: &CampaignTree| {
+            tree.campaign.paused_at.is_none()
+                && tree.campaign.deadline_at.is_some_and(|limit| limit <= at)
+        };
+        let ids: Vec<CampaignId> = self
+            .decided
+            .iter()
+            .filter(|(_, tree)| due(tree))
+            .map(|(id, _)| id.clone())
+            .collect();
+        for id in ids {
+            if let Err(refused) = self.decide(&id, &Event::DeadlinePassed {}, None, ctx) {
+                tracing::debug!(campaign = %id, "deadline: {refused}");
+            }
+        }
+    }
+}
+
+impl Actor for Coordinator {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Context<Self>) {
+        // A burst of reports is normal; none of them may be dropped.
+        ctx.set_mailbox_capacity(4096);
+        ctx.run_interval(TICK, |actor, ctx| {
+            actor.pass_deadlines(ctx);
+            actor.dispatch();
+        });
+    }
+}
+
+impl Handler<Report> for Coordinator {
+    type Result = ();
+
+    fn handle(&mut self, report: Report, ctx: &mut Context<Self>) {
+        match self.decide(&report.campaign, &report.event, None, ctx) {
+            // Nobody waits for the answer to a report.
+            Ok(_) => {}
+            Err(Refused::Late) => {
+                tracing::debug!(campaign = %report.campaign, "late: {}", report.event.name())
+            }
+            Err(refused) => {
+                tracing::warn!(campaign = %report.campaign, "{}: {refused}", report.event.name())
+            }
+        }
+    }
+}
+
+impl Handler<Ask> for Coordinator {
+    type Result = ResponseFuture<Result<Answer, Refused>>;
+
+    fn handle(&mut self, ask: Ask, ctx: &mut Context<Self>) -> Self::Result {
+        let decided = self.decide(&ask.campaign, &ask.event, ask.uid, ctx);
+        Box::pin(async move { wait_for(decided?).await })
+    }
+}
+
+async fn wait_for(answered: oneshot::Receiver<Answer>) -> Result<Answer, Refused> {
+    answered
+        .await
+        .map_err(|_| Refused::Pointless("campaignd is ending; nothing was changed".into()))
+}
+
+/// A performer is up, for the first time or again after a crash: it is asked for everything it owes.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct PerformerUp {
+    /// Who.
+    pub performer: Performer,
+    /// Where it takes effects.
+    pub to: Recipient<Perform>,
+}
+
+impl Handler<PerformerUp> for Coordinator {
+    type Result = ();
+
+    fn handle(&mut self, up: PerformerUp, _: &mut Context<Self>) {
+        let theirs = |id: &EffectId| {
+            let owed = self
+                .durable
+                .get(&id.campaign)
+                .and_then(|tree| tree.outbox.get(id));
+            owed.is_some_and(|owed| owed.effect.performer() == up.performer)
+        };
+        let again: Vec<EffectId> = self.begun.iter().filter(|id| theirs(id)).cloned().collect();
+        for id in again {
+            self.begun.remove(&id);
+        }
+        self.performers.insert(up.performer, up.to);
+        self.dispatch();
+    }
+}
+
+/// Everything that is durable.
+#[derive(Message)]
+#[rtype(result = "Trees")]
+pub struct Snapshot;
+
+impl Handler<Snapshot> for Coordinator {
+    type Result = MessageResult<Snapshot>;
+
+    fn handle(&mut self, _: Snapshot, _: &mut Context<Self>) -> Self::Result {
+        MessageResult(self.durable.clone())
+    }
+}
+
+/// Forget an ended campaign. Its files are removed by who asks.
+#[derive(Message)]
+#[rtype(result = "Result<Answer, Refused>")]
+pub struct Clean {
+    /// Which.
+    pub campaign: CampaignId,
+    /// Who asks.
+    pub uid: Option<u32>,
+}
+
+impl Handler<Clean> for Coordinator {
+    type Result = ResponseFuture<Result<Answer, Refused>>;
+
+    fn handle(&mut self, clean: Clean, ctx: &mut Context<Self>) -> Self::Result {
+        let written = match self.decided.get(&clean.campaign).cloned() {
+            None => Err(Refused::Unknown),
+            Some(tree) if !tree.campaign.state.ended() || !tree.outbox.is_empty() => Err(
+                Refused::Pointless(format!("it is {} and not over", tree.campaign.state)),
+            ),
+            Some(tree) => {
+                self.decided.remove(&clean.campaign);
+                let line = Line {
+                    seq: 0,
+                    at: now(),
+                    uid: clean.uid,
+                    campaign: clean.campaign,
+                    event: "cleaned".into(),
+                    what: "its record and files are removed".into(),
+                    tree,
+                };
+                Ok(self.write(line, None, None, ctx))
+            }
+        };
+        Box::pin(async move { wait_for(written?).await })
+    }
+}
+
+/// Nothing more is handed to performers. With `interrupt`, local jobs are about to be ended on purpose.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Drain {
+    /// Whether running jobs are to be ended, to be started again by the next daemon.
+    pub interrupt: bool,
+}
+
+impl Handler<Drain> for Coordinator {
+    type Result = ResponseFuture<()>;
+
+    fn handle(&mut self, drain: Drain, ctx: &mut Context<Self>) -> Self::Result {
+        self.draining = true;
+        let mut waits = Vec::new();
+        if drain.interrupt {
+            let ids: Vec<CampaignId> = self.decided.keys().cloned().collect();
+            for id in ids {
+                // A campaign without a live job has nothing to interrupt.
+                waits.extend(self.decide(&id, &Event::Interrupted {}, None, ctx));
+            }
+        }
+        Box::pin(async move {
+            for wait in waits {
+                let _ = wait.await;
+            }
+        })
+    }
+}
+
+impl Handler<Beat> for Coordinator {
+    type Result = ();
+
+    fn handle(&mut self, _: Beat, _: &mut Context<Self>) {}
+}

@@ -1,0 +1,113 @@
+//! A job's record to its complete input: what `request.toml` says. Pure but for the paths it names.
+
+use crate::{
+    executor::job_dir::{Request, TaskRequest, Work},
+    generation::shard_range,
+    ids::EffectId,
+    machines::{
+        job::{Job, Phase},
+        spec::Brain,
+        tree::CampaignTree,
+    },
+    manifest::StateDir,
+};
+
+/// The full generation draws from another seed than the pilot, so that a foreign generator does not repeat itself.
+const GENERATION_SEED: u64 = 0x9E37_79B9_7F4A_7C15;
+
+/// The request of a job.
+///
+/// # Errors
+/// A sentence when this version has no worker for the phase.
+pub fn request(
+    state: &StateDir,
+    store_id: &str,
+    tree: &CampaignTree,
+    job: &Job,
+) -> Result<Request, String> {
+    let spec = &tree.campaign.spec;
+    Ok(Request {
+        job: job.id.to_string(),
+        name: EffectId::scheduler_name(&job.id, store_id),
+        campaign: spec.name.to_string(),
+        phase: job.phase.name().into(),
+        attempt: job.attempt,
+        directory: spec.directory.clone(),
+        time_seconds: job.time_seconds,
+        work: work(state, tree, job)?,
+        tasks: job
+            .tasks
+            .iter()
+            .map(|task| task_request(state, tree, job, task.shard))
+            .collect(),
+    })
+}
+
+fn work(state: &StateDir, tree: &CampaignTree, job: &Job) -> Result<Work, String> {
+    let spec = &tree.campaign.spec;
+    match (job.phase, spec.generator.brain) {
+        (Phase::Pilot | Phase::Generate, Brain::Command) => Ok(Work::Command {
+            argv: spec.generator.command.clone(),
+        }),
+        (Phase::Pilot | Phase::Generate, Brain::Rules) => Ok(Work::Generate {
+            seed: spec.seed,
+            faults: spec.generator.faults,
+            // The full generation goes on in the plan behind everything a pilot could ask for.
+            offset: if job.phase == Phase::Pilot {
+                0
+            } else {
+                spec.criteria.max_pilot_samples
+            },
+            total: tree.campaign.target(job.phase),
+        }),
+        (Phase::Curate, _) => curate(state, tree),
+        (phase, _) => Err(format!("this campaignd has no worker for {phase} yet")),
+    }
+}
+
+fn curate(state: &StateDir, tree: &CampaignTree) -> Result<Work, String> {
+    let spec = &tree.campaign.spec;
+    let paths = state.campaign(&spec.name);
+    let settings = spec.curation.as_ref().ok_or("curation is not asked for")?;
+    let pilot = [paths.shard(Phase::Pilot.name(), 0)];
+    let shards = (0..spec.shards(false)).map(|shard| paths.shard(Phase::Generate.name(), shard));
+    let inputs = pilot.into_iter().chain(shards);
+    Ok(Work::Curate {
+        inputs: inputs
+            .map(|path| path.to_string_lossy().into_owned())
+            .collect(),
+        output: paths.dataset().to_string_lossy().into_owned(),
+        min_quality: settings.min_quality,
+        split: settings.split,
+        seed: spec.seed,
+        name: spec.name.to_string(),
+    })
+}
+
+fn task_request(state: &StateDir, tree: &CampaignTree, job: &Job, shard: u32) -> TaskRequest {
+    let spec = &tree.campaign.spec;
+    let shards = job.task(shard).map_or(1, |task| task.shards);
+    let range = shard_range(
+        tree.campaign.target(job.phase),
+        u64::from(shard),
+        u64::from(shards),
+    );
+    let output = job.phase.makes_samples().then(|| {
+        let path = state.campaign(&spec.name).shard(job.phase.name(), shard);
+        path.to_string_lossy().into_owned()
+    });
+    let phase_seed = if job.phase == Phase::Pilot {
+        spec.seed
+    } else {
+        spec.seed ^ GENERATION_SEED
+    };
+    TaskRequest {
+        shard,
+        shards,
+        target: range.end - range.start,
+        first: range.start,
+        output,
+        // Positive in every language's integers.
+        seed: phase_seed.wrapping_add(u64::from(shard)) & 0x7FFF_FFFF,
+    }
+}

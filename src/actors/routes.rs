@@ -1,0 +1,556 @@
+//! The routes of the control socket: each reads its request, asks the coordinator, and answers after the commit.
+
+use super::{
+    Ask,
+    coordinator::{Clean, Coordinator, Line, Snapshot, Trees},
+    now,
+    seen::Seen,
+    streams, view,
+};
+use crate::{
+    control::api::{
+        Accepted, ActRequest, CampaignView, DaemonView, ErrorBody, ErrorView, JobsView, ListView,
+        RestartView, StatusView, StopRequest, SubmitRequest, VERSION, VerdictAnswer,
+    },
+    ids::CampaignId,
+    machines::{campaign::State, event::Event, step::Refused, table::tables, tree::CampaignTree},
+    manifest::StateDir,
+    store::History,
+    time::Timestamp,
+};
+use actix::Addr;
+use actix_web::{HttpRequest, HttpResponse, ResponseError, http::StatusCode, web};
+use std::{collections::HashMap, fmt, sync::Arc};
+use tokio::sync::{broadcast, mpsc};
+
+/// Bodies larger than this are refused: a campaign is a few kilobytes.
+pub const MOST_BYTES: usize = 1 << 20;
+
+/// How the daemon is asked to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// Local jobs go on, to be adopted.
+    Leave,
+    /// Local jobs end, to be started again by the next daemon.
+    Interrupt,
+}
+
+/// What the routes need.
+pub struct Room {
+    /// Who decides.
+    pub coordinator: Addr<Coordinator>,
+    /// What the monitors see.
+    pub seen: Arc<Seen>,
+    /// Where everything lies.
+    pub state: StateDir,
+    /// Committed events, as they come.
+    pub lines: broadcast::Sender<Arc<Line>>,
+    /// Committed events, as they came.
+    pub history: History,
+    /// Where a stop is asked for.
+    pub stop: mpsc::UnboundedSender<Stop>,
+    /// When the daemon started.
+    pub started_at: Timestamp,
+    /// What it found then.
+    pub restart: Option<RestartView>,
+}
+
+/// Who is at the other end of a connection.
+#[derive(Clone, Copy, Debug)]
+pub struct Peer {
+    /// The user, by the kernel's word.
+    pub uid: Option<u32>,
+}
+
+/// A refusal on its way to the client.
+#[derive(Debug)]
+pub struct Refusal(StatusCode, Box<ErrorView>);
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.1.message)
+    }
+}
+
+impl ResponseError for Refusal {
+    fn status_code(&self) -> StatusCode {
+        self.0
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        HttpResponse::build(self.0).json(ErrorBody {
+            version: VERSION,
+            error: (*self.1).clone(),
+        })
+    }
+}
+
+pub(super) type Answered<T> = Result<T, Refusal>;
+
+fn refusal(
+    status: StatusCode,
+    kind: &str,
+    message: String,
+    at: Option<String>,
+    right: Option<String>,
+) -> Refusal {
+    let error = ErrorView {
+        kind: kind.into(),
+        message,
+        at,
+        right,
+        exit_status: 2,
+        ..ErrorView::default()
+    };
+    Refusal(status, Box::new(error))
+}
+
+/// All routes.
+pub fn routes(config: &mut web::ServiceConfig) {
+    let json = web::JsonConfig::default()
+        .limit(MOST_BYTES)
+        .error_handler(|error, _| {
+            refusal(
+                StatusCode::BAD_REQUEST,
+                "usage",
+                format!("the request is not understood: {error}"),
+                None,
+                None,
+            )
+            .into()
+        });
+    config
+        .app_data(json)
+        .route("/v1/status", web::get().to(status))
+        .route("/v1/campaigns", web::get().to(list))
+        .route("/v1/campaigns", web::post().to(submit))
+        .route("/v1/campaigns/{id}/verdict", web::get().to(verdict))
+        .route("/v1/campaigns/{id}/explain", web::get().to(explain))
+        .route("/v1/campaigns/{id}/logs", web::get().to(streams::logs))
+        .route("/v1/campaigns/{id}/{verb}", web::post().to(act))
+        .route("/v1/jobs", web::get().to(jobs))
+        .route("/v1/events", web::get().to(streams::events))
+        .route("/v1/stop", web::post().to(stop))
+        .default_service(web::to(|request: HttpRequest| async move {
+            let message = format!("there is no {} {}", request.method(), request.path());
+            Err::<HttpResponse, _>(refusal(StatusCode::NOT_FOUND, "usage", message, None, None))
+        }));
+}
+
+type Query = web::Query<HashMap<String, String>>;
+
+impl Room {
+    pub(super) async fn trees(&self) -> Answered<Trees> {
+        self.coordinator.send(Snapshot).await.map_err(|_| ending())
+    }
+
+    fn view(&self, tree: &CampaignTree) -> CampaignView {
+        view::campaign(tree, &self.seen, &self.state, now())
+    }
+
+    /// The campaign meant by a name, its beginning, or nothing when there is only one.
+    pub(super) async fn find(&self, word: &str) -> Answered<Arc<CampaignTree>> {
+        let trees = self.trees().await?;
+        if let Some(tree) = word.parse().ok().and_then(|id: CampaignId| trees.get(&id)) {
+            return Ok(Arc::clone(tree));
+        }
+        let word = if word == "-" { "" } else { word };
+        let fits: Vec<_> = trees
+            .iter()
+            .filter(|(id, _)| id.as_str().starts_with(word))
+            .collect();
+        let names = |all: Vec<&CampaignId>| {
+            all.iter()
+                .map(|id| id.as_str())
+                .collect::<Vec<_>>()
+                .join(", ")
+        };
+        match fits.as_slice() {
+            [(_, tree)] => Ok(Arc::clone(tree)),
+            [] => {
+                let known = if trees.is_empty() {
+                    "there is none yet".into()
+                } else {
+                    names(trees.keys().collect())
+                };
+                let message = format!("there is no campaign {word:?}");
+                Err(refusal(
+                    StatusCode::NOT_FOUND,
+                    "unknown",
+                    message,
+                    None,
+                    Some(known),
+                ))
+            }
+            several => {
+                let message = if word.is_empty() {
+                    "which campaign?".into()
+                } else {
+                    format!("{word:?} is ambiguous")
+                };
+                let right = names(several.iter().map(|(id, _)| *id).collect());
+                Err(refusal(
+                    StatusCode::NOT_FOUND,
+                    "unknown",
+                    message,
+                    None,
+                    Some(right),
+                ))
+            }
+        }
+    }
+
+    async fn ask(
+        &self,
+        campaign: CampaignId,
+        event: Event,
+        peer: Option<Peer>,
+    ) -> Answered<Accepted> {
+        let uid = peer.and_then(|peer| peer.uid);
+        let name = event.name();
+        let answer = self
+            .coordinator
+            .send(Ask {
+                campaign: campaign.clone(),
+                event,
+                uid,
+            })
+            .await;
+        let answer = match answer.map_err(|_| ending())? {
+            Ok(answer) => answer,
+            Err(refused) => return Err(self.refused(&campaign, name, refused).await),
+        };
+        Ok(Accepted {
+            version: VERSION,
+            id: campaign.to_string(),
+            seq: Some(answer.seq),
+            state: answer.tree.campaign.state.name().into(),
+            what: answer.what,
+            uid,
+            campaign: Some(self.view(&answer.tree)),
+        })
+    }
+
+    /// A verb that does not fit the state: which state, since when, and what would fit.
+    async fn refused(&self, id: &CampaignId, event: &str, refused: Refused) -> Refusal {
+        let verb = verb_of(event);
+        let tree = self
+            .trees()
+            .await
+            .ok()
+            .and_then(|trees| trees.get(id).cloned());
+        let Some(tree) = tree else {
+            return refusal(
+                StatusCode::CONFLICT,
+                "state",
+                refused.to_string(),
+                None,
+                None,
+            );
+        };
+        let campaign = &tree.campaign;
+        let since = crate::time::two_units(now().since(campaign.state_since));
+        let at = format!("state {} for {since}", campaign.state);
+        let message = match &refused {
+            Refused::Pointless(text) => format!("{id} cannot be {verb}: {text}"),
+            _ => format!("{id} cannot be {verb}: it is {}", campaign.state),
+        };
+        refusal(
+            StatusCode::CONFLICT,
+            "state",
+            message,
+            Some(at),
+            Some(what_fits(campaign.state, id)),
+        )
+    }
+}
+
+fn ending() -> Refusal {
+    refusal(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "no_daemon",
+        "campaignd is ending".into(),
+        None,
+        None,
+    )
+}
+
+fn verb_of(event: &str) -> &str {
+    match event {
+        "approval_granted" => "approved",
+        "approval_denied" => "rejected",
+        "criteria_amended" => "amended",
+        "pause_asked" => "paused",
+        "resume_asked" => "resumed",
+        "cancel_asked" => "cancelled",
+        "retry_asked" => "retried",
+        other => other,
+    }
+}
+
+/// The verbs that a state takes, from its table.
+fn what_fits(state: State, id: &CampaignId) -> String {
+    use crate::machines::table::EventName;
+    let verbs = tables()
+        .campaign
+        .expected(state.name())
+        .into_iter()
+        .filter_map(|event| match event {
+            EventName::ApprovalGranted => Some(format!("campaignctl approve {id}")),
+            EventName::ApprovalDenied => Some(format!("reject {id} --why W")),
+            EventName::CriteriaAmended => {
+                Some(format!("campaignctl amend {id} --quality-threshold X"))
+            }
+            EventName::CancelAsked => Some(format!("cancel {id}")),
+            EventName::RetryAsked => Some(format!("campaignctl retry {id}")),
+            _ => None,
+        });
+    let verbs: Vec<String> = verbs.collect();
+    if verbs.is_empty() {
+        format!("campaignctl explain {id}")
+    } else {
+        verbs.join("   or: ")
+    }
+}
+
+async fn status(room: web::Data<Room>, query: Query) -> Answered<web::Json<StatusView>> {
+    let trees = room.trees().await?;
+    let jobs_running = trees
+        .values()
+        .flat_map(|tree| tree.jobs.values())
+        .map(|job| job.running_tasks() as u64)
+        .sum();
+    let campaigns = match query.get("id") {
+        Some(word) => vec![room.find(word).await?],
+        None => {
+            let live: Vec<_> = trees
+                .values()
+                .filter(|tree| !tree.campaign.state.ended())
+                .cloned()
+                .collect();
+            if live.is_empty() {
+                trees.values().cloned().collect()
+            } else {
+                live
+            }
+        }
+    };
+    let fresh = now().since(room.started_at).as_secs() < 600;
+    let daemon = DaemonView {
+        daemon_version: env!("CARGO_PKG_VERSION").into(),
+        pid: std::process::id(),
+        started_at: room.started_at.to_string(),
+        jobs_running,
+        restart: room.restart.clone().filter(|_| fresh),
+        news: Vec::new(),
+    };
+    let campaigns = campaigns.iter().map(|tree| room.view(tree)).collect();
+    Ok(web::Json(StatusView {
+        version: VERSION,
+        daemon,
+        campaigns,
+    }))
+}
+
+async fn list(room: web::Data<Room>, query: Query) -> Answered<web::Json<ListView>> {
+    let trees = room.trees().await?;
+    let mut trees: Vec<_> = trees.values().collect();
+    trees.sort_by_key(|tree| tree.campaign.created_at);
+    let wanted = |tree: &&Arc<CampaignTree>| {
+        query
+            .get("state")
+            .is_none_or(|state| tree.campaign.state.name() == state)
+    };
+    let campaigns = trees
+        .into_iter()
+        .filter(wanted)
+        .map(|tree| room.view(tree))
+        .collect();
+    Ok(web::Json(ListView {
+        version: VERSION,
+        campaigns,
+    }))
+}
+
+async fn verdict(
+    room: web::Data<Room>,
+    id: web::Path<String>,
+) -> Answered<web::Json<VerdictAnswer>> {
+    let tree = room.find(&id).await?;
+    let none = || {
+        let message = format!(
+            "{} has no verdict yet: it is {}",
+            tree.campaign.id, tree.campaign.state
+        );
+        refusal(StatusCode::CONFLICT, "state", message, None, None)
+    };
+    let verdict = view::verdict(&tree.campaign).ok_or_else(none)?;
+    Ok(web::Json(VerdictAnswer {
+        version: VERSION,
+        verdict,
+    }))
+}
+
+async fn explain(room: web::Data<Room>, id: web::Path<String>) -> Answered<HttpResponse> {
+    let tree = room.find(&id).await?;
+    let explained = super::explain::explain(&tree, &room.seen, &room.state, now()).await;
+    Ok(HttpResponse::Ok().json(explained))
+}
+
+async fn jobs(room: web::Data<Room>, query: Query) -> Answered<web::Json<JobsView>> {
+    let trees = match query.get("id") {
+        Some(word) => vec![room.find(word).await?],
+        None => room.trees().await?.into_values().collect(),
+    };
+    let jobs = trees
+        .iter()
+        .flat_map(|tree| view::jobs(tree, &room.state))
+        .collect();
+    Ok(web::Json(JobsView {
+        version: VERSION,
+        jobs,
+    }))
+}
+
+/// A new campaign, or the same one again: its id answers, and nothing is started twice.
+async fn submit(
+    room: web::Data<Room>,
+    request: web::Json<SubmitRequest>,
+    connection: HttpRequest,
+) -> Answered<web::Json<Accepted>> {
+    let SubmitRequest { spec, parts, amend } = request.into_inner();
+    let peer = connection.conn_data::<Peer>().copied();
+    let id = spec.name.clone();
+    let Some(tree) = room.trees().await?.get(&id).cloned() else {
+        let event = Event::Submitted {
+            spec: Box::new(spec),
+            parts,
+        };
+        return room.ask(id, event, peer).await.map(web::Json);
+    };
+    let campaign = &tree.campaign;
+    let gate_differs = campaign.spec.criteria_difference(&spec).is_some();
+    let amendable = matches!(campaign.state, State::Rejected | State::AwaitingApproval);
+    if gate_differs && amend && amendable {
+        let criteria = spec.criteria.clone();
+        return room
+            .ask(id, Event::CriteriaAmended { criteria }, peer)
+            .await
+            .map(web::Json);
+    }
+    if let Some((key, ours, theirs)) = campaign.spec.difference(&spec) {
+        let word = if campaign.state.ended() {
+            "already there"
+        } else {
+            "already running"
+        };
+        let message = format!(
+            "campaign {word}: {id} is {} with another {key}",
+            campaign.state
+        );
+        let at = format!("{key} = {theirs}   (frozen: {ours})");
+        let right = format!("another name, the same {key}, or: campaignctl clean {id}");
+        return Err(refusal(
+            StatusCode::CONFLICT,
+            "state",
+            message,
+            Some(at),
+            Some(right),
+        ));
+    }
+    if campaign.parts != parts && campaign.state == State::Halted {
+        return room
+            .ask(id, Event::Continued { parts }, peer)
+            .await
+            .map(web::Json);
+    }
+    Ok(web::Json(Accepted {
+        version: VERSION,
+        id: id.to_string(),
+        seq: None,
+        state: campaign.state.name().into(),
+        what: format!("{id} is {} already", campaign.state),
+        uid: peer.and_then(|peer| peer.uid),
+        campaign: Some(room.view(&tree)),
+    }))
+}
+
+async fn act(
+    room: web::Data<Room>,
+    path: web::Path<(String, String)>,
+    request: web::Json<ActRequest>,
+    connection: HttpRequest,
+) -> Answered<web::Json<Accepted>> {
+    let (word, verb) = path.into_inner();
+    let tree = room.find(&word).await?;
+    let id = tree.campaign.id.clone();
+    let peer = connection.conn_data::<Peer>().copied();
+    let request = request.into_inner();
+    let event = match verb.as_str() {
+        "approve" => Event::ApprovalGranted {},
+        "reject" => Event::ApprovalDenied { why: request.why },
+        "amend" => {
+            let mut criteria = tree.campaign.spec.criteria.clone();
+            criteria.quality_threshold = request.quality_threshold.unwrap_or(f64::NAN);
+            Event::CriteriaAmended { criteria }
+        }
+        "pause" => Event::PauseAsked {},
+        "resume" => Event::ResumeAsked {},
+        "cancel" => Event::CancelAsked { why: request.why },
+        "retry" => Event::RetryAsked {},
+        "clean" => return clean(&room, &tree, peer).await.map(web::Json),
+        other => {
+            let message = format!("there is no verb {other:?}");
+            return Err(refusal(StatusCode::NOT_FOUND, "usage", message, None, None));
+        }
+    };
+    room.ask(id, event, peer).await.map(web::Json)
+}
+
+/// Forgets an ended campaign: its record first, so that files without a record are garbage and never the reverse.
+async fn clean(room: &Room, tree: &CampaignTree, peer: Option<Peer>) -> Answered<Accepted> {
+    let id = tree.campaign.id.clone();
+    let uid = peer.and_then(|peer| peer.uid);
+    let answer = room
+        .coordinator
+        .send(Clean {
+            campaign: id.clone(),
+            uid,
+        })
+        .await
+        .map_err(|_| ending())?;
+    let answer = match answer {
+        Ok(answer) => answer,
+        Err(refused) => return Err(room.refused(&id, "cleaned", refused).await),
+    };
+    let mut folders = vec![room.state.campaign(&id).root().to_path_buf()];
+    folders.extend(tree.jobs.keys().map(|job| room.state.job(job)));
+    let removed = tokio::task::spawn_blocking(move || {
+        let all = folders.iter().filter(|folder| folder.exists());
+        all.map(std::fs::remove_dir_all)
+            .collect::<Result<Vec<()>, _>>()
+    });
+    if let Ok(Err(error)) = removed.await {
+        tracing::warn!(campaign = %id, "cleaning left files behind: {error}");
+    }
+    Ok(Accepted {
+        version: VERSION,
+        id: id.to_string(),
+        seq: Some(answer.seq),
+        state: "cleaned".into(),
+        what: answer.what,
+        uid,
+        campaign: None,
+    })
+}
+
+async fn stop(room: web::Data<Room>, request: web::Json<StopRequest>) -> HttpResponse {
+    let how = if request.interrupt {
+        Stop::Interrupt
+    } else {
+        Stop::Leave
+    };
+    // A daemon that is ending already needs no second word.
+    let _ = room.stop.send(how);
+    HttpResponse::Accepted().json(serde_json::json!({ "version": VERSION, "stopping": true }))
+}

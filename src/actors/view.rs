@@ -1,0 +1,326 @@
+//! What a client sees of a campaign: its record, its jobs and the monitors' counts, joined for a screen.
+
+use super::seen::{Count, Seen};
+use crate::{
+    control::api::{
+        CampaignView, CheckView, DatasetView, JobCounts, JobView, PhaseView, ProgressView,
+        QualityView, VerdictView,
+    },
+    machines::{
+        campaign::{Campaign, Stage, State},
+        job::{Job, Phase, State as JobState, Task},
+        tree::CampaignTree,
+    },
+    manifest::StateDir,
+    time::{Timestamp, two_units},
+};
+
+/// A campaign for a screen.
+pub fn campaign(
+    tree: &CampaignTree,
+    seen: &Seen,
+    state: &StateDir,
+    now: Timestamp,
+) -> CampaignView {
+    let campaign = &tree.campaign;
+    let phases = phases(tree, seen, now);
+    CampaignView {
+        id: campaign.id.to_string(),
+        state: campaign.state.name().into(),
+        state_since_at: campaign.state_since.to_string(),
+        paused: campaign.paused_at.is_some(),
+        phase: campaign.state.stage().map(|stage| stage.name().into()),
+        created_at: campaign.created_at.to_string(),
+        ended_at: campaign.ended_at.map(|at| at.to_string()),
+        deadline_at: campaign.deadline_at.map(|at| at.to_string()),
+        exit_status: campaign.exit_status(),
+        cause: campaign.cause.clone(),
+        needs: needs(campaign.state),
+        directory: state
+            .campaign(&campaign.id)
+            .root()
+            .to_string_lossy()
+            .into_owned(),
+        verdict: verdict(campaign),
+        quality: quality(tree, seen),
+        progress: progress(tree, seen),
+        phases,
+        jobs: counts(tree),
+        warnings: warnings(tree, now),
+        dataset: dataset(tree, state),
+        campaign_target: campaign.spec.campaign_target,
+        quality_threshold: campaign.spec.criteria.quality_threshold,
+    }
+}
+
+fn needs(state: State) -> Vec<String> {
+    let verbs: &[&str] = match state {
+        State::AwaitingApproval => &["approve", "reject"],
+        State::Rejected => &["amend", "cancel"],
+        State::Failed => &["retry"],
+        _ => &[],
+    };
+    verbs.iter().map(|verb| (*verb).into()).collect()
+}
+
+/// The gate's verdict for a screen.
+pub fn verdict(campaign: &Campaign) -> Option<VerdictView> {
+    let verdict = campaign.verdict.as_ref()?;
+    let check = |check: &crate::evaluation::Check| CheckView {
+        check: check.check.clone(),
+        required: check.required,
+        observed: check.observed,
+        low: check.low,
+        high: check.high,
+        n: check.n,
+        passed: check.passed,
+    };
+    Some(VerdictView {
+        campaign: campaign.id.to_string(),
+        decision: verdict.decision.name().into(),
+        approved: verdict.approved(),
+        gate: verdict.gate.name().into(),
+        look: verdict.look,
+        max_looks: verdict.max_looks,
+        n: verdict.n,
+        reason: verdict.reason.clone(),
+        recommendation: verdict.recommendation.clone(),
+        judged_at: campaign.judged_at.map(|at| at.to_string()),
+        checks: verdict.checks.iter().map(check).collect(),
+    })
+}
+
+/// The phase whose jobs a step of the campaign runs.
+fn phase_of(stage: Stage) -> Option<Phase> {
+    Some(match stage {
+        Stage::Pilot => Phase::Pilot,
+        Stage::Generate => Phase::Generate,
+        Stage::Execute => Phase::Execute,
+        Stage::Curate => Phase::Curate,
+        Stage::Train => Phase::Train,
+        Stage::Evaluate => Phase::Evaluate,
+        Stage::Gate | Stage::Record | Stage::Plan => return None,
+    })
+}
+
+/// What is made and asked for in a phase.
+fn made(tree: &CampaignTree, phase: Phase, count: &Count) -> (u64, u64) {
+    if phase.makes_samples() {
+        (count.distinct, tree.campaign.target(phase))
+    } else {
+        count.hint.unwrap_or((0, 0))
+    }
+}
+
+fn phases(tree: &CampaignTree, seen: &Seen, now: Timestamp) -> Vec<PhaseView> {
+    let campaign = &tree.campaign;
+    let planned = [
+        (Stage::Pilot, true),
+        (Stage::Gate, true),
+        (Stage::Generate, true),
+        (Stage::Execute, campaign.spec.execution.is_some()),
+        (Stage::Curate, campaign.spec.curation.is_some()),
+        (Stage::Train, campaign.spec.training.is_some()),
+        (Stage::Evaluate, campaign.spec.evaluation.is_some()),
+        (Stage::Record, true),
+        (Stage::Plan, campaign.spec.planning.is_some()),
+    ];
+    let present = campaign
+        .state
+        .stage()
+        .or(campaign.failed_in.and_then(State::stage));
+    let view = |(stage, _): (Stage, bool)| {
+        let timed = campaign.stages.iter().find(|timed| timed.stage == stage);
+        let status = match (timed, present == Some(stage)) {
+            (_, true) if campaign.state == State::Failed => "failed",
+            (_, true) => "now",
+            (Some(_), false) => "done",
+            (None, false) => "then",
+        };
+        let count = phase_of(stage).map(|phase| (phase, seen.count(&campaign.id, phase)));
+        let (done, total) = count
+            .as_ref()
+            .map_or((0, 0), |(phase, count)| made(tree, *phase, count));
+        PhaseView {
+            phase: stage.name().into(),
+            status: status.into(),
+            done,
+            total,
+            duration_seconds: timed.map(|timed| {
+                timed
+                    .ended_at
+                    .unwrap_or(now)
+                    .since(timed.started_at)
+                    .as_secs_f64()
+            }),
+            quality: count.and_then(|(_, count)| count.quality),
+        }
+    };
+    planned
+        .into_iter()
+        .filter(|(_, asked)| *asked)
+        .map(view)
+        .collect()
+}
+
+fn progress(tree: &CampaignTree, seen: &Seen) -> Option<ProgressView> {
+    let phase = phase_of(tree.campaign.state.stage()?)?;
+    let count = seen.count(&tree.campaign.id, phase);
+    let (done, total) = made(tree, phase, &count);
+    let rate = count.rate_per_second;
+    let left = rate.map(|rate| total.saturating_sub(done) as f64 / rate);
+    let unit = if phase.makes_samples() {
+        "samples"
+    } else {
+        "rows"
+    };
+    Some(ProgressView {
+        done,
+        total,
+        unit: unit.into(),
+        rate_per_second: rate,
+        left_seconds: left,
+    })
+}
+
+/// The quality of the full generation once there is some, else the verdict's, else the pilot's so far.
+fn quality(tree: &CampaignTree, seen: &Seen) -> Option<QualityView> {
+    let of = |phase| {
+        let count = seen.count(&tree.campaign.id, phase);
+        count.quality.map(|mean| QualityView {
+            mean: Some(mean),
+            low: None,
+            high: None,
+            n: count.distinct,
+        })
+    };
+    let judged = tree.campaign.verdict.as_ref().map(|verdict| QualityView {
+        mean: verdict.mean,
+        low: verdict.low,
+        high: verdict.high,
+        n: verdict.n,
+    });
+    of(Phase::Generate).or(judged).or_else(|| of(Phase::Pilot))
+}
+
+fn counts(tree: &CampaignTree) -> JobCounts {
+    let mut counts = JobCounts::default();
+    for job in tree.jobs.values() {
+        counts.retried += if job.attempt > 1 {
+            job.tasks.len() as u64
+        } else {
+            0
+        };
+        for task in &job.tasks {
+            match (&task.end, job.state) {
+                (Some(end), _) if end.done() => counts.done += 1,
+                (Some(_), _) if task.cause() == Some(crate::machines::job::Cause::Lost) => {
+                    counts.lost += 1
+                }
+                (Some(_), _) => counts.failed += 1,
+                (None, JobState::Waiting) => counts.waiting += 1,
+                (None, _) => counts.running += 1,
+            }
+        }
+    }
+    counts
+}
+
+fn warnings(tree: &CampaignTree, now: Timestamp) -> Vec<String> {
+    let silent = tree
+        .jobs
+        .values()
+        .filter_map(|job| Some((job, job.silent_since?)));
+    silent
+        .map(|(job, since)| {
+            format!(
+                "job {} is alive but silent, flagged {} ago",
+                job.id,
+                two_units(now.since(since))
+            )
+        })
+        .collect()
+}
+
+fn dataset(tree: &CampaignTree, state: &StateDir) -> Option<DatasetView> {
+    let curated = tree
+        .campaign
+        .stages
+        .iter()
+        .any(|timed| timed.stage == Stage::Curate && timed.ended_at.is_some());
+    if !curated {
+        return None;
+    }
+    let stats = state
+        .campaign(&tree.campaign.id)
+        .dataset()
+        .join("stats.json");
+    let stats: serde_json::Value = serde_json::from_slice(&std::fs::read(stats).ok()?).ok()?;
+    let number = |value: &serde_json::Value| value.as_u64().unwrap_or(0);
+    let reasons = stats["removed_by_reason"].as_object();
+    Some(DatasetView {
+        rows: number(&stats["kept"]),
+        rows_in: number(&stats["rows_in"]),
+        removed: number(&stats["removed"]),
+        train: number(&stats["splits"]["train"]),
+        validation: number(&stats["splits"]["validation"]),
+        test: number(&stats["splits"]["test"]),
+        removed_by_reason: reasons
+            .map(|all| {
+                all.iter()
+                    .map(|(reason, count)| (reason.clone(), number(count)))
+                    .collect()
+            })
+            .unwrap_or_default(),
+    })
+}
+
+/// A row a task, of all jobs of a campaign.
+pub fn jobs(tree: &CampaignTree, state: &StateDir) -> Vec<JobView> {
+    tree.jobs
+        .values()
+        .flat_map(|job| {
+            job.tasks
+                .iter()
+                .map(move |task| job_row(tree, job, task, state))
+        })
+        .collect()
+}
+
+fn job_row(tree: &CampaignTree, job: &Job, task: &Task, state: &StateDir) -> JobView {
+    let shown = match &task.end {
+        None => job.state,
+        Some(end) if end.done() => JobState::Done,
+        Some(end) => match end.cause {
+            Some(crate::machines::job::Cause::Lost) => JobState::Lost,
+            Some(crate::machines::job::Cause::Cancelled) => JobState::Cancelled,
+            _ => JobState::Failed,
+        },
+    };
+    let waits = if tree.campaign.paused_at.is_some() {
+        "held by the pause"
+    } else {
+        "to be launched"
+    };
+    let dir = crate::executor::job_dir::JobDir::new(state.job(&job.id));
+    let claim = dir.read_claim(task.shard);
+    JobView {
+        job: job.id.to_string(),
+        campaign: job.id.campaign.to_string(),
+        phase: job.task_name(task),
+        place: claim.map_or("-".into(), |claim| format!("PID {}", claim.pid)),
+        state: shown.name().into(),
+        status: shown.spoken(job.launched_at.is_some()).into(),
+        attempt: job.attempt,
+        task: task.shard,
+        launched_at: job.launched_at.map(|at| at.to_string()),
+        ended_at: task.end.as_ref().map(|end| end.at.to_string()),
+        note: match &task.end {
+            Some(end) => end.text.clone(),
+            None if job.state == JobState::Waiting => waits.into(),
+            None if job.silent_since.is_some() => "alive but silent".into(),
+            None => format!("attempt {}", job.attempt),
+        },
+        directory: state.job(&job.id).to_string_lossy().into_owned(),
+    }
+}

@@ -1,0 +1,311 @@
+//! Following a job to its end, for the monitors and the Trainer.
+//!
+//! A task is over when its job directory says so, or when its session is dead and seen empty. What it made is counted
+//! from the samples on disk: an exit status of 0 with fewer distinct ids than asked is not complete.
+
+use super::{Perform, Surroundings, now, seen::ShardCount};
+use crate::{
+    artifacts::follow::Follower,
+    executor::{
+        identity::Identity,
+        job_dir::{Exit, JobDir},
+        local::{Local, Observed},
+    },
+    generation::progress::ProgressReader,
+    ids::EffectId,
+    machines::{
+        effect::Effect,
+        event::Event,
+        job::{Cause, Job, Task, TaskEnd},
+    },
+    time::{Timestamp, two_units},
+};
+use futures_util::future::select_all;
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+/// A young job is looked at this often; the pace slows down with its age to the setting.
+const EAGER: Duration = Duration::from_millis(100);
+/// A job's age over this is the pace: a job of 200 s is looked at every 10 s.
+const AGE_SHARE: u32 = 20;
+/// At most this much of a task's output is read in one look.
+const LOOK_BYTES: u64 = 256 << 20;
+
+/// One watch under way.
+struct Watch {
+    here: Surroundings,
+    effect: EffectId,
+    job: Job,
+    dir: JobDir,
+    local: Local,
+    /// Tasks that have not ended yet.
+    open: Vec<Task>,
+    logs: Vec<Arc<Mutex<TaskLog>>>,
+    began: Timestamp,
+    silent: bool,
+}
+
+/// What one task says of itself.
+struct TaskLog {
+    shard: u32,
+    stdout: Follower,
+    stderr: Follower,
+    own: Follower,
+    reader: ProgressReader,
+    spoke_at: Timestamp,
+}
+
+/// Follows the job of a watch until its last task has ended, and reports each end.
+pub async fn watch(here: &Surroundings, perform: &Perform, pace: Duration) {
+    let Effect::WatchJob { job: id, .. } = &perform.effect else {
+        tracing::error!("{} is no watch", perform.effect.name());
+        return;
+    };
+    let Some(job) = perform.tree.jobs.get(id) else {
+        tracing::error!("job {id} has no record");
+        return;
+    };
+    let mut watch = Watch::new(here, perform, job);
+    while !watch.open.is_empty() {
+        let alive = watch.look().await;
+        if watch.open.is_empty() {
+            break;
+        }
+        watch.flag_silence();
+        let age = now().since(watch.began) / AGE_SHARE;
+        watch.wait(alive, age.clamp(EAGER, pace)).await;
+    }
+}
+
+impl Watch {
+    fn new(here: &Surroundings, perform: &Perform, job: &Job) -> Self {
+        let dir = JobDir::new(here.state.job(&job.id));
+        let at = now();
+        let log = |task: &Task| {
+            Arc::new(Mutex::new(TaskLog {
+                shard: task.shard,
+                stdout: Follower::new(&dir.stdout(task.shard)),
+                stderr: Follower::new(&dir.stderr(task.shard)),
+                own: Follower::new(&dir.progress(task.shard)),
+                reader: ProgressReader::new(task.target),
+                spoke_at: at,
+            }))
+        };
+        Self {
+            effect: perform.id.clone(),
+            logs: job.tasks.iter().map(log).collect(),
+            open: job
+                .tasks
+                .iter()
+                .filter(|task| task.end.is_none())
+                .cloned()
+                .collect(),
+            local: Local::new(here.state.jobs()),
+            began: job.launched_at.unwrap_or(at),
+            silent: job.silent_since.is_some(),
+            here: here.clone(),
+            job: job.clone(),
+            dir,
+        }
+    }
+
+    /// Looks at every open task; reports those that ended and gives the identities of those alive.
+    async fn look(&mut self) -> Vec<(u32, Identity)> {
+        let mut alive = Vec::new();
+        let mut ended = Vec::new();
+        for task in &self.open {
+            let observed = self.local.observe(&self.dir, task.shard).await;
+            // Counted after the observation: what an ended task made is all there.
+            let count = self.count(task).await;
+            let end = match observed {
+                Observed::Running(identity) => {
+                    alive.push((task.shard, identity));
+                    continue;
+                }
+                Observed::Ended(exit) => self.judge(task, &exit, count),
+                Observed::Cancelled => self.end(Cause::Cancelled, "ended before it started"),
+                Observed::Lost { why } => self.end(Cause::Lost, &format!("vanished: {why}")),
+                // Launched, and now without a claim: somebody removed its directory.
+                Observed::NotStarted => self.end(Cause::Lost, "its job directory is gone"),
+            };
+            ended.push((task.shard, end));
+        }
+        for (shard, end) in ended {
+            self.open.retain(|task| task.shard != shard);
+            let (effect, job) = (self.effect.clone(), self.job.id.clone());
+            self.here.report(
+                &self.effect.campaign,
+                Event::TaskEnded {
+                    effect,
+                    job,
+                    shard,
+                    end,
+                },
+            );
+        }
+        alive
+    }
+
+    fn end(&self, cause: Cause, text: &str) -> TaskEnd {
+        TaskEnd {
+            cause: Some(cause),
+            text: text.into(),
+            at: now(),
+        }
+    }
+
+    /// Reads what a task has made and said since the last look.
+    async fn count(&self, task: &Task) -> Result<ShardCount, String> {
+        let here = self.here.clone();
+        let (campaign, phase, shard) = (self.effect.campaign.clone(), self.job.phase, task.shard);
+        let file: Option<PathBuf> = phase
+            .makes_samples()
+            .then(|| here.state.campaign(&campaign).shard(phase.name(), shard));
+        let log = self
+            .logs
+            .iter()
+            .find(|log| lock(log).shard == shard)
+            .cloned();
+        let read = tokio::task::spawn_blocking(move || {
+            let at = now();
+            if let Some(log) = log {
+                let mut log = lock(&log);
+                if log.read(at) {
+                    here.seen.hint(&campaign, phase, log.reader.progress(), at);
+                }
+            }
+            match file {
+                Some(file) => here
+                    .seen
+                    .look(&campaign, phase, shard, &file, at)
+                    .map_err(|error| format!("{} cannot be read: {error}", file.display())),
+                None => Ok(ShardCount::default()),
+            }
+        });
+        read.await
+            .unwrap_or_else(|panicked| Err(format!("counting failed: {panicked}")))
+    }
+
+    /// Whether an ended task did what was asked.
+    fn judge(&self, task: &Task, exit: &Exit, count: Result<ShardCount, String>) -> TaskEnd {
+        let (cause, text) = match (exit.cause(), count) {
+            (Some(cause), _) => (Some(cause), exit.sentence()),
+            (None, Err(error)) => (Some(Cause::Transient), error),
+            (None, Ok(count)) if self.job.phase.makes_samples() => {
+                self.judge_samples(task, exit, count)
+            }
+            (None, Ok(_)) => (None, exit.sentence()),
+        };
+        TaskEnd {
+            cause,
+            text,
+            at: now(),
+        }
+    }
+
+    fn judge_samples(
+        &self,
+        task: &Task,
+        exit: &Exit,
+        count: ShardCount,
+    ) -> (Option<Cause>, String) {
+        let mut notes = String::new();
+        for (number, what) in [
+            (count.invalid, "are no samples"),
+            (count.duplicates, "repeat an id"),
+        ] {
+            if number > 0 {
+                notes += &format!(", {number} lines {what}");
+            }
+        }
+        let shared = self
+            .here
+            .seen
+            .shared_ids(&self.effect.campaign, self.job.phase);
+        let made = count.distinct;
+        if made < task.target {
+            let text = format!(
+                "{} and too few samples: {made} of {}{notes}",
+                exit.sentence(),
+                task.target
+            );
+            (Some(Cause::Incomplete), text)
+        } else if shared > 0 {
+            let text = format!(
+                "{} ids stand in more than one shard: make {{shard}} part of them",
+                shared
+            );
+            (Some(Cause::Incomplete), text)
+        } else {
+            (None, format!("{}, {made} samples{notes}", exit.sentence()))
+        }
+    }
+
+    /// A job is silent when none of its tasks has made or said anything for long; it is flagged, never ended.
+    fn flag_silence(&mut self) {
+        let at = now();
+        let count = self.here.seen.count(&self.effect.campaign, self.job.phase);
+        let spoke = self.logs.iter().map(|log| lock(log).spoke_at).max();
+        let last = spoke
+            .max(count.grew_at)
+            .unwrap_or(self.began)
+            .max(self.began);
+        let quiet = at.since(last);
+        let silent = quiet >= self.here.pace.silent_after;
+        if silent == self.silent {
+            return;
+        }
+        self.silent = silent;
+        let job = self.job.id.clone();
+        let event = if silent {
+            tracing::warn!("job {job} is alive but silent for {}", two_units(quiet));
+            Event::JobSilent {
+                job,
+                seconds: quiet.as_secs(),
+            }
+        } else {
+            Event::JobSpoke { job }
+        };
+        self.here.report(&self.effect.campaign, event);
+    }
+
+    /// Until a task's process ends, or the next look is due.
+    async fn wait(&self, alive: Vec<(u32, Identity)>, at_most: Duration) {
+        if alive.is_empty() {
+            return tokio::time::sleep(EAGER).await;
+        }
+        let each = alive.into_iter().map(|(shard, identity)| {
+            Box::pin(async move {
+                self.local
+                    .changed(&self.dir, shard, &identity, at_most)
+                    .await
+            })
+        });
+        select_all(each).await;
+    }
+}
+
+impl TaskLog {
+    /// Feeds what is new to the reader; whether there was anything.
+    fn read(&mut self, at: Timestamp) -> bool {
+        let reader = &mut self.reader;
+        let mut bytes = 0;
+        for follower in [&mut self.own, &mut self.stdout, &mut self.stderr] {
+            // Unreadable output is no news; the samples are the evidence.
+            if let Ok(followed) = follower.read_new(LOOK_BYTES, |chunk| reader.feed(chunk)) {
+                bytes += followed.bytes;
+            }
+        }
+        if bytes > 0 {
+            self.spoke_at = at;
+        }
+        bytes > 0
+    }
+}
+
+fn lock(log: &Mutex<TaskLog>) -> std::sync::MutexGuard<'_, TaskLog> {
+    log.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,5 @@
+//! The control socket: what is said over it, and the client's side. HTTP/1.1 and JSON over a Unix socket, so that
+//! `curl --unix-socket` works as well.
+
+pub mod api;
+pub mod client;

@@ -1,0 +1,304 @@
+//! The job directory: `jobs/ID/` with the complete input, and per task its claim, output and end.
+//!
+//! ```text
+//! request.toml                    complete input, written before anything starts
+//! handle.json                     what was started: PIDs with start time and boot id
+//! tasks/K/claim                   taken exclusively by whoever runs, or cancels, the task
+//! tasks/K/{stdout,stderr,progress.jsonl}
+//! tasks/K/exit.json               last, by rename: it exists, so the task is over
+//! ```
+
+use super::identity::{Identity, boot_id};
+use crate::{
+    artifacts::{create_dir_private, write_atomic},
+    machines::job::Cause,
+    time::Timestamp,
+};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    time::SystemTime,
+};
+
+/// The complete input of a job.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Request {
+    /// The job's id.
+    pub job: String,
+    /// The name a scheduler knows it by.
+    pub name: String,
+    /// Whose job it is.
+    pub campaign: String,
+    /// What it works for.
+    pub phase: String,
+    /// Counts the attempts of the same work from 1.
+    pub attempt: u32,
+    /// Working directory of its commands, absolute.
+    pub directory: String,
+    /// Limit of one task in seconds.
+    pub time_seconds: Option<u64>,
+    /// What is done.
+    pub work: Work,
+    /// Its tasks.
+    pub tasks: Vec<TaskRequest>,
+}
+
+/// What a task does.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Work {
+    /// A foreign command: an argument vector with placeholders, never a shell string.
+    Command {
+        /// The vector.
+        argv: Vec<String>,
+    },
+    /// The built-in generator.
+    Generate {
+        /// Root of the plan.
+        seed: u64,
+        /// Share of samples with a planted fault.
+        faults: f64,
+        /// The plan's index of the phase's first sample.
+        offset: u64,
+        /// Samples of the phase over all shards.
+        total: u64,
+    },
+    /// Curation.
+    Curate {
+        /// Shard files, the pilot's first.
+        inputs: Vec<String>,
+        /// The data set's directory.
+        output: String,
+        /// Rows below this quality are removed.
+        min_quality: f64,
+        /// Shares of train, validation and test.
+        split: [f64; 3],
+        /// Root of the split.
+        seed: u64,
+        /// The data set's name.
+        name: String,
+    },
+}
+
+/// One task's part of the work.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskRequest {
+    /// Which part, from 0.
+    pub shard: u32,
+    /// Of how many.
+    pub shards: u32,
+    /// Samples asked of this part.
+    pub target: u64,
+    /// Index of its first sample within the phase.
+    pub first: u64,
+    /// Where samples are appended; the same for every attempt, and outside the job directory.
+    pub output: Option<String>,
+    /// This task's seed.
+    pub seed: u64,
+}
+
+/// Who has a task.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Claim {
+    /// The process.
+    #[serde(flatten)]
+    pub process: Identity,
+    /// `shim`, or `canceller`: then nothing will ever run.
+    pub by: String,
+    /// When, in milliseconds.
+    pub at: i64,
+}
+
+impl std::ops::Deref for Claim {
+    type Target = Identity;
+    fn deref(&self) -> &Identity {
+        &self.process
+    }
+}
+
+/// How a task's command ended, as its shim saw it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Exit {
+    /// Its exit status.
+    pub status: Option<i32>,
+    /// The signal that ended it.
+    pub signal: Option<i32>,
+    /// Its time limit was reached.
+    pub timed_out: bool,
+    /// The shim was told to end it.
+    pub stopped: bool,
+    /// Why it could not be started.
+    pub cannot_start: Option<String>,
+    /// When it started, in milliseconds.
+    pub started_at: i64,
+    /// When it ended, in milliseconds.
+    pub ended_at: i64,
+}
+
+impl Exit {
+    /// Why the task is not done, by its exit alone.
+    pub fn cause(&self) -> Option<Cause> {
+        if self.cannot_start.is_some() {
+            Some(Cause::CannotStart)
+        } else if self.timed_out {
+            Some(Cause::TimeLimit)
+        } else if self.stopped {
+            Some(Cause::Stopped)
+        } else {
+            (self.status != Some(0)).then_some(Cause::Program)
+        }
+    }
+
+    /// In words: `ended with status 3`.
+    pub fn sentence(&self) -> String {
+        match self {
+            Exit {
+                cannot_start: Some(why),
+                ..
+            } => why.clone(),
+            Exit {
+                timed_out: true, ..
+            } => "reached its time limit".into(),
+            Exit { stopped: true, .. } => "was stopped by a signal to its shim".into(),
+            Exit {
+                signal: Some(signal),
+                ..
+            } => format!("was ended by signal {signal}"),
+            Exit { status, .. } => format!("ended with status {}", status.unwrap_or(-1)),
+        }
+    }
+}
+
+/// One job directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JobDir {
+    root: PathBuf,
+}
+
+impl JobDir {
+    /// The job directory at `root`; nothing is opened.
+    pub fn new(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into() }
+    }
+
+    /// Where it is.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// `request.toml`.
+    pub fn request_path(&self) -> PathBuf {
+        self.root.join("request.toml")
+    }
+
+    /// `handle.json`.
+    pub fn handle(&self) -> PathBuf {
+        self.root.join("handle.json")
+    }
+
+    /// A task's own directory.
+    pub fn task(&self, shard: u32) -> PathBuf {
+        self.root.join("tasks").join(shard.to_string())
+    }
+
+    /// What the command printed.
+    pub fn stdout(&self, shard: u32) -> PathBuf {
+        self.task(shard).join("stdout")
+    }
+
+    /// What the command complained of.
+    pub fn stderr(&self, shard: u32) -> PathBuf {
+        self.task(shard).join("stderr")
+    }
+
+    /// The worker's own progress.
+    pub fn progress(&self, shard: u32) -> PathBuf {
+        self.task(shard).join("progress.jsonl")
+    }
+
+    /// Writes the input.
+    ///
+    /// # Errors
+    /// Those of the file system, naming the path.
+    pub fn write_request(&self, request: &Request) -> io::Result<()> {
+        create_dir_private(&self.root)?;
+        let text = toml::to_string(request)
+            .map_err(|error| io::Error::other(format!("request.toml: {error}")))?;
+        write_atomic(&self.request_path(), text.as_bytes())
+    }
+
+    /// Reads the input.
+    ///
+    /// # Errors
+    /// A sentence naming the file.
+    pub fn read_request(&self) -> Result<Request, String> {
+        let path = self.request_path();
+        let text =
+            fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+        toml::from_str(&text).map_err(|error| format!("{}: {}", path.display(), error.message()))
+    }
+
+    /// Takes a task exclusively and completely: the content is there from the first instant the name is.
+    ///
+    /// # Errors
+    /// Those of the file system. `Ok(false)`: somebody else has it.
+    pub fn take_claim(&self, shard: u32, process: Identity, by: &str) -> io::Result<bool> {
+        let dir = self.task(shard);
+        create_dir_private(&dir)?;
+        let at = Timestamp::from(SystemTime::now()).0;
+        let mine = dir.join(format!("claim.{}.{}", process.pid, process.start_time));
+        let claim = Claim {
+            process,
+            by: by.into(),
+            at,
+        };
+        write_atomic(&mine, &serde_json::to_vec(&claim)?)?;
+        let linked = fs::hard_link(&mine, dir.join("claim"));
+        fs::remove_file(&mine)?;
+        match linked {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Who has the task.
+    pub fn read_claim(&self, shard: u32) -> Option<Claim> {
+        read_json(&self.task(shard).join("claim"))
+    }
+
+    /// Says that a task is over; the last thing a shim does.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub fn write_exit(&self, shard: u32, exit: &Exit) -> io::Result<()> {
+        write_atomic(
+            &self.task(shard).join("exit.json"),
+            &serde_json::to_vec(exit)?,
+        )
+    }
+
+    /// How the task ended; none while it has not. Written by rename, a torn one was never written by a shim.
+    pub fn read_exit(&self, shard: u32) -> Option<Exit> {
+        read_json(&self.task(shard).join("exit.json"))
+    }
+
+    /// Writes down what was started, for people; claims are the evidence.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub fn write_handle(&self, tasks: &[(u32, Identity)]) -> io::Result<()> {
+        let tasks: Vec<_> = tasks
+            .iter()
+            .map(|(shard, process)| serde_json::json!({ "shard": shard, "process": process }))
+            .collect();
+        let handle =
+            serde_json::json!({ "executor": "local", "boot_id": boot_id(), "tasks": tasks });
+        write_atomic(&self.handle(), handle.to_string().as_bytes())
+    }
+}
+
+fn read_json<T: DeserializeOwned>(path: &Path) -> Option<T> {
+    serde_json::from_slice(&fs::read(path).ok()?).ok()
+}

@@ -1,0 +1,3 @@
+//! What other programs and people read of a campaign: built here, written by the actors.
+
+pub mod mirror;

@@ -1,0 +1,300 @@
+//! The shim around every task: claims it, runs the command, keeps its time limit, passes signals on, says how it ended.
+//!
+//! The same locally and in a batch script, so exit status, signals and progress have one code path.
+
+use crate::{
+    artifacts::{create_dir_private, jsonl::cut_torn_tail},
+    executor::{
+        identity::Identity,
+        job_dir::{Exit, JobDir, Request, TaskRequest, Work},
+    },
+    time::Timestamp,
+};
+use nix::{
+    sys::signal::{SigSet, Signal, killpg},
+    unistd::{Pid, setsid},
+};
+use std::{
+    fs::{File, OpenOptions},
+    io,
+    os::unix::{
+        fs::OpenOptionsExt,
+        process::{CommandExt, ExitStatusExt},
+    },
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitCode, ExitStatus, Stdio},
+    sync::mpsc::{Receiver, RecvTimeoutError, channel},
+    thread,
+    time::{Duration, Instant, SystemTime},
+};
+
+/// How long a command that is asked to end may take.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// What a shim waits for.
+enum Happened {
+    Ended(io::Result<ExitStatus>),
+    Told,
+}
+
+/// Runs one task of a job directory. The exit status is 0 when the task has an `exit.json`, this shim's or another's.
+pub fn exec(job_dir: &Path, shard: u32) -> ExitCode {
+    // Fails only for the leader of a group, which a batch script's shell may make it; the session is then its own.
+    let _ = setsid();
+    // Before any thread exists, so that every thread inherits it and the signals wait for the one that asks.
+    let signals: SigSet = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP]
+        .into_iter()
+        .collect();
+    if signals.thread_block().is_err() {
+        return ExitCode::FAILURE;
+    }
+    let dir = JobDir::new(job_dir);
+    match run(&dir, shard, signals) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("campaignd: task {shard} of {}: {error}", job_dir.display());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(dir: &JobDir, shard: u32, signals: SigSet) -> io::Result<()> {
+    let request = dir.read_request().map_err(io::Error::other)?;
+    let task = request.tasks.iter().find(|task| task.shard == shard);
+    let task = task.ok_or_else(|| io::Error::other("no such task in request.toml"))?;
+    let me = i32::try_from(std::process::id())
+        .ok()
+        .and_then(Identity::of);
+    let me = me.ok_or_else(|| io::Error::other("/proc does not show this process"))?;
+    if !dir.take_claim(shard, me, "shim")? {
+        return Ok(());
+    }
+    let started_at = clock();
+    // A child inherits the mask. A signal in this instant ends the shim, which is then found lost: safe, if abrupt.
+    let unblocked = signals.thread_unblock();
+    let started = start(dir, &request, task);
+    signals.thread_block().and(unblocked)?;
+    let (status, told, timed_out) = match started {
+        Ok(child) => attend(
+            child,
+            signals,
+            request.time_seconds.map(Duration::from_secs),
+        ),
+        Err(why) => {
+            let exit = Exit {
+                cannot_start: Some(why),
+                started_at,
+                ended_at: clock(),
+                ..Exit::default()
+            };
+            return dir.write_exit(shard, &exit);
+        }
+    };
+    let status = status?;
+    let exit = Exit {
+        status: status.code(),
+        signal: status.signal(),
+        timed_out,
+        stopped: told,
+        cannot_start: None,
+        started_at,
+        ended_at: clock(),
+    };
+    dir.write_exit(shard, &exit)
+}
+
+fn clock() -> i64 {
+    Timestamp::from(SystemTime::now()).0
+}
+
+/// Starts the command in a process group of its own inside the shim's session; an error is a sentence.
+fn start(dir: &JobDir, request: &Request, task: &TaskRequest) -> Result<Child, String> {
+    if let Some(output) = &task.output {
+        prepare_output(Path::new(output))
+            .map_err(|error| format!("{output} cannot be prepared: {error}"))?;
+    }
+    let argv = argv(dir, request, task);
+    let (program, arguments) = argv.split_first().ok_or("the command is empty")?;
+    let log = |path: PathBuf| {
+        append(&path).map_err(|error| format!("{} cannot be opened: {error}", path.display()))
+    };
+    Command::new(program)
+        .args(arguments)
+        .current_dir(&request.directory)
+        .envs(environment(dir, request, task))
+        .stdin(Stdio::null())
+        .stdout(log(dir.stdout(task.shard))?)
+        .stderr(log(dir.stderr(task.shard))?)
+        .process_group(0)
+        .spawn()
+        .map_err(|error| match Path::new(&request.directory).is_dir() {
+            true => format!("\"{program}\" cannot be started: {error}"),
+            false => format!(
+                "the directory {} cannot be entered: {error}",
+                request.directory
+            ),
+        })
+}
+
+fn append(path: &Path) -> io::Result<File> {
+    OpenOptions::new()
+        .append(true)
+        .create(true)
+        .mode(0o600)
+        .open(path)
+}
+
+/// The directory of the samples exists, and a line torn by an earlier attempt's end is cut.
+fn prepare_output(output: &Path) -> io::Result<()> {
+    if let Some(parent) = output.parent() {
+        create_dir_private(parent)?;
+    }
+    if output.exists() {
+        cut_torn_tail(output).map(drop)
+    } else {
+        Ok(())
+    }
+}
+
+/// The argument vector: a foreign command's with its placeholders filled in, or this very binary's for built-in work.
+fn argv(dir: &JobDir, request: &Request, task: &TaskRequest) -> Vec<String> {
+    let kind = match &request.work {
+        Work::Command { argv } => {
+            return argv.iter().map(|word| fill(word, request, task)).collect();
+        }
+        Work::Generate { .. } => "generate",
+        Work::Curate { .. } => "curate",
+    };
+    let dir = dir.root().to_string_lossy().into_owned();
+    vec![
+        "/proc/self/exe".into(),
+        "worker".into(),
+        kind.into(),
+        dir,
+        task.shard.to_string(),
+    ]
+}
+
+/// What a command may ask for, as `{name}` in its words and as `CAMPAIGND_NAME` in its environment.
+fn values(request: &Request, task: &TaskRequest) -> [(&'static str, String); 6] {
+    [
+        ("phase", request.phase.clone()),
+        ("target", task.target.to_string()),
+        ("shard", task.shard.to_string()),
+        ("shards", task.shards.to_string()),
+        ("output", task.output.clone().unwrap_or_default()),
+        ("seed", task.seed.to_string()),
+    ]
+}
+
+/// One pass from left to right, so that a value that happens to hold braces is never filled in again.
+fn fill(word: &str, request: &Request, task: &TaskRequest) -> String {
+    let values = values(request, task);
+    let (mut filled, mut rest) = (String::new(), word);
+    while let Some(open) = rest.find('{') {
+        let (before, from) = rest.split_at(open);
+        filled += before;
+        let found = values.iter().find_map(|(name, value)| {
+            let behind = from
+                .strip_prefix('{')?
+                .strip_prefix(name)?
+                .strip_prefix('}')?;
+            Some((value, behind))
+        });
+        match found {
+            Some((value, behind)) => {
+                filled += value;
+                rest = behind;
+            }
+            None => {
+                filled.push('{');
+                rest = &from[1..];
+            }
+        }
+    }
+    filled + rest
+}
+
+fn environment(dir: &JobDir, request: &Request, task: &TaskRequest) -> Vec<(String, String)> {
+    let named = values(request, task)
+        .map(|(name, value)| (format!("CAMPAIGND_{}", name.to_uppercase()), value));
+    let progress = dir.progress(task.shard).to_string_lossy().into_owned();
+    named
+        .into_iter()
+        .chain([("CAMPAIGND_PROGRESS".into(), progress)])
+        .collect()
+}
+
+/// Waits for the command's end: (status, whether the shim was told to end it, whether its time was over). What is left
+/// of its process group afterwards is killed: nothing of a task may write after its end is told.
+fn attend(
+    mut child: Child,
+    signals: SigSet,
+    limit: Option<Duration>,
+) -> (io::Result<ExitStatus>, bool, bool) {
+    let group = i32::try_from(child.id()).map(Pid::from_raw).ok();
+    let (happened, happenings) = channel();
+    let told = happened.clone();
+    thread::spawn(move || {
+        while signals.wait().is_ok() {
+            if told.send(Happened::Told).is_err() {
+                return;
+            }
+        }
+    });
+    thread::spawn(move || {
+        // The receiver lives until this is sent.
+        let _ = happened.send(Happened::Ended(child.wait()));
+    });
+    let (status, told, timed_out) = follow(&happenings, group, limit);
+    signal(group, Signal::SIGKILL);
+    (status, told, timed_out)
+}
+
+fn follow(
+    happenings: &Receiver<Happened>,
+    group: Option<Pid>,
+    limit: Option<Duration>,
+) -> (io::Result<ExitStatus>, bool, bool) {
+    let (mut told, mut timed_out) = (false, false);
+    let mut due = limit.map(|limit| Instant::now() + limit);
+    loop {
+        let happened = match due {
+            Some(at) => happenings.recv_timeout(at.saturating_duration_since(Instant::now())),
+            None => happenings
+                .recv()
+                .map_err(|_| RecvTimeoutError::Disconnected),
+        };
+        match happened {
+            Ok(Happened::Ended(status)) => return (status, told, timed_out),
+            Ok(Happened::Told) => {
+                told = true;
+                signal(group, Signal::SIGTERM);
+                due = Some(Instant::now() + GRACE);
+            }
+            Err(RecvTimeoutError::Timeout) if told || timed_out => {
+                signal(group, Signal::SIGKILL);
+                due = None;
+            }
+            Err(RecvTimeoutError::Timeout) => {
+                timed_out = true;
+                signal(group, Signal::SIGTERM);
+                due = Some(Instant::now() + GRACE);
+            }
+            Err(RecvTimeoutError::Disconnected) => {
+                return (
+                    Err(io::Error::other("nobody waits for the command")),
+                    told,
+                    timed_out,
+                );
+            }
+        }
+    }
+}
+
+fn signal(group: Option<Pid>, signal: Signal) {
+    if let Some(group) = group {
+        // An empty group is as good.
+        let _ = killpg(group, signal);
+    }
+}

@@ -1,0 +1,3 @@
+//! The workers: processes that read only their job directory and compute. None knows the store, the socket or an actor.
+
+pub mod exec;
