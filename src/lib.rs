@@ -5,6 +5,7 @@ pub mod manifest;
 pub mod time;
 mod words;
 
+pub mod curation;
 pub mod evaluation;
 pub mod generation;
 pub mod history;
@@ -20,3 +21,5 @@ pub mod store;
 
 pub mod actors;
 pub mod worker;
+
+pub mod daemon;

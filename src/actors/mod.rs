@@ -9,6 +9,7 @@ pub mod control_server;
 pub mod coordinator;
 pub mod historian;
 pub mod launcher;
+pub mod mirror_writer;
 pub mod pilot_monitor;
 pub mod seen;
 pub mod supervision;
@@ -16,7 +17,7 @@ pub mod trainer;
 pub mod validator;
 
 mod explain;
-mod journal_writer;
+pub mod journal_writer;
 mod requests;
 mod routes;
 mod streams;

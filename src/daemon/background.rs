@@ -1,0 +1,75 @@
+//! Into the background: forks before any thread exists, and the parent leaves only when the child answers, or says why not.
+
+use super::StartError;
+use daemonize::{Daemonize, Outcome};
+use nix::unistd::pipe;
+use std::{
+    fs::{File, OpenOptions},
+    io::{Read, Write},
+    os::unix::fs::OpenOptionsExt,
+    path::Path,
+};
+
+/// The word that means that the daemon answers.
+const READY: &str = "ready\n";
+
+/// The child's way to tell the shell how starting went.
+pub struct Readiness(File);
+
+impl Readiness {
+    /// The daemon answers.
+    pub fn ready(mut self) {
+        // The shell may be gone.
+        let _ = self.0.write_all(READY.as_bytes());
+    }
+
+    /// It could not start.
+    pub fn failed(mut self, why: &str) {
+        let _ = self.0.write_all(why.as_bytes());
+    }
+}
+
+/// Which side of the fork this is.
+pub enum Side {
+    /// The shell's: how the child's start went, ready or its error's text.
+    Parent(Result<(), String>),
+    /// The daemon's.
+    Child(Readiness),
+}
+
+/// Forks; stdout and stderr of the child go to `log`.
+///
+/// # Errors
+/// A log that cannot be opened, or a fork that fails.
+pub fn fork(log: &Path) -> Result<Side, StartError> {
+    let wrong = |message: String| StartError {
+        message,
+        at: log.display().to_string(),
+        right: "campaignd serve without --daemonize".into(),
+    };
+    let open = || OpenOptions::new().append(true).create(true).mode(0o600).open(log);
+    let stdout = open().map_err(|error| wrong(format!("the log cannot be opened: {error}")))?;
+    let stderr = open().map_err(|error| wrong(format!("the log cannot be opened: {error}")))?;
+    let (read, write) = pipe().map_err(|error| wrong(format!("no pipe: {error}")))?;
+    let here = std::env::current_dir().unwrap_or_else(|_| "/".into());
+    match Daemonize::new().working_directory(here).umask(0o077).stdout(stdout).stderr(stderr).execute() {
+        Outcome::Parent(Ok(_)) => {
+            drop(write);
+            let mut said = String::new();
+            // The child's end of the pipe closes with its last word, or with its death.
+            let read = File::from(read).read_to_string(&mut said);
+            Ok(Side::Parent(match read {
+                Ok(_) if said == READY => Ok(()),
+                Ok(_) if said.is_empty() => Err(format!("the daemon died while starting: see {}", log.display())),
+                Ok(_) => Err(said),
+                Err(error) => Err(error.to_string()),
+            }))
+        }
+        Outcome::Parent(Err(error)) => Err(wrong(format!("it cannot go into the background: {error}"))),
+        Outcome::Child(Ok(_)) => {
+            drop(read);
+            Ok(Side::Child(Readiness(File::from(write))))
+        }
+        Outcome::Child(Err(error)) => Err(wrong(format!("it cannot go into the background: {error}"))),
+    }
+}
