@@ -14,6 +14,7 @@ pub mod machines;
 
 pub mod artifacts;
 
+pub mod config;
 pub mod control;
 pub mod executor;
 pub mod report;

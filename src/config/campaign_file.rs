@@ -1,0 +1,239 @@
+//! A campaign file, with every layer, to what is frozen.
+
+use super::{
+    keys::{self, NOT_YET},
+    layers::Layers,
+    places::Env,
+    problem::Problem,
+    settings::Settings,
+};
+use crate::{
+    evaluation::{Criteria, GateKind},
+    generation::check_target,
+    machines::spec::{
+        Brain, CampaignSpec, CurationSpec, EvidenceKind, ExecutorKind, GeneratorSpec, Provenance,
+    },
+};
+use std::path::{Path, PathBuf};
+
+/// What a command may ask for in braces.
+const PLACEHOLDERS: [&str; 6] = ["phase", "target", "shard", "shards", "output", "seed"];
+/// How many looks there are when nothing bounds the pilot.
+const LOOKS: u64 = 3;
+
+/// Where a campaign comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// A file.
+    File(PathBuf),
+    /// The defaults of `campaignd run`.
+    Embedded,
+}
+
+/// Flags, over everything else.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Overrides {
+    /// `--quality-threshold`.
+    pub quality_threshold: Option<f64>,
+    /// `--campaign-target`.
+    pub campaign_target: Option<u64>,
+    /// `--min-pilot-samples`.
+    pub min_pilot_samples: Option<u64>,
+    /// `--no-auto-launch`.
+    pub no_auto_launch: bool,
+    /// `--gate`.
+    pub gate: Option<String>,
+    /// `--seed`.
+    pub seed: Option<u64>,
+    /// `--name`.
+    pub name: Option<String>,
+}
+
+/// A campaign, resolved. `here` is the directory that relative paths of the embedded campaign start from.
+///
+/// # Errors
+/// All that is wrong with it, at once.
+pub fn load_campaign(
+    source: &Source,
+    flags: &Overrides,
+    env: &Env,
+    settings: &Settings,
+    here: &Path,
+) -> Result<CampaignSpec, Vec<Problem>> {
+    let mut layers = Layers::new(keys::CAMPAIGN);
+    let (file, directory) = match source {
+        Source::File(path) => {
+            layers.file(path, NOT_YET);
+            let whole = std::path::absolute(path).unwrap_or_else(|_| path.clone());
+            let parent = whole.parent().map_or_else(|| here.to_path_buf(), Path::to_path_buf);
+            (Some(whole.display().to_string()), parent)
+        }
+        Source::Embedded => {
+            layers.text(include_str!("../../config/quickstart.toml"), "quickstart.toml", NOT_YET);
+            (None, here.to_path_buf())
+        }
+    };
+    layers.environment(env);
+    apply_flags(&mut layers, flags);
+    finish(&mut layers, settings);
+    if !layers.problems.is_empty() {
+        return Err(layers.problems);
+    }
+    build(&layers, settings, file, &directory).map_err(|problem| vec![problem])
+}
+
+fn apply_flags(layers: &mut Layers, flags: &Overrides) {
+    let whole = |value: u64| toml::Value::Integer(i64::try_from(value).unwrap_or(i64::MAX));
+    if let Some(value) = flags.quality_threshold {
+        layers.flag("quality_threshold", "--quality-threshold", toml::Value::Float(value));
+    }
+    if let Some(value) = flags.campaign_target {
+        layers.flag("campaign_target", "--campaign-target", whole(value));
+    }
+    if let Some(value) = flags.min_pilot_samples {
+        layers.flag("min_pilot_samples", "--min-pilot-samples", whole(value));
+    }
+    if let Some(value) = flags.seed {
+        layers.flag("seed", "--seed", whole(value));
+    }
+    if flags.no_auto_launch {
+        layers.flag("auto_launch", "--no-auto-launch", toml::Value::Boolean(false));
+    }
+    if let Some(gate) = &flags.gate {
+        layers.flag("gate", "--gate", toml::Value::String(gate.clone()));
+    }
+    if let Some(name) = &flags.name {
+        layers.flag("name", "--name", toml::Value::String(name.clone()));
+    }
+}
+
+/// What follows from several values, and what several values together forbid.
+fn finish(layers: &mut Layers, settings: &Settings) {
+    if layers.get("max_pilot_samples").is_none() {
+        let most = i64::try_from(layers.whole("pilot_target").saturating_mul(LOOKS)).unwrap_or(i64::MAX);
+        layers.derive("max_pilot_samples", toml::Value::Integer(most), "three looks");
+    }
+    if let Err(right) = layers.string("name").parse::<crate::ids::CampaignId>() {
+        let message = if layers.get("name").is_none() { "the campaign has no name" } else { "this cannot be a name" };
+        layers.complain("name", message.into(), Some(format!("name = \"alttp\": {right}")));
+    }
+    for (table, place) in layers.tables.clone() {
+        if NOT_YET.contains(&table.as_str()) {
+            let version = env!("CARGO_PKG_VERSION");
+            layers.problems.push(Problem {
+                message: format!("campaignd {version} has no worker for {table} yet"),
+                at: format!("{place}   [{table}]"),
+                right: Some(format!("leave out [{table}]")),
+                key: Some(table),
+                ..Problem::default()
+            });
+        }
+    }
+    if layers.string("executor") == "slurm" {
+        let message = format!("campaignd {} does not run on SLURM yet", env!("CARGO_PKG_VERSION"));
+        layers.complain("executor", message, Some("executor = \"local\"".into()));
+    }
+    finish_generator(layers, settings);
+    for problem in criteria(layers).map(|criteria| criteria.problems()).unwrap_or_default() {
+        layers.complain("pilot_target", problem, None);
+    }
+}
+
+fn finish_generator(layers: &mut Layers, settings: &Settings) {
+    let command = layers.list("generator.command");
+    let given = |layers: &Layers, key: &str| layers.get(key).is_some_and(|set| set.from != "default");
+    if given(layers, "generator.brain") && given(layers, "generator.command") {
+        let right = Some("one of them: command runs a foreign generator, brain a built-in one".into());
+        layers.complain("generator.brain", "brain and command are both given".into(), right);
+    }
+    if given(layers, "generator.command") && command.first().is_none_or(String::is_empty) {
+        let right = Some("command = [\"python3\", \"generate.py\", \"--out\", \"{output}\"]".into());
+        layers.complain("generator.command", "the command is empty".into(), right);
+    }
+    for word in command.iter().filter_map(|word| unknown_placeholder(word)) {
+        let right = PLACEHOLDERS.map(|name| format!("{{{name}}}")).join(" ");
+        layers.complain("generator.command", format!("unknown placeholder {{{word}}}"), Some(right));
+    }
+    let shards = layers.whole("generator.shards");
+    if shards > u64::from(settings.limits.max_concurrent_jobs) {
+        let right = format!("at most {} (limits.max_concurrent_jobs)", settings.limits.max_concurrent_jobs);
+        layers.complain("generator.shards", "there are more shards than jobs may run at once".into(), Some(right));
+    }
+    if layers.string("generator.brain") == "endpoint" {
+        let message = format!("campaignd {} has no endpoint generator yet", env!("CARGO_PKG_VERSION"));
+        layers.complain("generator.brain", message, Some("brain = \"rules\", or a command".into()));
+    }
+    let total = layers.whole("campaign_target").saturating_add(layers.whole("max_pilot_samples"));
+    if command.is_empty() && let Err(message) = check_target(total) {
+        layers.complain("campaign_target", message, Some("a smaller campaign_target, or a generator of your own".into()));
+    }
+}
+
+/// The first `{word}` of letters that is none of ours; other braces are data, JSON for instance.
+fn unknown_placeholder(word: &str) -> Option<String> {
+    word.split('{').skip(1).find_map(|rest| {
+        let (name, _) = rest.split_once('}')?;
+        let plain = !name.is_empty() && name.chars().all(|c| c.is_ascii_lowercase() || c == '_');
+        (plain && !PLACEHOLDERS.contains(&name)).then(|| name.into())
+    })
+}
+
+fn criteria(layers: &Layers) -> Option<Criteria> {
+    Some(Criteria {
+        gate: layers.string("gate").parse::<GateKind>().ok()?,
+        quality_threshold: layers.number("quality_threshold"),
+        min_pilot_samples: layers.whole("min_pilot_samples"),
+        pilot_target: layers.whole("pilot_target"),
+        max_pilot_samples: layers.whole("max_pilot_samples"),
+    })
+}
+
+fn build(
+    layers: &Layers,
+    settings: &Settings,
+    file: Option<String>,
+    directory: &Path,
+) -> Result<CampaignSpec, Problem> {
+    let wrong = |message: String| Problem { message, ..Problem::default() };
+    let command = layers.list("generator.command");
+    let brain = if command.is_empty() { Brain::Rules } else { Brain::Command };
+    let split = layers.numbers("curation.split");
+    let curation = CurationSpec {
+        min_quality: layers.number("curation.min_quality"),
+        split: split.try_into().map_err(|_| wrong("curation.split is no split".into()))?,
+    };
+    let asked = |table: &str| layers.tables.iter().any(|(name, _)| name == table);
+    let provenance = layers.all().map(|(key, set)| Provenance {
+        key: key.name.into(),
+        value: set.value.to_string(),
+        from: set.from.clone(),
+    });
+    Ok(CampaignSpec {
+        name: layers.string("name").parse().map_err(wrong)?,
+        file,
+        directory: directory.display().to_string(),
+        criteria: criteria(layers).ok_or_else(|| wrong("gate has no such value".into()))?,
+        campaign_target: layers.whole("campaign_target"),
+        auto_launch: layers.yes("auto_launch"),
+        executor: ExecutorKind::Local,
+        seed: layers.whole("seed"),
+        generator: GeneratorSpec {
+            brain,
+            command,
+            shards: u32::try_from(layers.whole("generator.shards")).unwrap_or(u32::MAX),
+            time_seconds: layers.duration("generator.time").map(|time| time.as_secs()),
+            evidence: layers.string("generator.evidence").parse::<EvidenceKind>().map_err(wrong)?,
+            faults: layers.number("generator.faults"),
+        },
+        retry: settings.retry,
+        execution: None,
+        curation: asked("curation").then_some(curation),
+        training: None,
+        evaluation: None,
+        planning: None,
+        provenance: provenance.collect(),
+    })
+}
+
+#[cfg(test)]
+mod tests;
