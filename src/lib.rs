@@ -24,3 +24,5 @@ pub mod actors;
 pub mod worker;
 
 pub mod daemon;
+
+pub mod cli;

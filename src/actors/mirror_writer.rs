@@ -10,12 +10,7 @@ use crate::{
     artifacts::{create_dir_private, write_atomic},
     executor::job_dir::JobDir,
     ids::CampaignId,
-    machines::{
-        campaign::State,
-        effect::Performer,
-        job::Phase,
-        tree::CampaignTree,
-    },
+    machines::{campaign::State, effect::Performer, job::Phase, tree::CampaignTree},
     manifest::StateDir,
     report::mirror::{self, Facts, Measured},
 };
@@ -48,9 +43,15 @@ pub async fn keep(
     mut lines: broadcast::Receiver<Arc<Line>>,
     trees: Vec<Arc<CampaignTree>>,
 ) {
-    let fresh = |tree: Arc<CampaignTree>| Mirrored { tree, shown: None, complained: false };
-    let mut all: BTreeMap<CampaignId, Mirrored> =
-        trees.into_iter().map(|tree| (tree.campaign.id.clone(), fresh(tree))).collect();
+    let fresh = |tree: Arc<CampaignTree>| Mirrored {
+        tree,
+        shown: None,
+        complained: false,
+    };
+    let mut all: BTreeMap<CampaignId, Mirrored> = trees
+        .into_iter()
+        .map(|tree| (tree.campaign.id.clone(), fresh(tree)))
+        .collect();
     let mut tick = tokio::time::interval(TICK);
     loop {
         let line = tokio::select! {
@@ -64,12 +65,17 @@ pub async fn keep(
         match line {
             Some(line) if line.event == "cleaned" => drop(all.remove(&line.campaign)),
             Some(line) => {
-                let mirrored = all.entry(line.campaign.clone()).or_insert_with(|| fresh(Arc::clone(&line.tree)));
+                let mirrored = all
+                    .entry(line.campaign.clone())
+                    .or_insert_with(|| fresh(Arc::clone(&line.tree)));
                 mirrored.tree = Arc::clone(&line.tree);
                 mirrored.write(&state, &seen, Some(&line));
             }
             None => {
-                for mirrored in all.values_mut().filter(|mirrored| mirrored.tree.campaign.state.stage().is_some()) {
+                for mirrored in all
+                    .values_mut()
+                    .filter(|mirrored| mirrored.tree.campaign.state.stage().is_some())
+                {
                     mirrored.write(&state, &seen, None);
                 }
             }
@@ -103,8 +109,15 @@ impl Mirrored {
         };
         let orchestration = dir.join(mirror::ORCHESTRATION_LOG);
         if let Some(line) = line {
-            let level = if campaign.state == State::Failed { "ERROR" } else { "INFO" };
-            append(&orchestration, &mirror::log_line(line.at, mirror::speaker(&line.event), level, &line.what))?;
+            let level = if campaign.state == State::Failed {
+                "ERROR"
+            } else {
+                "INFO"
+            };
+            append(
+                &orchestration,
+                &mirror::log_line(line.at, mirror::speaker(&line.event), level, &line.what),
+            )?;
         }
         let counts = (facts.pilot.done, facts.generation.done);
         if line.is_none() && self.shown == Some(counts) {
@@ -116,8 +129,20 @@ impl Mirrored {
         write_pids(&dir, &facts)?;
         let (pilot, full) = self.shown.unwrap_or((0, 0));
         let looks = [
-            (Performer::PilotMonitor, &facts.pilot, pilot, campaign.target(Phase::Pilot), mirror::PILOT_LOG),
-            (Performer::CampaignMonitor, &facts.generation, full, campaign.target(Phase::Generate), mirror::FULL_LOG),
+            (
+                Performer::PilotMonitor,
+                &facts.pilot,
+                pilot,
+                campaign.target(Phase::Pilot),
+                mirror::PILOT_LOG,
+            ),
+            (
+                Performer::CampaignMonitor,
+                &facts.generation,
+                full,
+                campaign.target(Phase::Generate),
+                mirror::FULL_LOG,
+            ),
         ];
         for (performer, measured, before, total, log) in looks {
             if measured.done > before {
@@ -133,8 +158,18 @@ impl Mirrored {
 }
 
 fn measured(seen: &Seen, id: &CampaignId, phase: Phase) -> Measured {
-    let Count { distinct, accepted, quality, grew_at, .. } = seen.count(id, phase);
-    let scores = if phase == Phase::Pilot { seen.tally(id, phase).scores() } else { Vec::new() };
+    let Count {
+        distinct,
+        accepted,
+        quality,
+        grew_at,
+        ..
+    } = seen.count(id, phase);
+    let scores = if phase == Phase::Pilot {
+        seen.tally(id, phase).scores()
+    } else {
+        Vec::new()
+    };
     Measured {
         done: distinct,
         accepted,
@@ -146,17 +181,28 @@ fn measured(seen: &Seen, id: &CampaignId, phase: Phase) -> Measured {
 
 /// A living process of the full generation.
 fn running_pid(tree: &CampaignTree, state: &StateDir) -> Option<i32> {
-    let jobs = tree.jobs.values().filter(|job| job.phase == Phase::Generate && !job.state.ended());
+    let jobs = tree
+        .jobs
+        .values()
+        .filter(|job| job.phase == Phase::Generate && !job.state.ended());
     let claims = jobs.flat_map(|job| {
         let dir = JobDir::new(state.job(&job.id));
-        job.tasks.iter().filter_map(move |task| dir.read_claim(task.shard))
+        job.tasks
+            .iter()
+            .filter_map(move |task| dir.read_claim(task.shard))
     });
-    claims.map(|claim| claim.process).find(|process| process.alive()).map(|process| process.pid)
+    claims
+        .map(|claim| claim.process)
+        .find(|process| process.alive())
+        .map(|process| process.pid)
 }
 
 /// The two PID files. A stale one is worse than none: what does not run has none.
 fn write_pids(dir: &Path, facts: &Facts) -> io::Result<()> {
-    write_atomic(&dir.join(mirror::ORCHESTRATOR_PID), format!("{}\n", facts.orchestrator_pid).as_bytes())?;
+    write_atomic(
+        &dir.join(mirror::ORCHESTRATOR_PID),
+        format!("{}\n", facts.orchestrator_pid).as_bytes(),
+    )?;
     let path = dir.join(mirror::CAMPAIGN_PID);
     match facts.campaign_pid {
         Some(pid) => write_atomic(&path, format!("{pid}\n").as_bytes()),
@@ -168,5 +214,10 @@ fn write_pids(dir: &Path, facts: &Facts) -> io::Result<()> {
 }
 
 fn append(path: &Path, line: &str) -> io::Result<()> {
-    OpenOptions::new().append(true).create(true).mode(0o600).open(path)?.write_all(line.as_bytes())
+    OpenOptions::new()
+        .append(true)
+        .create(true)
+        .mode(0o600)
+        .open(path)?
+        .write_all(line.as_bytes())
 }

@@ -1,1 +1,5 @@
-fn main() {}
+//! The daemon, the foreground run, and the workers.
+
+fn main() -> std::process::ExitCode {
+    campaignd::cli::campaignd()
+}

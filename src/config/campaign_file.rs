@@ -65,11 +65,17 @@ pub fn load_campaign(
         Source::File(path) => {
             layers.file(path, NOT_YET);
             let whole = std::path::absolute(path).unwrap_or_else(|_| path.clone());
-            let parent = whole.parent().map_or_else(|| here.to_path_buf(), Path::to_path_buf);
+            let parent = whole
+                .parent()
+                .map_or_else(|| here.to_path_buf(), Path::to_path_buf);
             (Some(whole.display().to_string()), parent)
         }
         Source::Embedded => {
-            layers.text(include_str!("../../config/quickstart.toml"), "quickstart.toml", NOT_YET);
+            layers.text(
+                include_str!("../../config/quickstart.toml"),
+                "quickstart.toml",
+                NOT_YET,
+            );
             (None, here.to_path_buf())
         }
     };
@@ -85,7 +91,11 @@ pub fn load_campaign(
 fn apply_flags(layers: &mut Layers, flags: &Overrides) {
     let whole = |value: u64| toml::Value::Integer(i64::try_from(value).unwrap_or(i64::MAX));
     if let Some(value) = flags.quality_threshold {
-        layers.flag("quality_threshold", "--quality-threshold", toml::Value::Float(value));
+        layers.flag(
+            "quality_threshold",
+            "--quality-threshold",
+            toml::Value::Float(value),
+        );
     }
     if let Some(value) = flags.campaign_target {
         layers.flag("campaign_target", "--campaign-target", whole(value));
@@ -97,7 +107,11 @@ fn apply_flags(layers: &mut Layers, flags: &Overrides) {
         layers.flag("seed", "--seed", whole(value));
     }
     if flags.no_auto_launch {
-        layers.flag("auto_launch", "--no-auto-launch", toml::Value::Boolean(false));
+        layers.flag(
+            "auto_launch",
+            "--no-auto-launch",
+            toml::Value::Boolean(false),
+        );
     }
     if let Some(gate) = &flags.gate {
         layers.flag("gate", "--gate", toml::Value::String(gate.clone()));
@@ -110,12 +124,25 @@ fn apply_flags(layers: &mut Layers, flags: &Overrides) {
 /// What follows from several values, and what several values together forbid.
 fn finish(layers: &mut Layers, settings: &Settings) {
     if layers.get("max_pilot_samples").is_none() {
-        let most = i64::try_from(layers.whole("pilot_target").saturating_mul(LOOKS)).unwrap_or(i64::MAX);
-        layers.derive("max_pilot_samples", toml::Value::Integer(most), "three looks");
+        let most =
+            i64::try_from(layers.whole("pilot_target").saturating_mul(LOOKS)).unwrap_or(i64::MAX);
+        layers.derive(
+            "max_pilot_samples",
+            toml::Value::Integer(most),
+            "three looks",
+        );
     }
     if let Err(right) = layers.string("name").parse::<crate::ids::CampaignId>() {
-        let message = if layers.get("name").is_none() { "the campaign has no name" } else { "this cannot be a name" };
-        layers.complain("name", message.into(), Some(format!("name = \"alttp\": {right}")));
+        let message = if layers.get("name").is_none() {
+            "the campaign has no name"
+        } else {
+            "this cannot be a name"
+        };
+        layers.complain(
+            "name",
+            message.into(),
+            Some(format!("name = \"alttp\": {right}")),
+        );
     }
     for (table, place) in layers.tables.clone() {
         if NOT_YET.contains(&table.as_str()) {
@@ -130,42 +157,81 @@ fn finish(layers: &mut Layers, settings: &Settings) {
         }
     }
     if layers.string("executor") == "slurm" {
-        let message = format!("campaignd {} does not run on SLURM yet", env!("CARGO_PKG_VERSION"));
+        let message = format!(
+            "campaignd {} does not run on SLURM yet",
+            env!("CARGO_PKG_VERSION")
+        );
         layers.complain("executor", message, Some("executor = \"local\"".into()));
     }
     finish_generator(layers, settings);
-    for problem in criteria(layers).map(|criteria| criteria.problems()).unwrap_or_default() {
+    for problem in criteria(layers)
+        .map(|criteria| criteria.problems())
+        .unwrap_or_default()
+    {
         layers.complain("pilot_target", problem, None);
     }
 }
 
 fn finish_generator(layers: &mut Layers, settings: &Settings) {
     let command = layers.list("generator.command");
-    let given = |layers: &Layers, key: &str| layers.get(key).is_some_and(|set| set.from != "default");
+    let given =
+        |layers: &Layers, key: &str| layers.get(key).is_some_and(|set| set.from != "default");
     if given(layers, "generator.brain") && given(layers, "generator.command") {
-        let right = Some("one of them: command runs a foreign generator, brain a built-in one".into());
-        layers.complain("generator.brain", "brain and command are both given".into(), right);
+        let right =
+            Some("one of them: command runs a foreign generator, brain a built-in one".into());
+        layers.complain(
+            "generator.brain",
+            "brain and command are both given".into(),
+            right,
+        );
     }
     if given(layers, "generator.command") && command.first().is_none_or(String::is_empty) {
-        let right = Some("command = [\"python3\", \"generate.py\", \"--out\", \"{output}\"]".into());
+        let right =
+            Some("command = [\"python3\", \"generate.py\", \"--out\", \"{output}\"]".into());
         layers.complain("generator.command", "the command is empty".into(), right);
     }
     for word in command.iter().filter_map(|word| unknown_placeholder(word)) {
         let right = PLACEHOLDERS.map(|name| format!("{{{name}}}")).join(" ");
-        layers.complain("generator.command", format!("unknown placeholder {{{word}}}"), Some(right));
+        layers.complain(
+            "generator.command",
+            format!("unknown placeholder {{{word}}}"),
+            Some(right),
+        );
     }
     let shards = layers.whole("generator.shards");
     if shards > u64::from(settings.limits.max_concurrent_jobs) {
-        let right = format!("at most {} (limits.max_concurrent_jobs)", settings.limits.max_concurrent_jobs);
-        layers.complain("generator.shards", "there are more shards than jobs may run at once".into(), Some(right));
+        let right = format!(
+            "at most {} (limits.max_concurrent_jobs)",
+            settings.limits.max_concurrent_jobs
+        );
+        layers.complain(
+            "generator.shards",
+            "there are more shards than jobs may run at once".into(),
+            Some(right),
+        );
     }
     if layers.string("generator.brain") == "endpoint" {
-        let message = format!("campaignd {} has no endpoint generator yet", env!("CARGO_PKG_VERSION"));
-        layers.complain("generator.brain", message, Some("brain = \"rules\", or a command".into()));
+        let message = format!(
+            "campaignd {} has no endpoint generator yet",
+            env!("CARGO_PKG_VERSION")
+        );
+        layers.complain(
+            "generator.brain",
+            message,
+            Some("brain = \"rules\", or a command".into()),
+        );
     }
-    let total = layers.whole("campaign_target").saturating_add(layers.whole("max_pilot_samples"));
-    if command.is_empty() && let Err(message) = check_target(total) {
-        layers.complain("campaign_target", message, Some("a smaller campaign_target, or a generator of your own".into()));
+    let total = layers
+        .whole("campaign_target")
+        .saturating_add(layers.whole("max_pilot_samples"));
+    if command.is_empty()
+        && let Err(message) = check_target(total)
+    {
+        layers.complain(
+            "campaign_target",
+            message,
+            Some("a smaller campaign_target, or a generator of your own".into()),
+        );
     }
 }
 
@@ -194,13 +260,22 @@ fn build(
     file: Option<String>,
     directory: &Path,
 ) -> Result<CampaignSpec, Problem> {
-    let wrong = |message: String| Problem { message, ..Problem::default() };
+    let wrong = |message: String| Problem {
+        message,
+        ..Problem::default()
+    };
     let command = layers.list("generator.command");
-    let brain = if command.is_empty() { Brain::Rules } else { Brain::Command };
+    let brain = if command.is_empty() {
+        Brain::Rules
+    } else {
+        Brain::Command
+    };
     let split = layers.numbers("curation.split");
     let curation = CurationSpec {
         min_quality: layers.number("curation.min_quality"),
-        split: split.try_into().map_err(|_| wrong("curation.split is no split".into()))?,
+        split: split
+            .try_into()
+            .map_err(|_| wrong("curation.split is no split".into()))?,
     };
     let asked = |table: &str| layers.tables.iter().any(|(name, _)| name == table);
     let provenance = layers.all().map(|(key, set)| Provenance {
@@ -222,7 +297,10 @@ fn build(
             command,
             shards: u32::try_from(layers.whole("generator.shards")).unwrap_or(u32::MAX),
             time_seconds: layers.duration("generator.time").map(|time| time.as_secs()),
-            evidence: layers.string("generator.evidence").parse::<EvidenceKind>().map_err(wrong)?,
+            evidence: layers
+                .string("generator.evidence")
+                .parse::<EvidenceKind>()
+                .map_err(wrong)?,
             faults: layers.number("generator.faults"),
         },
         retry: settings.retry,

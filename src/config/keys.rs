@@ -38,12 +38,28 @@ pub struct Key {
     pub env: Option<&'static str>,
 }
 
-const fn key(name: &'static str, kind: Kind, default: &'static str, unit: &'static str, sentence: &'static str) -> Key {
-    Key { name, kind, default, unit, sentence, env: None }
+const fn key(
+    name: &'static str,
+    kind: Kind,
+    default: &'static str,
+    unit: &'static str,
+    sentence: &'static str,
+) -> Key {
+    Key {
+        name,
+        kind,
+        default,
+        unit,
+        sentence,
+        env: None,
+    }
 }
 
 const fn env(key: Key, name: &'static str) -> Key {
-    Key { env: Some(name), ..key }
+    Key {
+        env: Some(name),
+        ..key
+    }
 }
 
 /// The most samples a number can ask for without being a slip of the finger.
@@ -51,27 +67,147 @@ const MOST: u64 = 1_000_000_000;
 
 /// The keys of a campaign file.
 pub const CAMPAIGN: &[Key] = &[
-    key("name", Kind::Text, "", "", "the campaign's id: letters, digits, - and _"),
-    env(key("pilot_target", Kind::Whole(1, MOST), "190", "samples", "each look at the gate adds this many"), "PILOT_TARGET"),
-    key("max_pilot_samples", Kind::Whole(1, MOST), "", "samples", "EXTEND never asks for more; three looks without it"),
+    key(
+        "name",
+        Kind::Text,
+        "",
+        "",
+        "the campaign's id: letters, digits, - and _",
+    ),
     env(
-        key("min_pilot_samples", Kind::Whole(1, MOST), "150", "samples", "with fewer nothing is approved"),
+        key(
+            "pilot_target",
+            Kind::Whole(1, MOST),
+            "190",
+            "samples",
+            "each look at the gate adds this many",
+        ),
+        "PILOT_TARGET",
+    ),
+    key(
+        "max_pilot_samples",
+        Kind::Whole(1, MOST),
+        "",
+        "samples",
+        "EXTEND never asks for more; three looks without it",
+    ),
+    env(
+        key(
+            "min_pilot_samples",
+            Kind::Whole(1, MOST),
+            "150",
+            "samples",
+            "with fewer nothing is approved",
+        ),
         "MIN_PILOT_SAMPLES",
     ),
-    env(key("quality_threshold", Kind::Share, "0.75", "0 to 1", "what the pilot's quality must reach"), "QUALITY_THRESHOLD"),
-    key("gate", Kind::Word(&["confidence", "point"]), "\"confidence\"", "", "by bounds that hold, or by the mean alone"),
-    env(key("campaign_target", Kind::Whole(1, MOST), "34500", "samples", "of the full generation"), "CAMPAIGN_TARGET"),
-    env(key("auto_launch", Kind::Flag, "true", "", "false waits for campaignctl approve"), "AUTO_LAUNCH"),
-    key("executor", Kind::Word(&["local", "slurm"]), "\"local\"", "", "where jobs run"),
-    key("seed", Kind::Whole(0, u32::MAX as u64), "1", "", "root of all randomness"),
-    key("generator.brain", Kind::Word(&["rules", "endpoint"]), "\"rules\"", "", "the built-in generator"),
-    key("generator.command", Kind::List, "[]", "", "a foreign generator, as an argument vector"),
-    key("generator.shards", Kind::Whole(1, 10_000), "8", "jobs", "of the full generation"),
-    key("generator.time", Kind::Duration, "\"\"", "time", "limit of one of them; without it none"),
-    key("generator.evidence", Kind::Word(&["samples", "log"]), "\"samples\"", "", "what quality rests on"),
-    key("generator.faults", Kind::Share, "0.1", "0 to 1", "share of samples in which the built-in generator plants a fault"),
-    key("curation.min_quality", Kind::Share, "0.7", "0 to 1", "rows below it are removed"),
-    key("curation.split", Kind::Split, "[0.8, 0.1, 0.1]", "shares", "train, validation, test"),
+    env(
+        key(
+            "quality_threshold",
+            Kind::Share,
+            "0.75",
+            "0 to 1",
+            "what the pilot's quality must reach",
+        ),
+        "QUALITY_THRESHOLD",
+    ),
+    key(
+        "gate",
+        Kind::Word(&["confidence", "point"]),
+        "\"confidence\"",
+        "",
+        "by bounds that hold, or by the mean alone",
+    ),
+    env(
+        key(
+            "campaign_target",
+            Kind::Whole(1, MOST),
+            "34500",
+            "samples",
+            "of the full generation",
+        ),
+        "CAMPAIGN_TARGET",
+    ),
+    env(
+        key(
+            "auto_launch",
+            Kind::Flag,
+            "true",
+            "",
+            "false waits for campaignctl approve",
+        ),
+        "AUTO_LAUNCH",
+    ),
+    key(
+        "executor",
+        Kind::Word(&["local", "slurm"]),
+        "\"local\"",
+        "",
+        "where jobs run",
+    ),
+    key(
+        "seed",
+        Kind::Whole(0, u32::MAX as u64),
+        "1",
+        "",
+        "root of all randomness",
+    ),
+    key(
+        "generator.brain",
+        Kind::Word(&["rules", "endpoint"]),
+        "\"rules\"",
+        "",
+        "the built-in generator",
+    ),
+    key(
+        "generator.command",
+        Kind::List,
+        "[]",
+        "",
+        "a foreign generator, as an argument vector",
+    ),
+    key(
+        "generator.shards",
+        Kind::Whole(1, 10_000),
+        "8",
+        "jobs",
+        "of the full generation",
+    ),
+    key(
+        "generator.time",
+        Kind::Duration,
+        "\"\"",
+        "time",
+        "limit of one of them; without it none",
+    ),
+    key(
+        "generator.evidence",
+        Kind::Word(&["samples", "log"]),
+        "\"samples\"",
+        "",
+        "what quality rests on",
+    ),
+    key(
+        "generator.faults",
+        Kind::Share,
+        "0.1",
+        "0 to 1",
+        "share of samples in which the built-in generator plants a fault",
+    ),
+    key(
+        "curation.min_quality",
+        Kind::Share,
+        "0.7",
+        "0 to 1",
+        "rows below it are removed",
+    ),
+    key(
+        "curation.split",
+        Kind::Split,
+        "[0.8, 0.1, 0.1]",
+        "shares",
+        "train, validation, test",
+    ),
 ];
 
 /// Tables of a campaign file whose phases this version has no worker for.
@@ -79,14 +215,74 @@ pub const NOT_YET: &[&str] = &["execution", "training", "evaluation", "planning"
 
 /// The keys of `campaignd.toml`.
 pub const DAEMON: &[Key] = &[
-    key("state_dir", Kind::Text, "\"\"", "path", "store, journal, jobs, results; \"\" = the user's state directory"),
-    key("socket", Kind::Text, "\"\"", "path", "the control socket; \"\" = control.sock in the state dir"),
-    key("check_interval.pilot", Kind::Duration, "\"10s\"", "time", "the pilot is looked at this often at the latest"),
-    key("check_interval.campaign", Kind::Duration, "\"60s\"", "time", "everything else is looked at this often at the latest"),
-    key("silent_after", Kind::Duration, "\"5m\"", "time", "a job without progress is flagged, never ended"),
-    key("limits.max_concurrent_jobs", Kind::Whole(1, 100_000), "50", "jobs", "at once; each task is one"),
-    key("limits.max_training_jobs", Kind::Whole(1, 1_000), "3", "jobs", "of these that train"),
-    key("limits.max_jobs_per_hour", Kind::Whole(1, 1_000_000), "100", "jobs", "started in any 60 minutes"),
-    key("retry.times.transient", Kind::Whole(0, 1_000), "3", "times", "a job is started again after a failure of node or network"),
-    key("retry.times.lost", Kind::Whole(0, 1_000), "3", "times", "a job is started again that vanished without a word"),
+    key(
+        "state_dir",
+        Kind::Text,
+        "\"\"",
+        "path",
+        "store, journal, jobs, results; \"\" = the user's state directory",
+    ),
+    key(
+        "socket",
+        Kind::Text,
+        "\"\"",
+        "path",
+        "the control socket; \"\" = control.sock in the state dir",
+    ),
+    key(
+        "check_interval.pilot",
+        Kind::Duration,
+        "\"10s\"",
+        "time",
+        "the pilot is looked at this often at the latest",
+    ),
+    key(
+        "check_interval.campaign",
+        Kind::Duration,
+        "\"60s\"",
+        "time",
+        "everything else is looked at this often at the latest",
+    ),
+    key(
+        "silent_after",
+        Kind::Duration,
+        "\"5m\"",
+        "time",
+        "a job without progress is flagged, never ended",
+    ),
+    key(
+        "limits.max_concurrent_jobs",
+        Kind::Whole(1, 100_000),
+        "50",
+        "jobs",
+        "at once; each task is one",
+    ),
+    key(
+        "limits.max_training_jobs",
+        Kind::Whole(1, 1_000),
+        "3",
+        "jobs",
+        "of these that train",
+    ),
+    key(
+        "limits.max_jobs_per_hour",
+        Kind::Whole(1, 1_000_000),
+        "100",
+        "jobs",
+        "started in any 60 minutes",
+    ),
+    key(
+        "retry.times.transient",
+        Kind::Whole(0, 1_000),
+        "3",
+        "times",
+        "a job is started again after a failure of node or network",
+    ),
+    key(
+        "retry.times.lost",
+        Kind::Whole(0, 1_000),
+        "3",
+        "times",
+        "a job is started again that vanished without a word",
+    ),
 ];

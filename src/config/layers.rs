@@ -45,9 +45,22 @@ impl Layers {
                 .and_then(|mut table| table.remove("x"))
                 .expect("defaults are TOML: a test reads every one");
             let at = format!("the default {} = {}", key.name, key.default);
-            set.insert(key.name, Set { value, from: "default".into(), at, file: None });
+            set.insert(
+                key.name,
+                Set {
+                    value,
+                    from: "default".into(),
+                    at,
+                    file: None,
+                },
+            );
         }
-        Self { keys, set, problems: Vec::new(), tables: Vec::new() }
+        Self {
+            keys,
+            set,
+            problems: Vec::new(),
+            tables: Vec::new(),
+        }
     }
 
     /// Reads a file over what is set. `extra` are tables that are known and handled elsewhere.
@@ -65,7 +78,10 @@ impl Layers {
             Err(error) => {
                 let line = error.span().map(|span| line_of(text, span.start));
                 self.problems.push(Problem {
-                    message: format!("the file is no TOML: {}", error.message().replace('\n', " ")),
+                    message: format!(
+                        "the file is no TOML: {}",
+                        error.message().replace('\n', " ")
+                    ),
                     at: line.map_or(file.into(), |line| format!("{file}:{line}")),
                     file: Some(file.into()),
                     line,
@@ -87,29 +103,58 @@ impl Layers {
                     self.tables.push((name.clone(), place));
                     self.table(&format!("{name}."), inner, text, file, extra);
                 }
-                (DeValue::Table(_), None) if extra.contains(&name.as_str()) => self.tables.push((name, place)),
+                (DeValue::Table(_), None) if extra.contains(&name.as_str()) => {
+                    self.tables.push((name, place))
+                }
                 _ => self.unknown(&name, value, text, file, line),
             }
         }
     }
 
     fn is_table(&self, name: &str) -> bool {
-        self.keys.iter().any(|key| key.name.strip_prefix(name).is_some_and(|rest| rest.starts_with('.')))
+        self.keys.iter().any(|key| {
+            key.name
+                .strip_prefix(name)
+                .is_some_and(|rest| rest.starts_with('.'))
+        })
     }
 
-    fn put_file(&mut self, key: &'static Key, value: &Spanned<DeValue>, text: &str, file: &str, line: u32) {
+    fn put_file(
+        &mut self,
+        key: &'static Key,
+        value: &Spanned<DeValue>,
+        text: &str,
+        file: &str,
+        line: u32,
+    ) {
         let written = text.get(value.span()).unwrap_or("").to_string();
         let at = format!("{file}:{line}   {} = {written}", key.name);
-        let plain = toml::from_str::<toml::Table>(&format!("x = {written}")).ok().and_then(|mut table| table.remove("x"));
+        let plain = toml::from_str::<toml::Table>(&format!("x = {written}"))
+            .ok()
+            .and_then(|mut table| table.remove("x"));
         let Some(plain) = plain else { return };
-        self.put(key, plain, format!("{file}:{line}"), at, Some((file.into(), line)));
+        self.put(
+            key,
+            plain,
+            format!("{file}:{line}"),
+            at,
+            Some((file.into(), line)),
+        );
     }
 
     fn unknown(&mut self, name: &str, value: &Spanned<DeValue>, text: &str, file: &str, line: u32) {
-        let written = text.get(value.span()).unwrap_or("").lines().next().unwrap_or("").to_string();
+        let written = text
+            .get(value.span())
+            .unwrap_or("")
+            .lines()
+            .next()
+            .unwrap_or("")
+            .to_string();
         let nearest = nearest(name, self.keys);
         let short = name.rsplit('.').next().unwrap_or(name);
-        let hint = nearest.map_or(String::new(), |nearest| format!("did you mean `{nearest}`?  "));
+        let hint = nearest.map_or(String::new(), |nearest| {
+            format!("did you mean `{nearest}`?  ")
+        });
         self.problems.push(Problem {
             message: format!("unknown key `{name}`"),
             at: format!("{file}:{line}   {short} = {written}"),
@@ -145,11 +190,29 @@ impl Layers {
     /// Sets a value that follows from others.
     pub fn derive(&mut self, name: &'static str, value: toml::Value, from: &str) {
         let at = format!("{name} = {value}   ({from})");
-        self.set.insert(name, Set { value, from: from.into(), at, file: None });
+        self.set.insert(
+            name,
+            Set {
+                value,
+                from: from.into(),
+                at,
+                file: None,
+            },
+        );
     }
 
-    fn put(&mut self, key: &'static Key, value: toml::Value, from: String, at: String, file: Option<(String, u32)>) {
-        let below = self.set.get(key.name).filter(|below| below.from != "default");
+    fn put(
+        &mut self,
+        key: &'static Key,
+        value: toml::Value,
+        from: String,
+        at: String,
+        file: Option<(String, u32)>,
+    ) {
+        let below = self
+            .set
+            .get(key.name)
+            .filter(|below| below.from != "default");
         let (from, at) = match below {
             Some(below) if below.value != value => (
                 format!("{from} ({} says {})", below.from, below.value),
@@ -157,7 +220,12 @@ impl Layers {
             ),
             _ => (from, at),
         };
-        let set = Set { value, from, at, file };
+        let set = Set {
+            value,
+            from,
+            at,
+            file,
+        };
         if let Some(problem) = misfit(key, &set) {
             self.problems.push(problem);
             return;
@@ -172,28 +240,39 @@ impl Layers {
 
     /// Keys in the order of the table, with what is set.
     pub fn all(&self) -> impl Iterator<Item = (&'static Key, &Set)> {
-        self.keys.iter().filter_map(|key| Some((key, self.set.get(key.name)?)))
+        self.keys
+            .iter()
+            .filter_map(|key| Some((key, self.set.get(key.name)?)))
     }
 
     /// A text; empty when it is not set.
     pub fn string(&self, name: &str) -> String {
-        self.get(name).and_then(|set| set.value.as_str()).unwrap_or("").into()
+        self.get(name)
+            .and_then(|set| set.value.as_str())
+            .unwrap_or("")
+            .into()
     }
 
     /// A whole number; 0 when it is not set.
     pub fn whole(&self, name: &str) -> u64 {
         let value = self.get(name).and_then(|set| set.value.as_integer());
-        value.and_then(|value| u64::try_from(value).ok()).unwrap_or(0)
+        value
+            .and_then(|value| u64::try_from(value).ok())
+            .unwrap_or(0)
     }
 
     /// A number; NaN, which every check refuses, when it is not set.
     pub fn number(&self, name: &str) -> f64 {
-        self.get(name).and_then(|set| as_number(&set.value)).unwrap_or(f64::NAN)
+        self.get(name)
+            .and_then(|set| as_number(&set.value))
+            .unwrap_or(f64::NAN)
     }
 
     /// A flag.
     pub fn yes(&self, name: &str) -> bool {
-        self.get(name).and_then(|set| set.value.as_bool()).unwrap_or(false)
+        self.get(name)
+            .and_then(|set| set.value.as_bool())
+            .unwrap_or(false)
     }
 
     /// A duration; none when it is not set, or empty.
@@ -204,7 +283,11 @@ impl Layers {
     /// A list of texts.
     pub fn list(&self, name: &str) -> Vec<String> {
         let values = self.get(name).and_then(|set| set.value.as_array());
-        values.into_iter().flatten().filter_map(|value| value.as_str().map(String::from)).collect()
+        values
+            .into_iter()
+            .flatten()
+            .filter_map(|value| value.as_str().map(String::from))
+            .collect()
     }
 
     /// Numbers of a list.
@@ -230,7 +313,9 @@ impl Layers {
 }
 
 fn as_number(value: &toml::Value) -> Option<f64> {
-    value.as_float().or_else(|| value.as_integer().map(|whole| whole as f64))
+    value
+        .as_float()
+        .or_else(|| value.as_integer().map(|whole| whole as f64))
 }
 
 /// A file's name as people know it.
@@ -240,7 +325,9 @@ pub fn shown(path: &Path) -> String {
 
 fn line_of(text: &str, offset: usize) -> u32 {
     let before = text.get(..offset).unwrap_or(text);
-    u32::try_from(before.matches('\n').count()).unwrap_or(u32::MAX).saturating_add(1)
+    u32::try_from(before.matches('\n').count())
+        .unwrap_or(u32::MAX)
+        .saturating_add(1)
 }
 
 fn unreadable(path: &Path, error: &io::Error) -> Problem {
@@ -261,16 +348,26 @@ fn unreadable(path: &Path, error: &io::Error) -> Problem {
 }
 
 fn nearest(name: &str, keys: &'static [Key]) -> Option<&'static str> {
-    let best = keys.iter().map(|key| (strsim::jaro_winkler(name, key.name), key.name));
-    best.filter(|(likeness, _)| *likeness > 0.8).max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, name)| name)
+    let best = keys
+        .iter()
+        .map(|key| (strsim::jaro_winkler(name, key.name), key.name));
+    best.filter(|(likeness, _)| *likeness > 0.8)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, name)| name)
 }
 
 /// A variable's text as the kind of value its key wants; what does not fit stays a text and is refused as one.
 fn from_text(kind: Kind, text: &str) -> toml::Value {
     let as_text = || toml::Value::String(text.into());
     match kind {
-        Kind::Whole(..) => text.trim().parse::<i64>().map_or_else(|_| as_text(), toml::Value::Integer),
-        Kind::Share => text.trim().parse::<f64>().map_or_else(|_| as_text(), toml::Value::Float),
+        Kind::Whole(..) => text
+            .trim()
+            .parse::<i64>()
+            .map_or_else(|_| as_text(), toml::Value::Integer),
+        Kind::Share => text
+            .trim()
+            .parse::<f64>()
+            .map_or_else(|_| as_text(), toml::Value::Float),
         Kind::Flag => match text.trim().to_lowercase().as_str() {
             "true" | "1" | "yes" | "on" => toml::Value::Boolean(true),
             "false" | "0" | "no" | "off" => toml::Value::Boolean(false),
@@ -288,9 +385,17 @@ fn misfit(key: &Key, set: &Set) -> Option<Problem> {
         Kind::Whole(..) => (!value.is_integer(), "a whole number".into()),
         Kind::Share => (as_number(value).is_none(), "a number from 0 to 1".into()),
         Kind::Flag => (!value.is_bool(), "true or false".into()),
-        Kind::Duration => (!value.is_str(), "a duration: \"10s\", \"5m\", \"48h\"".into()),
+        Kind::Duration => (
+            !value.is_str(),
+            "a duration: \"10s\", \"5m\", \"48h\"".into(),
+        ),
         Kind::Word(words) => (!value.is_str(), format!("one of {}", quoted(words))),
-        Kind::List => (!value.as_array().is_some_and(|all| all.iter().all(toml::Value::is_str)), "a list of texts".into()),
+        Kind::List => (
+            !value
+                .as_array()
+                .is_some_and(|all| all.iter().all(toml::Value::is_str)),
+            "a list of texts".into(),
+        ),
         Kind::Split => (!value.is_array(), "three shares: [0.8, 0.1, 0.1]".into()),
     };
     let (message, right) = if wrong_type {
@@ -298,12 +403,25 @@ fn misfit(key: &Key, set: &Set) -> Option<Problem> {
     } else {
         match key.kind {
             Kind::Whole(least, most) => {
-                let fits = value.as_integer().and_then(|n| u64::try_from(n).ok()).is_some_and(|n| n >= least && n <= most);
-                (!fits).then(|| (format!("{} is out of range", key.name), format!("{least} to {most}")))?
+                let fits = value
+                    .as_integer()
+                    .and_then(|n| u64::try_from(n).ok())
+                    .is_some_and(|n| n >= least && n <= most);
+                (!fits).then(|| {
+                    (
+                        format!("{} is out of range", key.name),
+                        format!("{least} to {most}"),
+                    )
+                })?
             }
             Kind::Share => {
                 let number = as_number(value)?;
-                (!(0.0..=1.0).contains(&number)).then(|| (format!("{} is out of range", key.name), share_hint(key, number)))?
+                (!(0.0..=1.0).contains(&number)).then(|| {
+                    (
+                        format!("{} is out of range", key.name),
+                        share_hint(key, number),
+                    )
+                })?
             }
             Kind::Duration => {
                 let text = value.as_str()?;
@@ -312,7 +430,8 @@ fn misfit(key: &Key, set: &Set) -> Option<Problem> {
             }
             Kind::Word(words) => {
                 let word = value.as_str()?;
-                (!words.contains(&word)).then(|| (format!("{} has no such value", key.name), quoted(words)))?
+                (!words.contains(&word))
+                    .then(|| (format!("{} has no such value", key.name), quoted(words)))?
             }
             Kind::Split => {
                 let shares: Vec<f64> = value.as_array()?.iter().filter_map(as_number).collect();
@@ -346,5 +465,9 @@ fn share_hint(key: &Key, number: f64) -> String {
 }
 
 fn quoted(words: &[&str]) -> String {
-    words.iter().map(|word| format!("\"{word}\"")).collect::<Vec<_>>().join(" or ")
+    words
+        .iter()
+        .map(|word| format!("\"{word}\""))
+        .collect::<Vec<_>>()
+        .join(" or ")
 }

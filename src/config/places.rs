@@ -17,18 +17,28 @@ pub struct Env(BTreeMap<String, String>);
 impl Env {
     /// The process's own; variables that are no text are left out.
     pub fn capture() -> Self {
-        let text = env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+        let text = env::vars_os().filter_map(|(name, value)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        });
         Self(text.collect())
     }
 
     /// An environment of these variables.
     pub fn of(variables: &[(&str, &str)]) -> Self {
-        Self(variables.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect())
+        Self(
+            variables
+                .iter()
+                .map(|(name, value)| ((*name).into(), (*value).into()))
+                .collect(),
+        )
     }
 
     /// A variable that is set and not empty.
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.0.get(name).map(String::as_str).filter(|value| !value.is_empty())
+        self.0
+            .get(name)
+            .map(String::as_str)
+            .filter(|value| !value.is_empty())
     }
 }
 
@@ -51,22 +61,42 @@ pub fn resolve_state_dir(flag: Option<&Path>, env: &Env, setting: &str) -> (Path
         return (absolute(Path::new(setting)), "campaignd.toml".into());
     }
     if let Some(home) = env.get("XDG_STATE_HOME") {
-        return (absolute(&Path::new(home).join("campaignd")), "XDG_STATE_HOME".into());
+        return (
+            absolute(&Path::new(home).join("campaignd")),
+            "XDG_STATE_HOME".into(),
+        );
     }
     let home = env.get("HOME").unwrap_or("/");
-    (absolute(&Path::new(home).join(".local/state/campaignd")), "default".into())
+    (
+        absolute(&Path::new(home).join(".local/state/campaignd")),
+        "default".into(),
+    )
 }
 
 /// The control socket: flag, `CAMPAIGND_SOCKET`, the file, the state directory's.
 ///
 /// # Errors
 /// A path too long for a socket.
-pub fn resolve_socket(flag: Option<&Path>, env: &Env, setting: &str, state_dir: &Path) -> Result<PathBuf, Problem> {
+pub fn resolve_socket(
+    flag: Option<&Path>,
+    env: &Env,
+    setting: &str,
+    state_dir: &Path,
+) -> Result<PathBuf, Problem> {
     let (path, at) = match (flag, env.get("CAMPAIGND_SOCKET")) {
         (Some(flag), _) => (absolute(flag), format!("--socket {}", flag.display())),
-        (None, Some(path)) => (absolute(Path::new(path)), format!("environment CAMPAIGND_SOCKET = \"{path}\"")),
-        (None, None) if !setting.is_empty() => (absolute(Path::new(setting)), format!("campaignd.toml   socket = \"{setting}\"")),
-        (None, None) => (state_dir.join("control.sock"), state_dir.display().to_string()),
+        (None, Some(path)) => (
+            absolute(Path::new(path)),
+            format!("environment CAMPAIGND_SOCKET = \"{path}\""),
+        ),
+        (None, None) if !setting.is_empty() => (
+            absolute(Path::new(setting)),
+            format!("campaignd.toml   socket = \"{setting}\""),
+        ),
+        (None, None) => (
+            state_dir.join("control.sock"),
+            state_dir.display().to_string(),
+        ),
     };
     let length = path.as_os_str().len();
     if length <= SOCKET_PATH {
@@ -75,7 +105,9 @@ pub fn resolve_socket(flag: Option<&Path>, env: &Env, setting: &str, state_dir: 
     Err(Problem {
         message: format!("the socket path is too long: {length} bytes"),
         at,
-        right: Some(format!("at most {SOCKET_PATH}; without the key: control.sock in the state dir")),
+        right: Some(format!(
+            "at most {SOCKET_PATH}; without the key: control.sock in the state dir"
+        )),
         key: Some("socket".into()),
         value: Some(path.display().to_string()),
         ..Problem::default()

@@ -33,7 +33,11 @@ impl Settings {
         if let Some(file) = file {
             layers.file(file, &[]);
         }
-        if layers.problems.is_empty() { Ok(Self::of(&layers)) } else { Err(layers.problems) }
+        if layers.problems.is_empty() {
+            Ok(Self::of(&layers))
+        } else {
+            Err(layers.problems)
+        }
     }
 
     fn of(layers: &Layers) -> Settings {
@@ -65,15 +69,27 @@ mod tests {
     #[test]
     fn the_shipped_file_is_the_defaults_and_names_every_key() {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/campaignd.toml");
-        assert_eq!(Settings::load(Some(&path)).unwrap(), Settings::load(None).unwrap());
+        assert_eq!(
+            Settings::load(Some(&path)).unwrap(),
+            Settings::load(None).unwrap()
+        );
         let mut layers = Layers::new(keys::DAEMON);
         layers.file(&path, &[]);
         for (key, set) in layers.all() {
-            assert_ne!(set.from, "default", "{} is not in the shipped file", key.name);
+            assert_ne!(
+                set.from, "default",
+                "{} is not in the shipped file",
+                key.name
+            );
         }
         let text = std::fs::read_to_string(&path).unwrap();
         for key in keys::DAEMON {
-            assert!(text.contains(key.sentence), "the sentence of {} is not there: {}", key.name, key.sentence);
+            assert!(
+                text.contains(key.sentence),
+                "the sentence of {} is not there: {}",
+                key.name,
+                key.sentence
+            );
         }
     }
 }

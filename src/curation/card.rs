@@ -6,7 +6,12 @@ use super::{Counts, Split};
 pub fn card(name: &str, counts: &Counts, min_quality: f64) -> String {
     let files: String = Split::ALL
         .iter()
-        .filter(|split| counts.splits.get(split.name()).is_some_and(|rows| *rows > 0))
+        .filter(|split| {
+            counts
+                .splits
+                .get(split.name())
+                .is_some_and(|rows| *rows > 0)
+        })
         .map(|split| format!("  - split: {0}\n    path: {0}.jsonl\n", split.name()))
         .collect();
     let mut text = format!(
@@ -16,9 +21,16 @@ pub fn card(name: &str, counts: &Counts, min_quality: f64) -> String {
         counts.kept, counts.rows_in
     );
     for split in Split::ALL {
-        text += &format!("| {} | {} |\n", split.name(), counts.splits.get(split.name()).copied().unwrap_or(0));
+        text += &format!(
+            "| {} | {} |\n",
+            split.name(),
+            counts.splits.get(split.name()).copied().unwrap_or(0)
+        );
     }
-    text += &format!("\nRemoved: {} rows, kept in `rejected.jsonl` with the reason. Bar: quality {min_quality}.\n\n", counts.removed_total());
+    text += &format!(
+        "\nRemoved: {} rows, kept in `rejected.jsonl` with the reason. Bar: quality {min_quality}.\n\n",
+        counts.removed_total()
+    );
     if !counts.removed.is_empty() {
         text += "| reason | rows |\n|---|---|\n";
         for (reason, rows) in &counts.removed {

@@ -73,7 +73,10 @@ pub type Fate = Result<Split, Reason>;
 /// Rows that say the same are kept once: the best score first, then the smallest id. `min_quality` is 0 to 1; `shares`
 /// are those of train, validation and test.
 pub fn decide(rows: &[Row], min_quality: f64, shares: [f64; 3], seed: u64) -> Vec<Fate> {
-    let mut fates: Vec<Fate> = rows.iter().map(|row| judge(row, min_quality).map(|()| split(row, shares, seed))).collect();
+    let mut fates: Vec<Fate> = rows
+        .iter()
+        .map(|row| judge(row, min_quality).map(|()| split(row, shares, seed)))
+        .collect();
     // Best first, so that whoever comes later is the duplicate. Fully ordered: the input's order decides nothing.
     let mut order: Vec<usize> = (0..rows.len()).filter(|at| fates[*at].is_ok()).collect();
     order.sort_by(|a, b| rows[*a].rank(&rows[*b]));
@@ -82,7 +85,10 @@ pub fn decide(rows: &[Row], min_quality: f64, shares: [f64; 3], seed: u64) -> Ve
         let row = &rows[at];
         if ids.insert(row.id.clone(), ()).is_some() {
             fates[at] = Err(Reason::DuplicateId);
-        } else if row.text_key.is_some_and(|key| texts.insert(key, ()).is_some()) {
+        } else if row
+            .text_key
+            .is_some_and(|key| texts.insert(key, ()).is_some())
+        {
             fates[at] = Err(Reason::DuplicateText);
         }
     }
@@ -151,7 +157,12 @@ impl Counts {
     fn add_kept(&mut self, row: &Row) {
         for field in COUNTED {
             if let Some(value) = row.value.get(field).and_then(|value| value.as_str()) {
-                *self.by.entry(field).or_default().entry(value.into()).or_default() += 1;
+                *self
+                    .by
+                    .entry(field)
+                    .or_default()
+                    .entry(value.into())
+                    .or_default() += 1;
             }
         }
         if let Some(score) = row.score {
@@ -197,7 +208,11 @@ mod tests {
 
     #[test]
     fn the_best_of_those_that_say_the_same_is_kept_in_any_order() {
-        let rows = vec![row("a", "Align  reads", 0.8), row("b", "align reads", 0.9), row("c", "call variants", 0.2)];
+        let rows = vec![
+            row("a", "Align  reads", 0.8),
+            row("b", "align reads", 0.9),
+            row("c", "call variants", 0.2),
+        ];
         let shares = [0.8, 0.1, 0.1];
         let fates = decide(&rows, 0.7, shares, 1);
         assert_eq!(fates[0], Err(Reason::DuplicateText));
@@ -218,7 +233,15 @@ mod tests {
             Row::read(json!({ "id": "c", "text": "four", "accepted": false })).unwrap(),
         ];
         let fates = decide(&rows, 0.7, [1.0, 0.0, 0.0], 1);
-        assert_eq!(fates, vec![Ok(Split::Train), Err(Reason::DuplicateId), Ok(Split::Train), Err(Reason::NotAccepted)]);
+        assert_eq!(
+            fates,
+            vec![
+                Ok(Split::Train),
+                Err(Reason::DuplicateId),
+                Ok(Split::Train),
+                Err(Reason::NotAccepted)
+            ]
+        );
         assert_eq!(Row::read(json!({ "query": "x" })), Err(Reason::NoId));
         assert_eq!(Row::read(json!([1])), Err(Reason::InvalidJson));
     }
@@ -235,7 +258,10 @@ mod tests {
         for pair in fates.chunks(2) {
             assert_eq!(pair[0], pair[1]);
         }
-        let train = fates.iter().filter(|fate| **fate == Ok(Split::Train)).count();
+        let train = fates
+            .iter()
+            .filter(|fate| **fate == Ok(Split::Train))
+            .count();
         assert!((3000..3400).contains(&train), "{train} of 4000 to train on");
     }
 }

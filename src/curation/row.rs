@@ -40,7 +40,9 @@ impl Row {
     /// # Errors
     /// [`Reason::InvalidJson`] for what is no object, [`Reason::NoId`] for an object without one.
     pub fn read(value: Value) -> Result<Row, Reason> {
-        let Value::Object(value) = value else { return Err(Reason::InvalidJson) };
+        let Value::Object(value) = value else {
+            return Err(Reason::InvalidJson);
+        };
         let id = match value.get("id") {
             Some(Value::String(id)) if !id.is_empty() => id.clone(),
             Some(Value::Number(id)) => id.to_string(),
@@ -49,7 +51,10 @@ impl Row {
         let score = value.get("quality_score").and_then(Value::as_f64);
         let text_key = said(&value).map(|text| hash(&[normalised(&text).as_bytes()]));
         let structure = match (value.get("template"), value.get("slots")) {
-            (Some(template), Some(slots)) => hash(&[template.to_string().as_bytes(), slots.to_string().as_bytes()]),
+            (Some(template), Some(slots)) => hash(&[
+                template.to_string().as_bytes(),
+                slots.to_string().as_bytes(),
+            ]),
             _ => text_key.unwrap_or_else(|| hash(&[id.as_bytes()])),
         };
         Ok(Row {
@@ -68,7 +73,11 @@ impl Row {
         score(other)
             .total_cmp(&score(self))
             .then_with(|| self.id.cmp(&other.id))
-            .then_with(|| json!(self.value).to_string().cmp(&json!(other.value).to_string()))
+            .then_with(|| {
+                json!(self.value)
+                    .to_string()
+                    .cmp(&json!(other.value).to_string())
+            })
     }
 
     /// The row as the data set has it: its own fields and a chat.
@@ -76,8 +85,13 @@ impl Row {
         let mut value = self.value.clone();
         if !value.contains_key("messages") {
             let turn = |role: &str, text: String| json!({ "role": role, "content": text });
-            let mut messages: Vec<Value> = said(&value).map(|text| turn("user", text)).into_iter().collect();
-            let answer = ["output", "completion", "response"].iter().find_map(|key| value.get(*key)?.as_str());
+            let mut messages: Vec<Value> = said(&value)
+                .map(|text| turn("user", text))
+                .into_iter()
+                .collect();
+            let answer = ["output", "completion", "response"]
+                .iter()
+                .find_map(|key| value.get(*key)?.as_str());
             messages.extend(answer.map(|text| turn("assistant", text.into())));
             value.insert("messages".into(), Value::Array(messages));
         }
@@ -94,14 +108,23 @@ fn said(value: &Map<String, Value>) -> Option<String> {
             _ => instruction.into(),
         });
     }
-    if let Some(text) = ["query", "text", "prompt", "question"].iter().find_map(|key| text(key)) {
+    if let Some(text) = ["query", "text", "prompt", "question"]
+        .iter()
+        .find_map(|key| text(key))
+    {
         return Some(text.into());
     }
     let messages = value.get("messages").and_then(Value::as_array)?;
-    let turns: Vec<&str> = messages.iter().filter_map(|turn| turn.get("content")?.as_str()).collect();
+    let turns: Vec<&str> = messages
+        .iter()
+        .filter_map(|turn| turn.get("content")?.as_str())
+        .collect();
     (!turns.is_empty()).then(|| turns.join("\n"))
 }
 
 fn normalised(text: &str) -> String {
-    text.split_whitespace().map(str::to_lowercase).collect::<Vec<_>>().join(" ")
+    text.split_whitespace()
+        .map(str::to_lowercase)
+        .collect::<Vec<_>>()
+        .join(" ")
 }

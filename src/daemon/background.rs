@@ -47,12 +47,24 @@ pub fn fork(log: &Path) -> Result<Side, StartError> {
         at: log.display().to_string(),
         right: "campaignd serve without --daemonize".into(),
     };
-    let open = || OpenOptions::new().append(true).create(true).mode(0o600).open(log);
+    let open = || {
+        OpenOptions::new()
+            .append(true)
+            .create(true)
+            .mode(0o600)
+            .open(log)
+    };
     let stdout = open().map_err(|error| wrong(format!("the log cannot be opened: {error}")))?;
     let stderr = open().map_err(|error| wrong(format!("the log cannot be opened: {error}")))?;
     let (read, write) = pipe().map_err(|error| wrong(format!("no pipe: {error}")))?;
     let here = std::env::current_dir().unwrap_or_else(|_| "/".into());
-    match Daemonize::new().working_directory(here).umask(0o077).stdout(stdout).stderr(stderr).execute() {
+    match Daemonize::new()
+        .working_directory(here)
+        .umask(0o077)
+        .stdout(stdout)
+        .stderr(stderr)
+        .execute()
+    {
         Outcome::Parent(Ok(_)) => {
             drop(write);
             let mut said = String::new();
@@ -60,16 +72,23 @@ pub fn fork(log: &Path) -> Result<Side, StartError> {
             let read = File::from(read).read_to_string(&mut said);
             Ok(Side::Parent(match read {
                 Ok(_) if said == READY => Ok(()),
-                Ok(_) if said.is_empty() => Err(format!("the daemon died while starting: see {}", log.display())),
+                Ok(_) if said.is_empty() => Err(format!(
+                    "the daemon died while starting: see {}",
+                    log.display()
+                )),
                 Ok(_) => Err(said),
                 Err(error) => Err(error.to_string()),
             }))
         }
-        Outcome::Parent(Err(error)) => Err(wrong(format!("it cannot go into the background: {error}"))),
+        Outcome::Parent(Err(error)) => {
+            Err(wrong(format!("it cannot go into the background: {error}")))
+        }
         Outcome::Child(Ok(_)) => {
             drop(read);
             Ok(Side::Child(Readiness(File::from(write))))
         }
-        Outcome::Child(Err(error)) => Err(wrong(format!("it cannot go into the background: {error}"))),
+        Outcome::Child(Err(error)) => {
+            Err(wrong(format!("it cannot go into the background: {error}")))
+        }
     }
 }

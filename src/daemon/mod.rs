@@ -12,7 +12,8 @@ use crate::{
         control_server::{self, ControlRoom, Stop},
         coordinator::{Coordinator, Drain, Snapshot},
         historian::Historian,
-        journal_writer, launcher::Launcher,
+        journal_writer,
+        launcher::Launcher,
         mirror_writer, now,
         pilot_monitor::PilotMonitor,
         seen::Seen,
@@ -82,18 +83,30 @@ impl Daemon {
     pub fn open(options: Options) -> Result<Daemon, StartError> {
         let began = Instant::now();
         let state = StateDir::new(&options.state_dir);
-        let (store, opened) = Store::open(&options.state_dir, SEGMENT_LIMIT).map_err(|error| StartError {
-            message: error.to_string(),
-            at: error.path().unwrap_or(&options.state_dir).display().to_string(),
-            right: error.way_back(),
-        })?;
+        let (store, opened) =
+            Store::open(&options.state_dir, SEGMENT_LIMIT).map_err(|error| StartError {
+                message: error.to_string(),
+                at: error
+                    .path()
+                    .unwrap_or(&options.state_dir)
+                    .display()
+                    .to_string(),
+                right: error.way_back(),
+            })?;
         let trees = load_trees(&store).map_err(|error| StartError {
             message: error.to_string(),
-            at: error.path().unwrap_or(&options.state_dir).display().to_string(),
+            at: error
+                .path()
+                .unwrap_or(&options.state_dir)
+                .display()
+                .to_string(),
             right: error.way_back(),
         })?;
         if opened.cut_bytes > 0 {
-            tracing::warn!("a torn append of {} bytes was cut; it was never acknowledged", opened.cut_bytes);
+            tracing::warn!(
+                "a torn append of {} bytes was cut; it was never acknowledged",
+                opened.cut_bytes
+            );
         }
         if let Some(why) = &opened.rebuilt {
             tracing::warn!("the state database was made anew from the journal: {why:?}");
@@ -111,7 +124,13 @@ impl Daemon {
             owed: live.map(|tree| tree.outbox.len() as u64).sum(),
             opened_seconds: began.elapsed().as_secs_f64(),
         });
-        Ok(Daemon { options, store, listener, trees, restart })
+        Ok(Daemon {
+            options,
+            store,
+            listener,
+            trees,
+            restart,
+        })
     }
 
     /// Runs until it is asked to stop; gives the exit status. `started` is called once everything answers, with where a
@@ -130,7 +149,13 @@ impl Daemon {
     }
 
     async fn live(self, started: impl FnOnce(mpsc::UnboundedSender<Stop>)) -> i32 {
-        let Daemon { options, store, listener, trees, restart } = self;
+        let Daemon {
+            options,
+            store,
+            listener,
+            trees,
+            restart,
+        } = self;
         let state = StateDir::new(&options.state_dir);
         let seen = Arc::new(Seen::default());
         let (lines, _) = broadcast::channel(FOLLOWED);
@@ -141,8 +166,14 @@ impl Daemon {
             // Nobody listens any more only when the process is ending.
             let _ = fatal.send(why);
         });
-        let coordinator =
-            Coordinator::new(trees, decisions, lines.clone(), options.limits, Arc::clone(&seen)).start();
+        let coordinator = Coordinator::new(
+            trees,
+            decisions,
+            lines.clone(),
+            options.limits,
+            Arc::clone(&seen),
+        )
+        .start();
         let surroundings = Surroundings {
             state: state.clone(),
             store_id,
@@ -150,9 +181,17 @@ impl Daemon {
             reports: coordinator.clone().recipient(),
             seen: Arc::clone(&seen),
         };
-        let known: Vec<Arc<CampaignTree>> =
-            coordinator.send(Snapshot).await.map(|trees| trees.into_values().collect()).unwrap_or_default();
-        actix::spawn(mirror_writer::keep(state.clone(), Arc::clone(&seen), lines.subscribe(), known));
+        let known: Vec<Arc<CampaignTree>> = coordinator
+            .send(Snapshot)
+            .await
+            .map(|trees| trees.into_values().collect())
+            .unwrap_or_default();
+        actix::spawn(mirror_writer::keep(
+            state.clone(),
+            Arc::clone(&seen),
+            lines.subscribe(),
+            known,
+        ));
         let supervisor = Supervisor::new(performers(), surroundings, coordinator.clone()).start();
         let room = ControlRoom {
             coordinator: coordinator.clone(),
@@ -164,7 +203,10 @@ impl Daemon {
             started_at: now(),
             restart,
         };
-        let server = match listener.listener().and_then(|bound| control_server::serve(bound, actix_web::web::Data::new(room))) {
+        let server = match listener
+            .listener()
+            .and_then(|bound| control_server::serve(bound, actix_web::web::Data::new(room)))
+        {
             Ok(server) => server,
             Err(error) => {
                 tracing::error!("the socket cannot be served: {error}");
@@ -215,7 +257,10 @@ async fn drain(coordinator: &Addr<Coordinator>, state: &StateDir, how: Stop) {
     }
     let trees = coordinator.send(Snapshot).await.unwrap_or_default();
     let local = Local::new(state.jobs());
-    let live = trees.values().flat_map(|tree| tree.jobs.values()).filter(|job| !job.state.ended());
+    let live = trees
+        .values()
+        .flat_map(|tree| tree.jobs.values())
+        .filter(|job| !job.state.ended());
     let ends: Vec<_> = live
         .map(|job| {
             let (local, dir) = (local.clone(), JobDir::new(state.job(&job.id)));

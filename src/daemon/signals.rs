@@ -15,18 +15,24 @@ use tokio::sync::mpsc::UnboundedSender;
 /// Those of registering.
 pub fn listen(stop: UnboundedSender<Stop>, on_interrupt: Stop) -> io::Result<()> {
     let mut signals = Signals::new([SIGINT, SIGTERM])?;
-    thread::Builder::new().name("signals".into()).spawn(move || {
-        let mut asked = false;
-        for signal in signals.forever() {
-            if asked {
-                std::process::exit(130);
+    thread::Builder::new()
+        .name("signals".into())
+        .spawn(move || {
+            let mut asked = false;
+            for signal in signals.forever() {
+                if asked {
+                    std::process::exit(130);
+                }
+                asked = true;
+                let how = if signal == SIGINT {
+                    on_interrupt
+                } else {
+                    Stop::Leave
+                };
+                if stop.send(how).is_err() {
+                    return;
+                }
             }
-            asked = true;
-            let how = if signal == SIGINT { on_interrupt } else { Stop::Leave };
-            if stop.send(how).is_err() {
-                return;
-            }
-        }
-    })?;
+        })?;
     Ok(())
 }

@@ -11,7 +11,10 @@ pub fn start(level: &str) {
     let begun = match journal {
         Some(journal) => registry.with(journal).try_init(),
         None => {
-            let plain = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false).with_target(false);
+            let plain = tracing_subscriber::fmt::layer()
+                .with_writer(std::io::stderr)
+                .with_ansi(false)
+                .with_target(false);
             registry.with(plain).try_init()
         }
     };

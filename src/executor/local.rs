@@ -151,13 +151,19 @@ impl Local {
 
     /// Asks every running task of a job to end, and waits for it. Tasks not begun are left to be begun later.
     pub async fn stop(&self, dir: &JobDir, grace: Duration) {
-        let Ok(request) = dir.read_request() else { return };
+        let Ok(request) = dir.read_request() else {
+            return;
+        };
         let claims = |shard: u32| dir.read_claim(shard).filter(|claim| claim.by == "shim");
         for claim in request.tasks.iter().filter_map(|task| claims(task.shard)) {
             claim.signal(rustix::process::Signal::TERM);
         }
         let deadline = Instant::now() + grace;
-        for task in request.tasks.iter().filter(|task| claims(task.shard).is_some()) {
+        for task in request
+            .tasks
+            .iter()
+            .filter(|task| claims(task.shard).is_some())
+        {
             self.end_of(dir, task.shard, deadline).await;
         }
     }

@@ -1,7 +1,11 @@
 //! The curation worker: shard files in, a data set's directory out, which appears only when it is complete.
 
 use crate::{
-    artifacts::{create_dir_private, jsonl::{JsonlReader, Line}, sync_dir},
+    artifacts::{
+        create_dir_private,
+        jsonl::{JsonlReader, Line},
+        sync_dir,
+    },
     curation::{Counts, Fate, Reason, Split, card::card, decide, row::Row},
     executor::job_dir::{JobDir, Work},
 };
@@ -48,7 +52,15 @@ struct Unread {
 /// A sentence.
 pub fn run(job_dir: &Path, shard: u32) -> Result<(), String> {
     let dir = JobDir::new(job_dir);
-    let Work::Curate { inputs, output, min_quality, split, seed, name } = dir.read_request()?.work else {
+    let Work::Curate {
+        inputs,
+        output,
+        min_quality,
+        split,
+        seed,
+        name,
+    } = dir.read_request()?.work
+    else {
         return Err("request.toml asks for other work".into());
     };
     let job = Job {
@@ -73,7 +85,8 @@ pub fn curate(job: &Job) -> Result<Value, String> {
     if job.output.exists() {
         let stats = job.output.join("stats.json");
         let text = fs::read(&stats).map_err(|error| format!("{}: {error}", stats.display()))?;
-        return serde_json::from_slice(&text).map_err(|error| format!("{}: {error}", stats.display()));
+        return serde_json::from_slice(&text)
+            .map_err(|error| format!("{}: {error}", stats.display()));
     }
     let (rows, unread) = read(job)?;
     let fates = decide(&rows, job.min_quality, job.split, job.seed);
@@ -85,9 +98,14 @@ pub fn curate(job: &Job) -> Result<Value, String> {
         counts.add(None, &Err(line.reason));
     }
     if counts.kept == 0 {
-        return Err(format!("no usable row among {}: {}", counts.rows_in, json!(counts.removed)));
+        return Err(format!(
+            "no usable row among {}: {}",
+            counts.rows_in,
+            json!(counts.removed)
+        ));
     }
-    write(job, &rows, &fates, &unread, &counts).map_err(|error| format!("the data set cannot be written: {error}"))?;
+    write(job, &rows, &fates, &unread, &counts)
+        .map_err(|error| format!("the data set cannot be written: {error}"))?;
     Ok(counts.render())
 }
 
@@ -96,16 +114,28 @@ fn read(job: &Job) -> Result<(Vec<Row>, Vec<Unread>), String> {
     let (mut rows, mut unread) = (Vec::new(), Vec::new());
     for path in &job.inputs {
         let named = |error: std::io::Error| format!("{}: {error}", path.display());
-        let file = path.file_name().map_or(String::new(), |name| name.to_string_lossy().into_owned());
+        let file = path
+            .file_name()
+            .map_or(String::new(), |name| name.to_string_lossy().into_owned());
         for line in JsonlReader::<_, Value>::new(BufReader::new(File::open(path).map_err(named)?)) {
             match line.map_err(named)? {
                 Line::Row { line_no, value } => match Row::read(value.clone()) {
                     Ok(row) => rows.push(row),
-                    Err(reason) => unread.push(Unread { reason, file: file.clone(), line: line_no, text: value }),
+                    Err(reason) => unread.push(Unread {
+                        reason,
+                        file: file.clone(),
+                        line: line_no,
+                        text: value,
+                    }),
                 },
                 Line::Invalid { line_no, why } => {
                     let text = Value::String(why);
-                    unread.push(Unread { reason: Reason::InvalidJson, file: file.clone(), line: line_no, text });
+                    unread.push(Unread {
+                        reason: Reason::InvalidJson,
+                        file: file.clone(),
+                        line: line_no,
+                        text,
+                    });
                 }
             }
         }
@@ -118,22 +148,39 @@ fn read(job: &Job) -> Result<(Vec<Row>, Vec<Unread>), String> {
 /// Progress is a hint; where it cannot be written nothing is lost.
 fn tell(job: &Job, rows: usize) {
     let Some(path) = &job.progress else { return };
-    if let Ok(mut file) = OpenOptions::new().append(true).create(true).mode(0o600).open(path) {
+    if let Ok(mut file) = OpenOptions::new()
+        .append(true)
+        .create(true)
+        .mode(0o600)
+        .open(path)
+    {
         let _ = writeln!(file, "{}", json!({ "done": rows, "stage": "curate" }));
     }
 }
 
-fn write(job: &Job, rows: &[Row], fates: &[Fate], unread: &[Unread], counts: &Counts) -> std::io::Result<()> {
+fn write(
+    job: &Job,
+    rows: &[Row],
+    fates: &[Fate],
+    unread: &[Unread],
+    counts: &Counts,
+) -> std::io::Result<()> {
     let making = job.output.with_extension("making");
     if making.exists() {
         fs::remove_dir_all(&making)?;
     }
     create_dir_private(&making)?;
-    let kept: Vec<(Split, Map<String, Value>)> =
-        rows.iter().zip(fates).filter_map(|(row, fate)| Some(((*fate).ok()?, row.curated()))).collect();
+    let kept: Vec<(Split, Map<String, Value>)> = rows
+        .iter()
+        .zip(fates)
+        .filter_map(|(row, fate)| Some(((*fate).ok()?, row.curated())))
+        .collect();
     let keys: BTreeSet<&String> = kept.iter().flat_map(|(_, row)| row.keys()).collect();
     for split in Split::ALL {
-        let lines = kept.iter().filter(|(where_to, _)| *where_to == split).map(|(_, row)| whole(row, &keys));
+        let lines = kept
+            .iter()
+            .filter(|(where_to, _)| *where_to == split)
+            .map(|(_, row)| whole(row, &keys));
         lines_to(&making.join(format!("{}.jsonl", split.name())), lines)?;
     }
     let refused = rows.iter().zip(fates).filter_map(|(row, fate)| {
@@ -145,8 +192,14 @@ fn write(job: &Job, rows: &[Row], fates: &[Fate], unread: &[Unread], counts: &Co
         json!({ "rejection_reason": line.reason.name(), "file": line.file, "line": line.line, "text": line.text })
     });
     lines_to(&making.join("rejected.jsonl"), refused.chain(broken))?;
-    text_to(&making.join("stats.json"), &serde_json::to_vec_pretty(&counts.render())?)?;
-    text_to(&making.join("README.md"), card(&job.name, counts, job.min_quality).as_bytes())?;
+    text_to(
+        &making.join("stats.json"),
+        &serde_json::to_vec_pretty(&counts.render())?,
+    )?;
+    text_to(
+        &making.join("README.md"),
+        card(&job.name, counts, job.min_quality).as_bytes(),
+    )?;
     checksums(&making)?;
     sync_dir(&making)?;
     fs::rename(&making, &job.output)?;
@@ -155,12 +208,21 @@ fn write(job: &Job, rows: &[Row], fates: &[Fate], unread: &[Unread], counts: &Co
 
 /// Every key in every row: a reader that takes its columns from the first row loses none.
 fn whole(row: &Map<String, Value>, keys: &BTreeSet<&String>) -> Value {
-    let all = keys.iter().map(|key| ((*key).clone(), row.get(*key).cloned().unwrap_or(Value::Null)));
+    let all = keys.iter().map(|key| {
+        (
+            (*key).clone(),
+            row.get(*key).cloned().unwrap_or(Value::Null),
+        )
+    });
     Value::Object(all.collect())
 }
 
 fn create(path: &Path) -> std::io::Result<File> {
-    OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
+    OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
 }
 
 fn lines_to(path: &Path, lines: impl Iterator<Item = Value>) -> std::io::Result<()> {
@@ -169,7 +231,9 @@ fn lines_to(path: &Path, lines: impl Iterator<Item = Value>) -> std::io::Result<
         serde_json::to_writer(&mut file, &line)?;
         file.write_all(b"\n")?;
     }
-    file.into_inner().map_err(std::io::IntoInnerError::into_error)?.sync_data()
+    file.into_inner()
+        .map_err(std::io::IntoInnerError::into_error)?
+        .sync_data()
 }
 
 fn text_to(path: &Path, text: &[u8]) -> std::io::Result<()> {
@@ -187,7 +251,10 @@ fn checksums(dir: &Path) -> std::io::Result<()> {
         let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
         sums.insert(entry.file_name().to_string_lossy().into_owned(), hex);
     }
-    let text: String = sums.iter().map(|(name, sum)| format!("{sum}  {name}\n")).collect();
+    let text: String = sums
+        .iter()
+        .map(|(name, sum)| format!("{sum}  {name}\n"))
+        .collect();
     text_to(&dir.join("SHA256SUMS"), text.as_bytes())
 }
 
@@ -223,14 +290,35 @@ mod tests {
         let rows = samples();
         let turned: Vec<String> = rows.iter().rev().cloned().collect();
         let one = job(dir.path(), "one", &[rows.concat()]);
-        let two = job(dir.path(), "two", &[turned[..70].concat(), turned[70..].concat()]);
+        let two = job(
+            dir.path(),
+            "two",
+            &[turned[..70].concat(), turned[70..].concat()],
+        );
         let stats = curate(&one).unwrap();
         assert_eq!(stats["rows_in"].as_u64().unwrap(), 200);
-        assert_eq!(stats["kept"].as_u64().unwrap() + stats["removed"].as_u64().unwrap(), 200);
-        assert_eq!(stats["removed_by_reason"], json!({ "below_min_quality": 100 }));
+        assert_eq!(
+            stats["kept"].as_u64().unwrap() + stats["removed"].as_u64().unwrap(),
+            200
+        );
+        assert_eq!(
+            stats["removed_by_reason"],
+            json!({ "below_min_quality": 100 })
+        );
         curate(&two).unwrap();
-        for file in ["train.jsonl", "validation.jsonl", "test.jsonl", "rejected.jsonl", "stats.json", "SHA256SUMS"] {
-            assert_eq!(fs::read(one.output.join(file)).unwrap(), fs::read(two.output.join(file)).unwrap(), "{file}");
+        for file in [
+            "train.jsonl",
+            "validation.jsonl",
+            "test.jsonl",
+            "rejected.jsonl",
+            "stats.json",
+            "SHA256SUMS",
+        ] {
+            assert_eq!(
+                fs::read(one.output.join(file)).unwrap(),
+                fs::read(two.output.join(file)).unwrap(),
+                "{file}"
+            );
         }
     }
 
@@ -240,17 +328,30 @@ mod tests {
         let text = "{\"id\":\"a\",\"text\":\"x\"}\nnot json\n{\"text\":\"no id\"}\n{\"id\":\"b\",\"text\":\"to";
         let job = job(dir.path(), "bad", &[text.to_string()]);
         let stats = curate(&job).unwrap();
-        assert_eq!(stats["removed_by_reason"], json!({ "invalid_json": 1, "no_id": 1 }));
+        assert_eq!(
+            stats["removed_by_reason"],
+            json!({ "invalid_json": 1, "no_id": 1 })
+        );
         let rejected = fs::read_to_string(job.output.join("rejected.jsonl")).unwrap();
-        assert!(rejected.contains("\"line\":2") && rejected.contains("\"line\":3"), "{rejected}");
+        assert!(
+            rejected.contains("\"line\":2") && rejected.contains("\"line\":3"),
+            "{rejected}"
+        );
     }
 
     #[test]
     fn nothing_usable_is_an_error_and_leaves_nothing() {
         let dir = tempfile::tempdir().unwrap();
-        let job = job(dir.path(), "none", &["{\"id\":1,\"quality_score\":0.1}\n".to_string()]);
+        let job = job(
+            dir.path(),
+            "none",
+            &["{\"id\":1,\"quality_score\":0.1}\n".to_string()],
+        );
         let error = curate(&job).unwrap_err();
-        assert!(error.contains("no usable row") && error.contains("below_min_quality"), "{error}");
+        assert!(
+            error.contains("no usable row") && error.contains("below_min_quality"),
+            "{error}"
+        );
         assert!(!job.output.exists());
     }
 
@@ -259,7 +360,11 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let job = job(dir.path(), "again", &[samples().concat()]);
         fs::create_dir_all(job.output.with_extension("making")).unwrap();
-        fs::write(job.output.with_extension("making").join("train.jsonl"), "torn").unwrap();
+        fs::write(
+            job.output.with_extension("making").join("train.jsonl"),
+            "torn",
+        )
+        .unwrap();
         let first = curate(&job).unwrap();
         let sums = fs::read(job.output.join("SHA256SUMS")).unwrap();
         assert_eq!(curate(&job).unwrap(), first);

@@ -68,8 +68,18 @@ struct Row {
 pub fn run(job_dir: &Path, shard: u32) -> Result<(), String> {
     let dir = JobDir::new(job_dir);
     let request = dir.read_request()?;
-    let task = request.tasks.iter().find(|task| task.shard == shard).ok_or("no such task in request.toml")?;
-    let Work::Generate { seed, faults, offset, .. } = request.work else {
+    let task = request
+        .tasks
+        .iter()
+        .find(|task| task.shard == shard)
+        .ok_or("no such task in request.toml")?;
+    let Work::Generate {
+        seed,
+        faults,
+        offset,
+        ..
+    } = request.work
+    else {
         return Err("request.toml asks for other work".into());
     };
     let output = task.output.as_ref().ok_or("request.toml names no output")?;
@@ -91,13 +101,20 @@ pub fn generate(shard: &Shard) -> Result<Made, String> {
     shard.plan.check()?;
     let named = |error: std::io::Error| format!("{}: {error}", shard.output.display());
     let there = existing(&shard.output)?;
-    let mut file =
-        OpenOptions::new().append(true).create(true).mode(0o600).open(&shard.output).map_err(named)?;
+    let mut file = OpenOptions::new()
+        .append(true)
+        .create(true)
+        .mode(0o600)
+        .open(&shard.output)
+        .map_err(named)?;
     let mut told = Teller::new(shard)?;
     let mut made = Made::default();
     let mut waiting = Vec::new();
     for index in shard.first..shard.first + shard.target {
-        let sample = shard.plan.sample(index).ok_or_else(|| format!("the plan has no sample {index}"))?;
+        let sample = shard
+            .plan
+            .sample(index)
+            .ok_or_else(|| format!("the plan has no sample {index}"))?;
         if there.contains(&sample.id) {
             made.existing += 1;
             continue;
@@ -112,14 +129,18 @@ pub fn generate(shard: &Shard) -> Result<Made, String> {
             told.tell(&made, false);
         }
     }
-    file.write_all(&waiting).and_then(|()| file.sync_data()).map_err(named)?;
+    file.write_all(&waiting)
+        .and_then(|()| file.sync_data())
+        .map_err(named)?;
     told.tell(&made, true);
     Ok(made)
 }
 
 /// The ids that the file has. The shim has cut a torn last line already.
 fn existing(output: &Path) -> Result<HashSet<String>, String> {
-    let Ok(file) = File::open(output) else { return Ok(HashSet::new()) };
+    let Ok(file) = File::open(output) else {
+        return Ok(HashSet::new());
+    };
     let mut ids = HashSet::new();
     for line in JsonlReader::<_, Row>::new(BufReader::new(file)) {
         match line.map_err(|error| format!("{}: {error}", output.display()))? {
@@ -148,15 +169,30 @@ struct Teller {
 impl Teller {
     fn new(shard: &Shard) -> Result<Self, String> {
         let open = |path: &PathBuf| {
-            let file = OpenOptions::new().append(true).create(true).mode(0o600).open(path);
+            let file = OpenOptions::new()
+                .append(true)
+                .create(true)
+                .mode(0o600)
+                .open(path);
             file.map_err(|error| format!("{}: {error}", path.display()))
         };
         let file = shard.progress.as_ref().map(open).transpose()?;
-        Ok(Self { file, target: shard.target, told: Instant::now(), spoke: Instant::now() })
+        Ok(Self {
+            file,
+            target: shard.target,
+            told: Instant::now(),
+            spoke: Instant::now(),
+        })
     }
 
     fn tell(&mut self, made: &Made, last: bool) {
-        let mean = |sum: f64| if made.new > 0 { Some(sum / made.new as f64) } else { None };
+        let mean = |sum: f64| {
+            if made.new > 0 {
+                Some(sum / made.new as f64)
+            } else {
+                None
+            }
+        };
         let (quality, acceptance) = (mean(made.quality), mean(made.accepted as f64));
         if last || self.told.elapsed() >= PROGRESS {
             self.told = Instant::now();
@@ -171,7 +207,10 @@ impl Teller {
             let percent = 100.0 * made.done() as f64 / self.target.max(1) as f64;
             let mut text = format!("Progress: {}/{} ({percent:.1}%)", made.done(), self.target);
             if let (Some(quality), Some(acceptance)) = (quality, acceptance) {
-                text += &format!(" | Quality: {quality:.3} | Acceptance: {:.2}%", 100.0 * acceptance);
+                text += &format!(
+                    " | Quality: {quality:.3} | Acceptance: {:.2}%",
+                    100.0 * acceptance
+                );
             }
             println!("{text}");
         }
@@ -186,7 +225,16 @@ mod tests {
 
     fn shard(dir: &Path, first: u64, target: u64) -> Shard {
         let output = dir.join(format!("shard-{first}-{target}.jsonl"));
-        Shard { plan: Plan { seed: 7, faults: 0.1 }, first, target, output, progress: None }
+        Shard {
+            plan: Plan {
+                seed: 7,
+                faults: 0.1,
+            },
+            first,
+            target,
+            output,
+            progress: None,
+        }
     }
 
     #[test]
@@ -202,14 +250,22 @@ mod tests {
             assert_eq!(made.existing + made.new, 20);
             assert_eq!(fs::read(&shard.output).unwrap(), whole, "cut at {length}");
         }
-        assert_eq!(generate(&shard).unwrap().new, 0, "a finished shard makes nothing");
+        assert_eq!(
+            generate(&shard).unwrap().new,
+            0,
+            "a finished shard makes nothing"
+        );
     }
 
     #[test]
     fn shards_together_are_the_whole() {
         let dir = tempfile::tempdir().unwrap();
         let whole = shard(dir.path(), 0, 30);
-        let parts = [shard(dir.path(), 0, 10), shard(dir.path(), 10, 10), shard(dir.path(), 20, 10)];
+        let parts = [
+            shard(dir.path(), 0, 10),
+            shard(dir.path(), 10, 10),
+            shard(dir.path(), 20, 10),
+        ];
         generate(&whole).unwrap();
         let mut joined = Vec::new();
         for part in &parts {

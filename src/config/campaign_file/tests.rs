@@ -7,7 +7,13 @@ fn load(text: &str, flags: &Overrides, env: &Env) -> Result<CampaignSpec, Vec<Pr
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("alttp.toml");
     fs::write(&path, text).unwrap();
-    load_campaign(&Source::File(path), flags, env, &Settings::load(None).unwrap(), dir.path())
+    load_campaign(
+        &Source::File(path),
+        flags,
+        env,
+        &Settings::load(None).unwrap(),
+        dir.path(),
+    )
 }
 
 fn problem(text: &str, variables: &[(&str, &str)]) -> Problem {
@@ -20,9 +26,26 @@ fn problem(text: &str, variables: &[(&str, &str)]) -> Problem {
 fn defaults_are_the_specifications() {
     let spec = load("name = \"alttp\"\n", &Overrides::default(), &Env::default()).unwrap();
     let criteria = &spec.criteria;
-    assert_eq!((criteria.pilot_target, criteria.min_pilot_samples, criteria.max_pilot_samples), (190, 150, 570));
-    assert_eq!((criteria.quality_threshold, criteria.gate), (0.75, GateKind::Confidence));
-    assert_eq!((spec.campaign_target, spec.auto_launch, spec.generator.shards), (34_500, true, 8));
+    assert_eq!(
+        (
+            criteria.pilot_target,
+            criteria.min_pilot_samples,
+            criteria.max_pilot_samples
+        ),
+        (190, 150, 570)
+    );
+    assert_eq!(
+        (criteria.quality_threshold, criteria.gate),
+        (0.75, GateKind::Confidence)
+    );
+    assert_eq!(
+        (
+            spec.campaign_target,
+            spec.auto_launch,
+            spec.generator.shards
+        ),
+        (34_500, true, 8)
+    );
     assert_eq!(spec.curation, None, "a phase without its table is skipped");
 }
 
@@ -31,7 +54,11 @@ fn later_layers_win_and_say_whom_they_overruled() {
     let text = "name = \"alttp\"\nquality_threshold = 0.7\n";
     let env = Env::of(&[("QUALITY_THRESHOLD", "0.8")]);
     let from = |spec: &CampaignSpec| {
-        let found = spec.provenance.iter().find(|set| set.key == "quality_threshold").unwrap();
+        let found = spec
+            .provenance
+            .iter()
+            .find(|set| set.key == "quality_threshold")
+            .unwrap();
         found.from.clone()
     };
     let file = load(text, &Overrides::default(), &Env::default()).unwrap();
@@ -39,50 +66,113 @@ fn later_layers_win_and_say_whom_they_overruled() {
     assert!(from(&file).ends_with("alttp.toml:2"), "{}", from(&file));
     let variable = load(text, &Overrides::default(), &env).unwrap();
     assert_eq!(variable.criteria.quality_threshold, 0.8);
-    assert!(from(&variable).starts_with("QUALITY_THRESHOLD (") && from(&variable).ends_with("says 0.7)"));
-    let flags = Overrides { quality_threshold: Some(0.9), no_auto_launch: true, ..Overrides::default() };
+    assert!(
+        from(&variable).starts_with("QUALITY_THRESHOLD (")
+            && from(&variable).ends_with("says 0.7)")
+    );
+    let flags = Overrides {
+        quality_threshold: Some(0.9),
+        no_auto_launch: true,
+        ..Overrides::default()
+    };
     let flag = load(text, &flags, &env).unwrap();
-    assert_eq!((flag.criteria.quality_threshold, flag.auto_launch), (0.9, false));
+    assert_eq!(
+        (flag.criteria.quality_threshold, flag.auto_launch),
+        (0.9, false)
+    );
     assert!(from(&flag).starts_with("--quality-threshold ("));
 }
 
 #[test]
 fn the_specifications_variables_work() {
-    let env = Env::of(&[("CAMPAIGN_TARGET", "50"), ("AUTO_LAUNCH", "false"), ("MIN_PILOT_SAMPLES", "160")]);
+    let env = Env::of(&[
+        ("CAMPAIGN_TARGET", "50"),
+        ("AUTO_LAUNCH", "false"),
+        ("MIN_PILOT_SAMPLES", "160"),
+    ]);
     let spec = load("name = \"a\"\n", &Overrides::default(), &env).unwrap();
-    assert_eq!((spec.campaign_target, spec.auto_launch, spec.criteria.min_pilot_samples), (50, false, 160));
+    assert_eq!(
+        (
+            spec.campaign_target,
+            spec.auto_launch,
+            spec.criteria.min_pilot_samples
+        ),
+        (50, false, 160)
+    );
 }
 
 #[test]
 fn bad_input_names_its_place_and_what_would_be_right() {
     let named = |rest: &str| format!("name = \"alttp\"\n{rest}\n");
     let cases = [
-        (named("quality_treshold = 0.8"), "unknown key `quality_treshold`", "`quality_threshold`"),
-        (named("quality_threshold = \"high\""), "wrong type", "0 to 1"),
+        (
+            named("quality_treshold = 0.8"),
+            "unknown key `quality_treshold`",
+            "`quality_threshold`",
+        ),
+        (
+            named("quality_threshold = \"high\""),
+            "wrong type",
+            "0 to 1",
+        ),
         (named("quality_threshold = 1.5"), "out of range", "0 to 1"),
         (named("quality_threshold = nan"), "out of range", "0 to 1"),
         (named("pilot_target = 0"), "out of range", "1 to"),
         (named("gate = \"open\""), "no such value", "\"point\""),
         (named("executor = \"slurm\""), "SLURM", "local"),
-        (named("campaign_target = 90000000"), "90", "smaller campaign_target"),
-        (named("[training]"), "no worker for training", "leave out [training]"),
+        (
+            named("campaign_target = 90000000"),
+            "90",
+            "smaller campaign_target",
+        ),
+        (
+            named("[training]"),
+            "no worker for training",
+            "leave out [training]",
+        ),
         (named("[generator]\ntime = \"soon\""), "no duration", "48h"),
         (named("[generator]\ncommand = []"), "empty", "{output}"),
-        (named("[generator]\ncommand = [\"x\", \"{outptu}\"]"), "{outptu}", "{output}"),
-        (named("[generator]\nshards = 51"), "more shards", "at most 50"),
-        (named("[generator]\nbrain = \"endpoint\""), "endpoint", "rules"),
-        (named("[curation]\nsplit = [0.5, 0.1, 0.1]"), "no split", "[0.8, 0.1, 0.1]"),
+        (
+            named("[generator]\ncommand = [\"x\", \"{outptu}\"]"),
+            "{outptu}",
+            "{output}",
+        ),
+        (
+            named("[generator]\nshards = 51"),
+            "more shards",
+            "at most 50",
+        ),
+        (
+            named("[generator]\nbrain = \"endpoint\""),
+            "endpoint",
+            "rules",
+        ),
+        (
+            named("[curation]\nsplit = [0.5, 0.1, 0.1]"),
+            "no split",
+            "[0.8, 0.1, 0.1]",
+        ),
         ("quality_threshold = 0.8\n".into(), "no name", "alttp"),
         ("name = \"a b\"\n".into(), "cannot be a name", "letters"),
     ];
     for (text, message, right) in cases {
         let found = problem(&text, &[]);
         assert!(found.message.contains(message), "{text}\n{found}");
-        assert!(found.right.clone().unwrap_or_default().contains(right), "{text}\n{found}");
+        assert!(
+            found.right.clone().unwrap_or_default().contains(right),
+            "{text}\n{found}"
+        );
     }
     let found = problem(&named("quality_treshold = 0.8"), &[]);
-    assert_eq!((found.line, found.key.as_deref()), (Some(2), Some("quality_treshold")));
-    assert!(found.at.ends_with("alttp.toml:2   quality_treshold = 0.8"), "{}", found.at);
+    assert_eq!(
+        (found.line, found.key.as_deref()),
+        (Some(2), Some("quality_treshold"))
+    );
+    assert!(
+        found.at.ends_with("alttp.toml:2   quality_treshold = 0.8"),
+        "{}",
+        found.at
+    );
     let syntax = problem("name = \n", &[]);
     assert_eq!(syntax.line, Some(1));
     assert!(syntax.message.contains("no TOML"), "{syntax}");
@@ -90,30 +180,59 @@ fn bad_input_names_its_place_and_what_would_be_right() {
 
 #[test]
 fn a_percentage_in_the_environment_is_explained() {
-    let found = problem("name = \"a\"\nquality_threshold = 0.7\n", &[("QUALITY_THRESHOLD", "80")]);
-    assert!(found.at.contains("environment QUALITY_THRESHOLD = \"80\"") && found.at.contains("over"), "{found}");
-    assert_eq!(found.right.as_deref(), Some("0 to 1; for 80 percent: QUALITY_THRESHOLD=0.80"));
+    let found = problem(
+        "name = \"a\"\nquality_threshold = 0.7\n",
+        &[("QUALITY_THRESHOLD", "80")],
+    );
+    assert!(
+        found.at.contains("environment QUALITY_THRESHOLD = \"80\"") && found.at.contains("over"),
+        "{found}"
+    );
+    assert_eq!(
+        found.right.as_deref(),
+        Some("0 to 1; for 80 percent: QUALITY_THRESHOLD=0.80")
+    );
 }
 
 #[test]
 fn all_problems_come_at_once_and_missing_files_are_said() {
     let text = "name = \"a\"\nx = 1\ny = 2\n";
-    assert_eq!(load(text, &Overrides::default(), &Env::default()).unwrap_err().len(), 2);
+    assert_eq!(
+        load(text, &Overrides::default(), &Env::default())
+            .unwrap_err()
+            .len(),
+        2
+    );
     let settings = Settings::load(None).unwrap();
     let dir = tempfile::tempdir().unwrap();
     let of = |path: PathBuf| {
-        let all = load_campaign(&Source::File(path), &Overrides::default(), &Env::default(), &settings, dir.path());
+        let all = load_campaign(
+            &Source::File(path),
+            &Overrides::default(),
+            &Env::default(),
+            &settings,
+            dir.path(),
+        );
         all.unwrap_err().remove(0).message
     };
     assert_eq!(of(dir.path().join("none.toml")), "there is no such file");
-    assert_eq!(of(dir.path().to_path_buf()), "this is a directory, not a file");
+    assert_eq!(
+        of(dir.path().to_path_buf()),
+        "this is a directory, not a file"
+    );
 }
 
 #[test]
 fn the_embedded_campaign_curates() {
     let settings = Settings::load(None).unwrap();
-    let spec =
-        load_campaign(&Source::Embedded, &Overrides::default(), &Env::default(), &settings, Path::new("/")).unwrap();
+    let spec = load_campaign(
+        &Source::Embedded,
+        &Overrides::default(),
+        &Env::default(),
+        &settings,
+        Path::new("/"),
+    )
+    .unwrap();
     assert_eq!(spec.name.as_str(), "quickstart");
     assert!(spec.curation.is_some());
 }

@@ -1,0 +1,370 @@
+//! `campaignctl`: speaks to the daemon.
+
+use super::{
+    args::{Place, Shape, SpecFlags},
+    fail::{Fail, INTERRUPTED},
+    follow, look, steer,
+};
+use crate::{
+    config::{Env, Settings},
+    control::{api::ActRequest, client::Client},
+    machines::{spec::Parts, table::tables},
+    time::parse_duration,
+};
+use clap::{CommandFactory, Parser, Subcommand};
+use std::{path::PathBuf, process::ExitCode, time::Duration};
+
+const EXAMPLES: &str = "\
+start   submit  approve  reject  amend  retry
+look    status  list  watch  explain  verdict  jobs  job  logs  events
+steer   pause  resume  cancel  wait  clean
+daemon  stop  machine  completions
+
+ID is a campaign's name, its beginning, or nothing when there is only one.
+
+Examples:
+  campaignctl submit alttp.toml && campaignctl wait alttp --timeout 2d
+  campaignctl status --json
+
+Exit statuses: 0 done, 2 usage or wrong state, 3 rejected, 4 failed, 5 cancelled,
+6 awaiting approval, 7 no daemon answers, 8 not allowed, 124 timeout, 130 interrupted";
+
+/// Speaks to campaignd: hands in campaigns, looks at them, steers them.
+#[derive(Parser, Debug)]
+#[command(name = "campaignctl", version, after_help = EXAMPLES, disable_help_subcommand = true)]
+struct Ctl {
+    #[command(flatten)]
+    place: Place,
+    #[command(flatten)]
+    shape: Shape,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand, Debug)]
+enum Verb {
+    /// Hand in a campaign; the same file again answers with the same id
+    #[command(
+        after_help = "Examples:\n  campaignctl submit alttp.toml\n  campaignctl submit alttp.toml --quality-threshold 0.8"
+    )]
+    Submit {
+        /// The campaign file
+        file: PathBuf,
+        #[command(flatten)]
+        flags: SpecFlags,
+        /// Show what it means; change nothing
+        #[arg(long)]
+        dry_run: bool,
+        /// "pilot" or "validate" alone
+        #[arg(long, value_name = "PART")]
+        only: Option<Only>,
+        /// Straight to the full generation, on your word
+        #[arg(long, conflicts_with = "only")]
+        skip_pilot: bool,
+    },
+    /// Where campaigns are, and what waits for you
+    #[command(after_help = "Examples:\n  campaignctl status\n  campaignctl status alttp --json")]
+    Status {
+        /// The campaign
+        id: Option<String>,
+    },
+    /// All campaigns, ended ones too
+    List {
+        /// Only those in this state
+        #[arg(long)]
+        state: Option<String>,
+        /// Only those handed in within this time, such as 7d
+        #[arg(long, value_parser = parse_duration, value_name = "TIME")]
+        since: Option<Duration>,
+    },
+    /// Follow changes, one line each
+    Watch {
+        /// The campaign
+        id: Option<String>,
+    },
+    /// Why a campaign is where it is, and what it waits for
+    Explain {
+        /// The campaign
+        id: Option<String>,
+    },
+    /// What the gate said: each check, what was required, observed, on how many samples
+    Verdict {
+        /// The campaign
+        id: Option<String>,
+    },
+    /// A line for each task of the jobs
+    Jobs {
+        /// The campaign
+        id: Option<String>,
+    },
+    /// One job, with its directory
+    Job {
+        /// The job, such as alttp-12
+        job: String,
+    },
+    /// What campaigns, workers and commands printed
+    #[command(
+        after_help = "Examples:\n  campaignctl logs alttp -f\n  campaignctl logs alttp --level orchestration"
+    )]
+    Logs {
+        /// The campaign
+        id: Option<String>,
+        /// Go on as it grows
+        #[arg(short, long)]
+        follow: bool,
+        /// orchestration (the campaign's own), worker (progress) or tool (the commands')
+        #[arg(long, default_value = "tool", value_parser = ["orchestration", "worker", "tool"])]
+        level: String,
+    },
+    /// The journal
+    Events {
+        /// The campaign
+        id: Option<String>,
+        /// Go on as it grows
+        #[arg(short, long)]
+        follow: bool,
+    },
+    /// Launch the full generation of a campaign that waits for it
+    Approve {
+        /// The campaign
+        id: Option<String>,
+    },
+    /// Refuse the launch
+    Reject {
+        /// The campaign
+        id: Option<String>,
+        /// The reason, for the journal
+        #[arg(long)]
+        why: String,
+    },
+    /// Move the gate's bar and judge the same samples again
+    Amend {
+        /// The campaign
+        id: Option<String>,
+        /// The new threshold, 0 to 1
+        #[arg(long, value_name = "X")]
+        quality_threshold: f64,
+    },
+    /// Start nothing new; what runs runs to its end
+    Pause {
+        /// The campaign
+        id: Option<String>,
+    },
+    /// End a pause
+    Resume {
+        /// The campaign
+        id: Option<String>,
+    },
+    /// End a campaign; its samples stay
+    Cancel {
+        /// The campaign
+        id: Option<String>,
+        /// The reason, for the journal
+        #[arg(long, default_value = "")]
+        why: String,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Go on with a failed campaign where it failed
+    Retry {
+        /// The campaign
+        id: Option<String>,
+    },
+    /// Wait for a campaign's end, or a state; ends with its status
+    Wait {
+        /// The campaign
+        id: Option<String>,
+        /// The state to wait for
+        #[arg(long = "for", value_name = "STATE")]
+        state: Option<String>,
+        /// At most this long
+        #[arg(long, default_value = "1h", value_parser = parse_duration, value_name = "TIME")]
+        timeout: Duration,
+    },
+    /// Remove an ended campaign and its files
+    Clean {
+        /// The campaign
+        id: Option<String>,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+    },
+    /// A state machine: campaign, job or training_run
+    Machine {
+        /// Which
+        #[arg(default_value = "campaign", value_parser = ["campaign", "job", "training_run"])]
+        name: String,
+        /// text, dot (Graphviz) or mermaid
+        #[arg(long, default_value = "text", value_parser = ["text", "dot", "mermaid"])]
+        format: String,
+    },
+    /// End the daemon; local jobs go on, to be adopted
+    Stop {
+        /// End local jobs too; the next campaignd starts them again where they were
+        #[arg(long)]
+        cancel_jobs: bool,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Completions for a shell
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
+}
+
+/// A part of a campaign.
+#[derive(clap::ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Only {
+    /// The pilot.
+    Pilot,
+    /// The gate.
+    Validate,
+}
+
+/// What the flags ask for.
+pub fn parts(only: Option<Only>, skip_pilot: bool) -> Parts {
+    match (only, skip_pilot) {
+        (_, true) => Parts::SkipPilot,
+        (Some(Only::Pilot), _) => Parts::OnlyPilot,
+        (Some(Only::Validate), _) => Parts::OnlyValidate,
+        _ => Parts::Whole,
+    }
+}
+
+/// The program.
+pub fn campaignctl() -> ExitCode {
+    let ctl = Ctl::parse();
+    let json = ctl.shape.json;
+    match tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => match runtime.block_on(interruptible(ctl)) {
+            Ok(status) => ExitCode::from(status),
+            Err(fail) => fail.tell(json),
+        },
+        Err(error) => {
+            Fail::usage(format!("no runtime: {error}"), "more memory or threads").tell(json)
+        }
+    }
+}
+
+async fn interruptible(ctl: Ctl) -> Result<u8, Fail> {
+    tokio::select! {
+        done = run(ctl) => done,
+        _ = tokio::signal::ctrl_c() => Ok(INTERRUPTED),
+    }
+}
+
+async fn run(ctl: Ctl) -> Result<u8, Fail> {
+    let shape = ctl.shape;
+    match &ctl.verb {
+        Verb::Machine { name, format } => return Ok(machine(name, format)),
+        Verb::Completions { shell } => {
+            clap_complete::generate(
+                *shell,
+                &mut Ctl::command(),
+                "campaignctl",
+                &mut std::io::stdout(),
+            );
+            return Ok(0);
+        }
+        _ => {}
+    }
+    let env = Env::capture();
+    let settings = Settings::load(None)?;
+    let (_, socket) = ctl.place.resolve(&env, &settings)?;
+    let client = Client::new(socket);
+    let id = |id: &Option<String>| id.clone().unwrap_or_else(|| "-".into());
+    let act = |word: String, verb: &'static str, request: ActRequest| {
+        let client = client.clone();
+        async move { steer::act(&client, shape, &word, verb, &request).await }
+    };
+    match ctl.verb {
+        Verb::Submit {
+            file,
+            flags,
+            dry_run,
+            only,
+            skip_pilot,
+        } => {
+            let spec = flags.read(Some(&file), &env, &settings)?;
+            if dry_run {
+                print!(
+                    "{}",
+                    crate::config::check::report(&file.display().to_string(), &spec, false)
+                );
+                return Ok(0);
+            }
+            steer::submit(&client, shape, spec, parts(only, skip_pilot)).await
+        }
+        Verb::Status { id } => look::status(&client, shape, id.as_deref()).await,
+        Verb::List { state, since } => look::list(&client, shape, state.as_deref(), since).await,
+        Verb::Watch { id } => follow::events(&client, shape, id.as_deref(), false, true).await,
+        Verb::Explain { id: word } => look::explain(&client, shape, &id(&word)).await,
+        Verb::Verdict { id: word } => look::verdict(&client, shape, &id(&word)).await,
+        Verb::Jobs { id } => look::jobs(&client, shape, id.as_deref(), None).await,
+        Verb::Job { job } => look::jobs(&client, shape, None, Some(&job)).await,
+        Verb::Logs {
+            id: word,
+            follow,
+            level,
+        } => follow::logs(&client, shape, &id(&word), &level, follow).await,
+        Verb::Events { id, follow } => {
+            follow::events(&client, shape, id.as_deref(), true, follow).await
+        }
+        Verb::Approve { id: word } => act(id(&word), "approve", ActRequest::default()).await,
+        Verb::Reject { id: word, why } => {
+            act(
+                id(&word),
+                "reject",
+                ActRequest {
+                    why,
+                    ..ActRequest::default()
+                },
+            )
+            .await
+        }
+        Verb::Amend {
+            id: word,
+            quality_threshold,
+        } => {
+            let request = ActRequest {
+                quality_threshold: Some(quality_threshold),
+                ..ActRequest::default()
+            };
+            act(id(&word), "amend", request).await
+        }
+        Verb::Pause { id: word } => act(id(&word), "pause", ActRequest::default()).await,
+        Verb::Resume { id: word } => act(id(&word), "resume", ActRequest::default()).await,
+        Verb::Retry { id: word } => act(id(&word), "retry", ActRequest::default()).await,
+        Verb::Cancel { id: word, why, yes } => {
+            steer::cancel(&client, shape, &id(&word), why, yes).await
+        }
+        Verb::Wait {
+            id: word,
+            state,
+            timeout,
+        } => steer::wait(&client, shape, &id(&word), state.as_deref(), timeout).await,
+        Verb::Clean { id: word, yes } => steer::clean(&client, shape, &id(&word), yes).await,
+        Verb::Stop { cancel_jobs, yes } => steer::stop(&client, shape, cancel_jobs, yes).await,
+        Verb::Machine { .. } | Verb::Completions { .. } => Ok(0),
+    }
+}
+
+/// Needs no daemon: the tables are compiled in.
+fn machine(name: &str, format: &str) -> u8 {
+    let Some(table) = tables().named(name) else {
+        return 2;
+    };
+    let text = match format {
+        "dot" => table.dot(),
+        "mermaid" => table.mermaid(),
+        _ => table.text(),
+    };
+    print!("{text}");
+    0
+}

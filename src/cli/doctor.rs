@@ -1,0 +1,202 @@
+//! `campaignd doctor`: what this machine offers, and what is missing.
+
+use super::{
+    args::{Place, Shape},
+    fail::Fail,
+};
+use crate::{
+    artifacts::create_dir_private,
+    config::{Env, Settings, resolve_socket, resolve_state_dir},
+};
+use std::{
+    fs::{self, File},
+    io::Write,
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+/// Writes that the speed of the disk is taken over.
+const FSYNCS: u32 = 20;
+
+/// One finding.
+struct Finding {
+    what: &'static str,
+    state: &'static str,
+    text: String,
+}
+
+/// Looks; 1 when something needed is missing.
+pub fn doctor(place: &Place, shape: Shape) -> Result<u8, Fail> {
+    let (env, settings) = (Env::capture(), Settings::load(None)?);
+    let (state_dir, from) =
+        resolve_state_dir(place.state_dir.as_deref(), &env, &settings.state_dir);
+    let findings = [
+        state(&state_dir, &from),
+        socket(place.socket.as_deref(), &env, &settings, &state_dir),
+        processes(),
+        slurm(&env),
+        gpu(),
+    ];
+    let missing = findings
+        .iter()
+        .filter(|finding| finding.state == "missing")
+        .count();
+    if shape.json {
+        let all: Vec<_> = findings
+            .iter()
+            .map(|found| serde_json::json!({ "what": found.what, "state": found.state, "text": found.text }))
+            .collect();
+        println!(
+            "{}",
+            serde_json::json!({ "version": 1, "findings": all, "missing": missing })
+        );
+    } else {
+        for found in &findings {
+            println!("{:<10} {:<8} {}", found.what, found.state, found.text);
+        }
+        match missing {
+            0 => println!("nothing that is needed is missing"),
+            some => println!("{some} of what is needed is missing"),
+        }
+    }
+    Ok(u8::from(missing > 0))
+}
+
+fn state(dir: &Path, from: &str) -> Finding {
+    let shown = format!("{} ({from})", dir.display());
+    match create_dir_private(dir).and_then(|()| fsync(dir)) {
+        Ok(took) => {
+            let free = nix::sys::statvfs::statvfs(dir)
+                .map(|disk| disk.blocks_available() * disk.fragment_size() / 1_000_000_000);
+            let free = free.map_or("unknown".into(), |gb| format!("{gb} GB"));
+            let text = format!(
+                "{shown}: {free} free, fsync {:.2} ms",
+                took.as_secs_f64() * 1000.0
+            );
+            Finding {
+                what: "state dir",
+                state: "ok",
+                text,
+            }
+        }
+        Err(error) => Finding {
+            what: "state dir",
+            state: "missing",
+            text: format!("{shown}: {error}"),
+        },
+    }
+}
+
+/// The median time of a small append and its fdatasync.
+fn fsync(dir: &Path) -> std::io::Result<Duration> {
+    let path = dir.join(".doctor");
+    let mut file = File::create(&path)?;
+    let mut times = Vec::new();
+    for _ in 0..FSYNCS {
+        let began = Instant::now();
+        file.write_all(&[0; 256])?;
+        file.sync_data()?;
+        times.push(began.elapsed());
+    }
+    fs::remove_file(&path)?;
+    times.sort();
+    Ok(times[times.len() / 2])
+}
+
+fn socket(flag: Option<&Path>, env: &Env, settings: &Settings, dir: &Path) -> Finding {
+    match resolve_socket(flag, env, &settings.socket, dir) {
+        Ok(path) => {
+            let text = format!(
+                "{}, {} of 107 bytes",
+                path.display(),
+                path.as_os_str().len()
+            );
+            Finding {
+                what: "socket",
+                state: "ok",
+                text,
+            }
+        }
+        Err(problem) => Finding {
+            what: "socket",
+            state: "missing",
+            text: problem.message,
+        },
+    }
+}
+
+/// Adoption tells processes apart by `/proc`.
+fn processes() -> Finding {
+    let boot = crate::executor::identity::boot_id();
+    let me = i32::try_from(std::process::id())
+        .ok()
+        .and_then(crate::executor::identity::Identity::of);
+    match me {
+        Some(me) if !boot.is_empty() && me.alive() => Finding {
+            what: "processes",
+            state: "ok",
+            text: "/proc shows start times and the boot id".into(),
+        },
+        _ => Finding {
+            what: "processes",
+            state: "missing",
+            text: "/proc shows no start times or no boot id".into(),
+        },
+    }
+}
+
+fn on_path(env: &Env, program: &str) -> Option<PathBuf> {
+    let path = env.get("PATH")?;
+    std::env::split_paths(path)
+        .map(|dir| dir.join(program))
+        .find(|file| file.is_file())
+}
+
+fn slurm(env: &Env) -> Finding {
+    let clients = ["sbatch", "squeue", "sacct", "scontrol", "scancel"];
+    let found: Vec<&str> = clients
+        .into_iter()
+        .filter(|program| on_path(env, program).is_some())
+        .collect();
+    match found.len() {
+        0 => Finding {
+            what: "slurm",
+            state: "absent",
+            text: "no clients on PATH: jobs run on this machine".into(),
+        },
+        5 => Finding {
+            what: "slurm",
+            state: "ok",
+            text: found.join(" "),
+        },
+        _ => Finding {
+            what: "slurm",
+            state: "partial",
+            text: format!("only {}", found.join(" ")),
+        },
+    }
+}
+
+fn gpu() -> Finding {
+    match fs::read_to_string("/proc/driver/nvidia/version") {
+        Ok(version) => {
+            let text = version
+                .lines()
+                .next()
+                .unwrap_or("")
+                .trim_start_matches("NVRM version:")
+                .trim()
+                .into();
+            Finding {
+                what: "gpu",
+                state: "ok",
+                text,
+            }
+        }
+        Err(_) => Finding {
+            what: "gpu",
+            state: "absent",
+            text: "no NVIDIA driver".into(),
+        },
+    }
+}

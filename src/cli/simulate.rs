@@ -1,0 +1,45 @@
+//! `campaignd simulate gate`: how often the gate errs, measured on made-up pilots of known quality.
+
+use super::{args::Shape, fail::Fail};
+use crate::{
+    config::Settings,
+    evaluation::operating_table::{render_table, table},
+};
+use std::path::Path;
+
+/// The flags of `simulate`.
+#[derive(clap::Args, Clone, Debug)]
+pub struct SimulateArgs {
+    /// What is rehearsed
+    #[arg(value_parser = ["gate"])]
+    pub what: String,
+    /// Pilots a row
+    #[arg(long, default_value_t = 2_000)]
+    pub trials: u64,
+    /// Root of the pilots' scores
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    #[command(flatten)]
+    pub flags: super::args::SpecFlags,
+}
+
+/// Prints the table.
+pub fn simulate(args: &SimulateArgs, shape: Shape) -> Result<u8, Fail> {
+    let mut flags = args.flags.clone();
+    flags.seed = None;
+    let spec = flags.read(
+        None::<&Path>,
+        &crate::config::Env::capture(),
+        &Settings::load(None)?,
+    )?;
+    let rows = table(&spec.criteria, args.trials, args.seed);
+    if shape.json {
+        println!(
+            "{}",
+            serde_json::json!({ "version": 1, "trials": args.trials, "seed": args.seed, "table": render_table(&rows) })
+        );
+    } else {
+        print!("{}", render_table(&rows));
+    }
+    Ok(0)
+}
