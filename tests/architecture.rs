@@ -1,4 +1,5 @@
 //! The floors of the house, read from the sources: who may import whom, what is pure, which package stays in which room.
+#![allow(clippy::unwrap_used, reason = "a test ends where its assumption does")]
 
 use std::{
     fs,

@@ -153,25 +153,33 @@ impl PhaseSeen {
         let fresh = || (RowReader::new(file), Tally::default());
         let (reader, tally) = self.shards.entry(shard).or_insert_with(fresh);
         let before = self.total.distinct();
-        if reader.restarted()? {
-            *tally = Tally::default();
-            *reader = RowReader::new(file);
-        }
+        let mut rewritten = false;
         let mut new = Tally::default();
-        let mut more = true;
-        while more {
-            more = reader
-                .read_new(LOOK_BYTES, |_, line| new.add_line(line))?
-                .more;
+        loop {
+            let found = reader.read_new(LOOK_BYTES, |_, line| new.add_line(line))?;
+            if found.restarted {
+                // The file is another one, or was cut: what it held counts no more.
+                (rewritten, *tally, new) = (true, Tally::default(), Tally::default());
+            }
+            if !found.more {
+                break;
+            }
         }
         tally.merge(&new);
-        self.total.merge(&new);
         let count = ShardCount {
             rows: tally.rows(),
             distinct: tally.distinct(),
             invalid: tally.invalid(),
             duplicates: tally.duplicates(),
         };
+        if rewritten {
+            self.total = Tally::default();
+            self.shards
+                .values()
+                .for_each(|(_, each)| self.total.merge(each));
+        } else {
+            self.total.merge(&new);
+        }
         if self.total.distinct() > before || self.grew_at.is_none() {
             self.grew_at = Some(now);
         }

@@ -41,8 +41,10 @@ pub struct NewRows {
     pub too_long: u64,
     /// Bytes after the last newline, not handed out; only known when `more` is false.
     pub torn_bytes: u64,
-    /// There was more than `max_bytes` of news: look again.
+    /// There is more to read: look again.
     pub more: bool,
+    /// The file is another one than before. Nothing was handed out; forget what was counted, the next look starts anew.
+    pub restarted: bool,
 }
 
 /// Reads what was added to a file, line by line.
@@ -74,31 +76,6 @@ impl RowReader {
         self.cursor
     }
 
-    /// Notices whether the file is another one than before, and if so goes back to its start; true then. Call it before
-    /// [`read_new`](Self::read_new) and forget what was counted when it says so. A missing file is no news.
-    ///
-    /// # Errors
-    /// Those of opening and reading, with the path.
-    pub fn restarted(&mut self) -> io::Result<bool> {
-        let Some(file) = self.open()? else {
-            return Ok(false);
-        };
-        let metadata = file.metadata().map_err(|error| self.named(&error))?;
-        let (device, inode) = (metadata.dev(), metadata.ino());
-        let same = (device, inode) == (self.cursor.device, self.cursor.inode)
-            && self.stands_behind_newline(&file)?;
-        let seen = self.cursor.offset > 0;
-        if !same {
-            self.cursor = Cursor {
-                device,
-                inode,
-                offset: 0,
-                lines: 0,
-            };
-        }
-        Ok(seen && !same)
-    }
-
     /// Hands each new complete line to `on_line`, without its newline and with its number from 1, and stops after `max_bytes`. One
     /// line is read even if it alone is longer than that.
     ///
@@ -113,6 +90,11 @@ impl RowReader {
         let Some(file) = self.open()? else {
             return Ok(found);
         };
+        if self.takes_another(&file)? {
+            found.restarted = true;
+            found.more = true;
+            return Ok(found);
+        }
         let mut pending = Pending::default();
         let mut block = vec![0; BLOCK];
         while found.bytes < max_bytes {
@@ -163,6 +145,23 @@ impl RowReader {
             block = &block[at + 1..];
         }
         pending.keep(block);
+    }
+
+    /// Goes back to the start if the file is not the one that the cursor means; true if something had been read of that one.
+    fn takes_another(&mut self, file: &File) -> io::Result<bool> {
+        let metadata = file.metadata().map_err(|error| self.named(&error))?;
+        let (device, inode) = (metadata.dev(), metadata.ino());
+        let same = (device, inode) == (self.cursor.device, self.cursor.inode);
+        if same && self.stands_behind_newline(file)? {
+            return Ok(false);
+        }
+        let seen = self.cursor.offset > 0;
+        self.cursor = Cursor {
+            device,
+            inode,
+            ..Cursor::default()
+        };
+        Ok(seen)
     }
 
     /// Whether the byte before the cursor is the newline that was there when the cursor was set.
@@ -260,10 +259,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("shard-0.jsonl");
         let mut reader = RowReader::new(&path);
-        assert!(!reader.restarted().unwrap());
         assert_eq!(look(&mut reader, 100), (vec![], NewRows::default()));
         append(&path, b"one\ntwo\nthr");
-        assert!(!reader.restarted().unwrap());
         let (lines, found) = look(&mut reader, 100);
         assert_eq!(
             (lines, found.torn_bytes),
@@ -271,7 +268,6 @@ mod tests {
         );
         append(&path, b"ee\n");
         let mut reader = RowReader::resume(&path, reader.cursor());
-        assert!(!reader.restarted().unwrap());
         assert_eq!(look(&mut reader, 100).0, ["3:three"]);
         assert_eq!(look(&mut reader, 100).1, NewRows::default());
     }
@@ -296,25 +292,23 @@ mod tests {
         let path = dir.path().join("rows");
         append(&path, b"one\n{\"to");
         let mut reader = RowReader::new(&path);
-        assert!(!reader.restarted().unwrap());
         look(&mut reader, 100);
         cut_torn_tail(&path).unwrap();
         append(&path, b"two, longer than the tail\n");
-        assert!(!reader.restarted().unwrap());
         assert_eq!(look(&mut reader, 100).0, ["2:two, longer than the tail"]);
 
         fs::write(&path, "x\n").unwrap();
-        assert!(reader.restarted().unwrap());
+        assert!(look(&mut reader, 100).1.restarted);
         assert_eq!(look(&mut reader, 100).0, ["1:x"]);
 
         let other = dir.path().join("other");
         append(&other, b"y\nz\n");
         fs::rename(&other, &path).unwrap();
-        assert!(reader.restarted().unwrap());
+        assert!(look(&mut reader, 100).1.restarted);
         assert_eq!(look(&mut reader, 100).0, ["1:y", "2:z"]);
 
         fs::write(&path, "grown beyond the cursor\n").unwrap();
-        assert!(reader.restarted().unwrap());
+        assert!(look(&mut reader, 100).1.restarted);
     }
 
     #[test]

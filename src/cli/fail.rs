@@ -63,9 +63,9 @@ impl From<ClientError> for Fail {
     }
 }
 
-impl From<Problem> for Fail {
-    fn from(problem: Problem) -> Self {
-        vec![problem].into()
+impl From<Box<Problem>> for Fail {
+    fn from(problem: Box<Problem>) -> Self {
+        vec![*problem].into()
     }
 }
 

@@ -29,6 +29,7 @@ impl Style {
     }
 
     /// Plain text.
+    #[cfg(test)]
     pub const PLAIN: Style = Style {
         color: false,
         unicode: true,
@@ -72,7 +73,7 @@ pub fn thousands(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at) % 3 == 0 {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);

@@ -85,7 +85,7 @@ pub fn load_campaign(
     if !layers.problems.is_empty() {
         return Err(layers.problems);
     }
-    build(&layers, settings, file, &directory).map_err(|problem| vec![problem])
+    build(&layers, settings, file, &directory).map_err(|problem| vec![*problem])
 }
 
 fn apply_flags(layers: &mut Layers, flags: &Overrides) {
@@ -259,10 +259,12 @@ fn build(
     settings: &Settings,
     file: Option<String>,
     directory: &Path,
-) -> Result<CampaignSpec, Problem> {
-    let wrong = |message: String| Problem {
-        message,
-        ..Problem::default()
+) -> Result<CampaignSpec, Box<Problem>> {
+    let wrong = |message: String| {
+        Box::new(Problem {
+            message,
+            ..Problem::default()
+        })
     };
     let command = layers.list("generator.command");
     let brain = if command.is_empty() {

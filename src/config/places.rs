@@ -82,7 +82,7 @@ pub fn resolve_socket(
     env: &Env,
     setting: &str,
     state_dir: &Path,
-) -> Result<PathBuf, Problem> {
+) -> Result<PathBuf, Box<Problem>> {
     let (path, at) = match (flag, env.get("CAMPAIGND_SOCKET")) {
         (Some(flag), _) => (absolute(flag), format!("--socket {}", flag.display())),
         (None, Some(path)) => (
@@ -102,7 +102,7 @@ pub fn resolve_socket(
     if length <= SOCKET_PATH {
         return Ok(path);
     }
-    Err(Problem {
+    Err(Box::new(Problem {
         message: format!("the socket path is too long: {length} bytes"),
         at,
         right: Some(format!(
@@ -111,5 +111,5 @@ pub fn resolve_socket(
         key: Some("socket".into()),
         value: Some(path.display().to_string()),
         ..Problem::default()
-    })
+    }))
 }

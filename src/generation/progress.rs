@@ -7,7 +7,7 @@
 //!
 //! The system this replaces took the first `n/m` it saw as the campaign's and so declared a pilot complete when one of five
 //! sub-generators printed `38/38`. Here the total is always the campaign's own target, given to [`ProgressReader::new`], and a
-//! counter with any other total is one part of it; [`counter`] states the rule by which parts are summed, and its limits.
+//! counter with any other total is one part of it; the module `counter` states the rule by which parts are summed, and its limits.
 //!
 //! Pure: bytes in, values out, no clock and no files.
 
@@ -23,7 +23,7 @@ mod text;
 mod tests;
 
 use counter::Counter;
-use lines::LineSplitter;
+use lines::{Hints, LineSplitter};
 
 /// The longest line that is read, in bytes; longer ones are dropped and counted in [`ProgressReader::overlong`].
 pub const MAX_LINE: usize = 64 * 1024;
@@ -154,20 +154,21 @@ impl ProgressReader {
 impl State {
     fn line(&mut self, line: &[u8]) {
         self.progress.lines += 1;
-        if !(lines::may_matter(line) && self.read(line) && self.apply()) {
+        let hints = Hints::of(line);
+        if !(hints.any() && self.read(line, hints) && self.apply()) {
             self.progress.ignored += 1;
         }
     }
 
     /// Parses a line into `self.reading`; false when it says nothing.
-    fn read(&mut self, line: &[u8]) -> bool {
+    fn read(&mut self, line: &[u8], hints: Hints) -> bool {
         self.reading.clear();
         let plain = escapes::strip(line, &mut self.plain);
         let body = text::without_task_label(plain);
         if body.starts_with(b"{\"") {
             json::read(body, &mut self.reading);
         } else {
-            text::read(body, &mut self.reading);
+            text::read(body, hints, &mut self.reading);
         }
         self.reading != Reading::default()
     }

@@ -221,7 +221,7 @@ enum Scalar {
     #[default]
     Missing,
     Bool(bool),
-    /// A number; `whole` ids beyond 2⁵³ are kept apart by [`Scalar::Whole`].
+    /// A number that a float holds exactly, or one that was written as a float.
     Number(f64),
     /// A whole number that a float cannot hold exactly.
     Whole(i128),

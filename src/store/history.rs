@@ -11,7 +11,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::change::Entry;
 use super::error::Error;
 use super::frame::{Frames, Next};
-use super::segment::{self, Body, Header};
+use super::header::Header;
+use super::segment::{self, Body};
 
 /// The entries of a store.
 #[derive(Clone, Debug)]
@@ -130,7 +131,7 @@ impl Entries {
             let why = format!(
                 "it begins with entry {first_seq}, which does not follow the segment before"
             );
-            return Err(damaged(&path, 24, &why));
+            return Err(segment::unusable(&path, 24, &why));
         }
         self.reached = Some(first_seq - 1);
         self.open = Some((path, frames));
@@ -145,7 +146,7 @@ impl Entries {
         match next {
             Next::Whole { offset, body, .. } => {
                 let Body::Batch(entries) = Body::decode(&path, offset, &body)? else {
-                    return Err(damaged(
+                    return Err(segment::unusable(
                         &path,
                         offset,
                         "a snapshot stands among the entries",
@@ -158,12 +159,12 @@ impl Entries {
                 Ok(())
             }
             // The last frame may be torn, or be written right now; but not if it is known to be on disk.
-            Next::Bad if !self.waiting.is_empty() || self.is_short() => Err(damaged(
+            Next::Bad if !self.waiting.is_empty() || self.is_short() => Err(segment::unusable(
                 &path,
                 frames.offset(),
                 "a frame fails its checksum",
             )),
-            Next::End if self.waiting.is_empty() && self.is_short() => Err(damaged(
+            Next::End if self.waiting.is_empty() && self.is_short() => Err(segment::unusable(
                 &path,
                 frames.offset(),
                 "entries that were on disk are gone",
@@ -177,8 +178,4 @@ impl Entries {
         self.durable
             .is_some_and(|durable| self.reached < Some(durable))
     }
-}
-
-fn damaged(path: &Path, offset: u64, why: &str) -> Error {
-    Error::damaged(path, offset, why, segment::restore(path))
 }

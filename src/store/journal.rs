@@ -9,8 +9,9 @@ use super::change::{Change, Entry};
 use super::error::Error;
 use super::files;
 use super::frame::{self, MAX_BODY};
+use super::header::{Header, StoreId};
 use super::replay::{self, Replay};
-use super::segment::{self, Body, Header, Segment};
+use super::segment::{self, Body, Segment};
 
 /// The journal, open for appending.
 #[derive(Debug)]
@@ -193,9 +194,9 @@ fn begin(dir: &Path) -> Result<PathBuf, Error> {
     Ok(first.path)
 }
 
-fn random_id() -> Result<segment::StoreId, Error> {
+fn random_id() -> Result<StoreId, Error> {
     let source = Path::new("/dev/urandom");
-    let mut id = segment::StoreId::default();
+    let mut id = StoreId::default();
     let mut file = File::open(source).map_err(Error::io(source, "open"))?;
     io::Read::read_exact(&mut file, &mut id).map_err(Error::io(source, "read"))?;
     Ok(id)

@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use super::change::{Change, Entry, Tree};
 use super::error::Error;
 use super::frame::{Frames, Next};
-use super::segment::{self, Body, Header};
+use super::header::Header;
+use super::segment::{self, Body};
 
 /// The live keys and values of every tree.
 pub(super) type Image = BTreeMap<(Tree, String), Vec<u8>>;
@@ -145,7 +146,7 @@ impl Replay {
     }
 
     fn no_snapshot(&self, offset: u64, why: &str) -> Error {
-        Error::damaged(&self.path, offset, why, segment::restore(&self.path))
+        segment::unusable(&self.path, offset, why)
     }
 
     fn bad_frame(&self, offset: u64, why: &str) -> Error {

@@ -1,13 +1,11 @@
 //! One file of the journal: a header, a snapshot of the whole state, and the batches that follow it.
 //!
 //! ```text
-//! magic 8 | format u16 | 0 u16 | index u32 | store id 8 | first seq u64 | crc of the 32 bytes before u32
-//! frame: part of the snapshot ... | frame: end of the snapshot | frame: batch | frame: batch ...
+//! header | part of the snapshot ... | end of the snapshot | batch | batch ...        (all but the header are frames)
 //! ```
 //!
 //! The snapshot makes opening independent of every older file, which is then history only. A segment
 //! appears by rename once it is on disk, so that a `.log` file always has a whole header and snapshot.
-//! The layout of the header is the same in every format; `format` covers what follows it.
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Read, Write};
@@ -19,24 +17,14 @@ use super::change::{Change, Entry};
 use super::error::Error;
 use super::files;
 use super::frame::{self, Frames};
+use super::header::{HEADER, Header};
 use super::wire::{self, Fault};
-
-/// The format of the frames that this program writes and the newest one that it reads.
-pub(super) const FORMAT: u16 = 1;
 
 /// The version of [`Body`] and all that it holds.
 pub(super) const BODY_VERSION: u16 = 1;
 
-/// Size of the header, in bytes.
-pub(super) const HEADER: usize = 36;
-
-const MAGIC: [u8; 8] = *b"campjrnl";
-
 /// A part of the snapshot is closed at this many bytes of keys and values.
 const PART: usize = 1 << 20;
-
-/// What makes one store another than all the others.
-pub(super) type StoreId = [u8; 8];
 
 /// What a frame holds.
 #[derive(Debug, Serialize, Deserialize)]
@@ -58,80 +46,8 @@ impl Body {
     pub(super) fn decode(file: &Path, offset: u64, bytes: &[u8]) -> Result<Body, Error> {
         wire::decode(BODY_VERSION, bytes).map_err(|fault| match fault {
             Fault::Newer { found, reads } => newer(file, found, reads),
-            other => Error::damaged(file, offset, other.to_string(), restore(file)),
+            other => unusable(file, offset, &other.to_string()),
         })
-    }
-}
-
-/// The header of a segment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Header {
-    /// The number in the file's name, from 1.
-    pub(super) index: u32,
-    /// The store that it belongs to.
-    pub(super) store: StoreId,
-    /// The first entry that it may hold: the snapshot includes all before.
-    pub(super) first_seq: u64,
-}
-
-impl Header {
-    /// What the checksums of this segment's frames start from.
-    pub(super) fn seal(&self) -> u32 {
-        frame::checksum(0, &self.fields(FORMAT))
-    }
-
-    pub(super) fn bytes(&self) -> [u8; HEADER] {
-        let mut bytes = [0; HEADER];
-        bytes[..32].copy_from_slice(&self.fields(FORMAT));
-        bytes[32..].copy_from_slice(&self.seal().to_le_bytes());
-        bytes
-    }
-
-    fn fields(&self, format: u16) -> [u8; 32] {
-        let mut bytes = [0; 32];
-        bytes[0..8].copy_from_slice(&MAGIC);
-        bytes[8..10].copy_from_slice(&format.to_le_bytes());
-        bytes[12..16].copy_from_slice(&self.index.to_le_bytes());
-        bytes[16..24].copy_from_slice(&self.store);
-        bytes[24..32].copy_from_slice(&self.first_seq.to_le_bytes());
-        bytes
-    }
-
-    fn parse(path: &Path, bytes: &[u8; HEADER]) -> Result<Header, Error> {
-        let eight = |at: usize| std::array::from_fn::<u8, 8, _>(|i| bytes[at + i]);
-        let [.., a, b, c, d] = eight(8);
-        let [format_low, format_high, ..] = eight(8);
-        let header = Header {
-            index: u32::from_le_bytes([a, b, c, d]),
-            store: eight(16),
-            first_seq: u64::from_le_bytes(eight(24)),
-        };
-        let format = u16::from_le_bytes([format_low, format_high]);
-        let crc = frame::checksum(0, &header.fields(format)).to_le_bytes();
-        if bytes[0..8] != MAGIC || bytes[32..] != crc {
-            return Err(Error::damaged(
-                path,
-                0,
-                "this is no header of a journal",
-                restore(path),
-            ));
-        }
-        match format {
-            FORMAT if header.first_seq > 0 => Ok(header),
-            FORMAT => Err(Error::damaged(
-                path,
-                24,
-                "entries begin with 1",
-                restore(path),
-            )),
-            0 => Err(Error::damaged(
-                path,
-                8,
-                "there is no format 0",
-                restore(path),
-            )),
-            found => Err(newer(path, found, FORMAT)),
-        }
     }
 }
 
@@ -141,15 +57,13 @@ pub(super) fn open(path: &Path) -> Result<(Header, Frames), Error> {
     let mut bytes = [0; HEADER];
     file.read_exact(&mut bytes)
         .map_err(|error| match error.kind() {
-            io::ErrorKind::UnexpectedEof => {
-                Error::damaged(path, 0, "it ends within its header", restore(path))
-            }
+            io::ErrorKind::UnexpectedEof => unusable(path, 0, "it ends within its header"),
             _ => Error::io(path, "read")(error),
         })?;
     let header = Header::parse(path, &bytes)?;
     if file_name(header.index).as_str() != path.file_name().unwrap_or_default() {
         let why = format!("its header says that it is segment {}", header.index);
-        return Err(Error::damaged(path, 12, why, restore(path)));
+        return Err(unusable(path, 12, &why));
     }
     let frames = Frames::new(file, header.seal(), HEADER as u64);
     Ok((header, frames.map_err(Error::io(path, "read"))?))
@@ -301,15 +215,20 @@ fn index_of(path: &Path) -> Option<u32> {
     (path.file_name()? == file_name(index).as_str()).then_some(index)
 }
 
+/// A segment that cannot be used from `offset` on.
+pub(super) fn unusable(path: &Path, offset: u64, why: &str) -> Error {
+    Error::damaged(path, offset, why, restore(path))
+}
+
 /// The way back from a segment that cannot be used at all.
-pub(super) fn restore(path: &Path) -> String {
+fn restore(path: &Path) -> String {
     format!(
         "restore {} from a backup; without it, the entries in it are lost",
         path.display()
     )
 }
 
-fn newer(file: &Path, found: u16, reads: u16) -> Error {
+pub(super) fn newer(file: &Path, found: u16, reads: u16) -> Error {
     Error::Newer {
         file: file.to_path_buf(),
         what: "journal".into(),

@@ -15,8 +15,9 @@ use sled::transaction::{ConflictableTransactionError, TransactionError};
 use super::change::{Change, Tree};
 use super::error::Error;
 use super::files;
+use super::header::StoreId;
+use super::rebuilt::Rebuilt;
 use super::replay::{Image, Replay, live};
-use super::segment::StoreId;
 
 /// Memory that sled may keep pages in, in bytes (it takes several times as much).
 const CACHE: u64 = 16 << 20;
@@ -27,54 +28,6 @@ const LOCK_TRIES: (u32, Duration) = (50, Duration::from_millis(20));
 
 const STORE_ID: &str = "store_id";
 const APPLIED: &str = "applied_seq";
-
-/// Why the state was made anew from the journal.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Rebuilt {
-    /// It was not there.
-    Missing,
-    /// sled could not open or read it.
-    Broken(String),
-    /// It belongs to another store.
-    OtherStore,
-    /// It ends before the journal's last snapshot.
-    Behind {
-        /// The last entry that it included.
-        applied: u64,
-    },
-    /// It includes entries that the journal does not have: the journal has lost some, or is an older copy.
-    Ahead {
-        /// The last entry that it included.
-        applied: u64,
-        /// The last entry of the journal.
-        journal: u64,
-    },
-    /// It claims to be current and has other values than the journal.
-    Differs {
-        /// The number of keys that do.
-        keys: usize,
-    },
-}
-
-impl std::fmt::Display for Rebuilt {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Rebuilt::Missing => f.write_str("it was not there"),
-            Rebuilt::Broken(why) => write!(f, "it could not be read: {why}"),
-            Rebuilt::OtherStore => f.write_str("it belongs to another store"),
-            Rebuilt::Behind { applied } => {
-                write!(f, "it ended with entry {applied}, before the last snapshot")
-            }
-            Rebuilt::Ahead { applied, journal } => {
-                write!(
-                    f,
-                    "it ended with entry {applied}, after the journal's last, {journal}"
-                )
-            }
-            Rebuilt::Differs { keys } => write!(f, "{keys} of its keys differed from the journal"),
-        }
-    }
-}
 
 /// The state database.
 pub(super) struct State {

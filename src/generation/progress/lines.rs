@@ -91,23 +91,65 @@ fn ends_line(byte: u8) -> bool {
     matches!(byte, b'\n' | b'\r' | 0)
 }
 
-/// False when a line certainly says nothing about progress. Looks for pairs of bytes that every understood form contains: a
-/// slash before a digit or a space (fractions) or after an `s` (`samples/s`), a `q` (quality), `cc` or `ss` (acceptance, accepted,
-/// pass rate), `g` and a space (generating, starting), `t:` (target), an escape sequence, or an opening brace at the start.
-pub(super) fn may_matter(line: &[u8]) -> bool {
-    let pairs = line.iter().zip(line.iter().skip(1));
-    let found = pairs.fold(0, |found, (&a, &b)| found | pair_matters(a, b));
-    found != 0 || line.iter().take(16).any(|&b| b == b'{')
+/// What a line may contain, found by looking only at pairs of neighbouring bytes. A hint that is absent is certain, one that is
+/// present is a reason to look closer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Hints(u8);
+
+impl Hints {
+    /// A slash before a digit or a space: `4/19`, `4 / 19`.
+    pub(super) const FRACTION: Self = Self(1);
+    /// A slash after an `s`: `samples/s`.
+    pub(super) const SPEED: Self = Self(2);
+    /// A `q`: quality.
+    pub(super) const QUALITY: Self = Self(4);
+    /// `cc` or `ss`: acceptance, accepted, pass rate.
+    pub(super) const ACCEPTANCE: Self = Self(8);
+    /// A `g` before a space: generating from, starting curation.
+    pub(super) const STAGE: Self = Self(16);
+    /// `t:`: target.
+    pub(super) const TARGET: Self = Self(32);
+    /// An opening brace near the start: a JSON object, perhaps behind a task label.
+    const OBJECT: Self = Self(64);
+
+    /// Looks at a line.
+    pub(super) fn of(line: &[u8]) -> Self {
+        let pairs = line.iter().zip(line.iter().skip(1));
+        let found = pairs.fold(0, |found, (&a, &b)| found | of_pair(a, b));
+        let object = line.iter().take(16).any(|&b| b == b'{');
+        Self(found | bit(object, Self::OBJECT))
+    }
+
+    /// Whether there is anything to look for.
+    pub(super) fn any(self) -> bool {
+        self.0 != 0
+    }
+
+    /// Whether all of `other` may be there.
+    pub(super) fn has(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+}
+
+/// The hints of two neighbouring bytes. Branch-free; an escape sequence hides what it separates and so hints at everything.
+#[inline]
+fn of_pair(a: u8, b: u8) -> u8 {
+    let (low_a, low_b) = (a | 0x20, b | 0x20);
+    let doubled = (low_a == low_b) & ((low_a == b'c') | (low_a == b's'));
+    bit(
+        (a == b'/') & (b.is_ascii_digit() | (b == b' ')),
+        Hints::FRACTION,
+    ) | bit((low_a == b's') & (b == b'/'), Hints::SPEED)
+        | bit(low_a == b'q', Hints::QUALITY)
+        | bit(doubled, Hints::ACCEPTANCE)
+        | bit((low_a == b'g') & (b == b' '), Hints::STAGE)
+        | bit((low_a == b't') & (b == b':'), Hints::TARGET)
+        | bit(a == 0x1b, Hints(u8::MAX))
 }
 
 #[inline]
-fn pair_matters(a: u8, b: u8) -> u8 {
-    let (low_a, low_b) = (a | 0x20, b | 0x20);
-    let slash =
-        ((a == b'/') & (b.is_ascii_digit() | (b == b' '))) | ((low_a == b's') & (b == b'/'));
-    let doubled = (low_a == low_b) & ((low_a == b'c') | (low_a == b's'));
-    let word_end = ((low_a == b'g') & (b == b' ')) | ((low_a == b't') & (b == b':'));
-    u8::from(slash | doubled | word_end | (low_a == b'q') | (a == 0x1b))
+fn bit(condition: bool, hint: Hints) -> u8 {
+    if condition { hint.0 } else { 0 }
 }
 
 #[cfg(test)]

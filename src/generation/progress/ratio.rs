@@ -90,11 +90,16 @@ pub(super) fn occurrences<'a>(
     line: &'a [u8],
     needle: &'a [u8],
 ) -> impl Iterator<Item = usize> + 'a {
-    let first = needle[0];
-    let windows = line.windows(needle.len()).enumerate();
-    windows.filter_map(move |(at, window)| {
-        (window[0].eq_ignore_ascii_case(&first) && window.eq_ignore_ascii_case(needle))
-            .then_some(at)
+    let last_start = (line.len() + 1).saturating_sub(needle.len());
+    let (low, high) = (
+        needle[0].to_ascii_lowercase(),
+        needle[0].to_ascii_uppercase(),
+    );
+    let starts = line[..last_start].iter().enumerate();
+    starts.filter_map(move |(at, &b)| {
+        let found =
+            (b == low || b == high) && line[at..at + needle.len()].eq_ignore_ascii_case(needle);
+        found.then_some(at)
     })
 }
 

@@ -69,6 +69,18 @@ fn a_rounded_bar_counts_and_is_never_all() {
 }
 
 #[test]
+fn an_inner_bar_does_not_speak_for_the_campaign() {
+    let progress = read(
+        190,
+        b"5/190 [00:01<00:37, 5.0it/s]\n 3/8 [00:01<00:02, 99it/s]\n",
+    );
+    assert_eq!(
+        (progress.done, progress.rate_per_second, progress.ignored),
+        (Some(5), Some(5.0), 1)
+    );
+}
+
+#[test]
 fn a_live_bar_counts_when_it_is_overwritten_and_at_the_end() {
     let mut reader = ProgressReader::new(50);
     reader.feed(b"\r 2%|  | 1/50 [00:01<00:50, 1it/s]\r 4%|  | 2/50 [00:02");
@@ -145,11 +157,9 @@ fn the_quick_look_loses_nothing() {
         "4 SAMPLES/S",
         "\u{1b}[1mProgress: 4\u{1b}[0m/19",
     ] {
-        assert!(lines::may_matter(line.as_bytes()), "{line:?}");
+        assert!(Hints::of(line.as_bytes()).any(), "{line:?}");
     }
-    assert!(!lines::may_matter(
-        b"an ordinary line with 12 numbers and a /path/of/names"
-    ));
+    assert!(!Hints::of(b"an ordinary line with 12 numbers and a /path/of/names").any());
 }
 
 /// Pieces that make streams which get far into the parser.

@@ -4,6 +4,7 @@
 //! `Progress` before it, a unit such as `samples` after it, or the shape of a bar around it. Fractions that name another unit
 //! (`3/5 epochs`) and bars of the set-up (`Loading checkpoint shards`) are left out.
 
+use super::lines::Hints;
 use super::number::{self, Count, decimal, is_count_byte};
 use super::ratio::{self, occurrences};
 use super::{Fraction, Reading, Stage};
@@ -51,14 +52,26 @@ const SET_UP: [&[u8]; 8] = [
 /// A longer stage name is cut: it is shown on one line.
 const MAX_STAGE: usize = 64;
 
-/// Adds to `reading` what the line says.
-pub(super) fn read(line: &[u8], reading: &mut Reading) {
-    reading.stage = stage(line);
-    reading.announcement = announcement(line);
-    reading.quality = ratio::quality(line);
-    reading.acceptance = ratio::acceptance(line);
-    reading.rate = stated_rate(line);
-    fractions(line, &mut reading.fractions);
+/// Adds to `reading` what the line says; looks only for what `hints` leave possible.
+pub(super) fn read(line: &[u8], hints: Hints, reading: &mut Reading) {
+    if hints.has(Hints::STAGE) {
+        reading.stage = stage(line);
+    }
+    if hints.has(Hints::TARGET) {
+        reading.announcement = announcement(line);
+    }
+    if hints.has(Hints::QUALITY) {
+        reading.quality = ratio::quality(line);
+    }
+    if hints.has(Hints::ACCEPTANCE) {
+        reading.acceptance = ratio::acceptance(line);
+    }
+    if hints.has(Hints::SPEED) {
+        reading.rate = stated_rate(line);
+    }
+    if hints.has(Hints::FRACTION) {
+        fractions(line, &mut reading.fractions);
+    }
 }
 
 /// The line without white space around it and without the task number that `srun --label` puts before it (`0: `).
@@ -82,8 +95,7 @@ fn fraction(line: &[u8], at: usize) -> Option<Fraction> {
     let start = left.len() - left.iter().rev().take_while(|b| is_count_byte(**b)).count();
     let right = line[at + 1..].trim_ascii_start();
     let length = right.iter().take_while(|b| is_count_byte(**b)).count();
-    // A full stop or comma after the number belongs to the sentence.
-    let token = right[..length].trim_suffix_punctuation();
+    let token = without_punctuation(&right[..length]);
     let (before, after) = (&line[..start], &right[token.len()..]);
     if !starts_alone(before) || !ends_alone(after) {
         return None;
@@ -98,16 +110,10 @@ fn fraction(line: &[u8], at: usize) -> Option<Fraction> {
     })
 }
 
-/// Byte strings that may end like a sentence.
-trait Sentence {
-    fn trim_suffix_punctuation(&self) -> &Self;
-}
-
-impl Sentence for [u8] {
-    fn trim_suffix_punctuation(&self) -> &Self {
-        let kept = self.iter().rev().skip_while(|b| b".,".contains(b)).count();
-        &self[..kept]
-    }
+/// The token without the full stop or comma that belongs to its sentence.
+fn without_punctuation(token: &[u8]) -> &[u8] {
+    let kept = token.iter().rev().skip_while(|b| b".,".contains(b));
+    &token[..kept.count()]
 }
 
 fn starts_alone(before: &[u8]) -> bool {
@@ -218,7 +224,7 @@ fn stage(line: &[u8]) -> Option<Stage> {
 fn stage_name(rest: &[u8]) -> Option<String> {
     let rest = rest.trim_ascii_start();
     let length = rest.iter().take_while(|b| !b.is_ascii_whitespace()).count();
-    let name = rest[..length.min(MAX_STAGE)].trim_suffix_punctuation();
+    let name = without_punctuation(&rest[..length.min(MAX_STAGE)]);
     (!name.is_empty()).then(|| String::from_utf8_lossy(name).into_owned())
 }
 
@@ -239,7 +245,7 @@ mod tests {
 
     fn counts(line: &str) -> Vec<(u64, u64)> {
         let mut reading = Reading::default();
-        read(line.as_bytes(), &mut reading);
+        read(line.as_bytes(), Hints::of(line.as_bytes()), &mut reading);
         reading
             .fractions
             .iter()
@@ -249,7 +255,7 @@ mod tests {
 
     fn rate(line: &str) -> Option<f64> {
         let mut reading = Reading::default();
-        read(line.as_bytes(), &mut reading);
+        read(line.as_bytes(), Hints::of(line.as_bytes()), &mut reading);
         reading.fractions.first().map_or(reading.rate, |f| f.rate)
     }
 

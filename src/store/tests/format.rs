@@ -2,7 +2,8 @@
 
 use super::super::{
     frame,
-    segment::{self, Body, Header},
+    header::Header,
+    segment::{self, Body},
 };
 use super::*;
 
@@ -18,7 +19,7 @@ fn an_entry_has_these_bytes() {
     let golden = concat!(
         "0100",               // version 1
         "fb2c01",             // seq 300
-        "fd806ef31639030000", // at_ms, zigzag
+        "fd20e7a65b39030000", // at_ms, zigzag
         "01fbe803",           // uid 1000
         "026162",             // campaign
         "086a6f625f6c6f7374", // event
@@ -55,10 +56,14 @@ fn a_header_and_a_frame_have_these_bytes() {
         store: *b"\x01\x02\x03\x04\x05\x06\x07\x08",
         first_seq: 300,
     };
-    let golden =
-        "63616d706a726e6c01000000020000000102030405060708".to_owned() + "2c01000000000000" + "CRC";
+    let golden = "63616d706a726e6c01000000020000000102030405060708".to_owned()
+        + "2c01000000000000"
+        + "3e1eaa56";
     assert_eq!(hex(&header.bytes()), golden);
-    assert_eq!(hex(&frame::frame(header.seal(), 5, b"body")), "FRAME");
+    assert_eq!(
+        hex(&frame::frame(header.seal(), 5, b"body")),
+        "c563640a040000000500000000000000f8aa040bbdfba42c626f6479"
+    );
 }
 
 #[test]

@@ -1,0 +1,148 @@
+//! A campaign's world without processes: a ledger of what was launched, and performers that act on it.
+#![allow(dead_code)]
+
+use campaignd::{
+    config::{Env, Overrides, Settings, Source, load_campaign},
+    evaluation::{Evidence, judge},
+    ids::EffectId,
+    machines::{
+        effect::Effect,
+        event::Event,
+        job::{Cause, TaskEnd},
+        spec::{CampaignSpec, EvaluationSpec, ExecutionSpec, Parts, PlanningSpec, TrainingSpec},
+        tree::CampaignTree,
+    },
+    time::Timestamp,
+};
+use std::{collections::BTreeMap, path::Path};
+
+/// All events of these tests happen at once, so that records can be compared whole.
+pub const NOW: Timestamp = Timestamp(1_772_442_842_000);
+
+/// A campaign with every phase: two cycles of two training stages.
+pub fn whole_spec() -> CampaignSpec {
+    let settings = Settings::load(None).unwrap();
+    let here = Path::new("/");
+    let mut spec = load_campaign(
+        &Source::Embedded,
+        &Overrides::default(),
+        &Env::default(),
+        &settings,
+        here,
+    )
+    .unwrap();
+    spec.execution = Some(ExecutionSpec {});
+    spec.training = Some(TrainingSpec {
+        stages: 2,
+        time_seconds: 3600,
+    });
+    spec.evaluation = Some(EvaluationSpec {});
+    spec.planning = Some(PlanningSpec { cycles: 2 });
+    spec.generator.shards = 3;
+    spec
+}
+
+pub fn submitted() -> Event {
+    Event::Submitted {
+        spec: Box::new(whole_spec()),
+        parts: Parts::Whole,
+    }
+}
+
+/// What happened outside the daemon; it survives every crash of it.
+#[derive(Clone, Debug, Default)]
+pub struct World {
+    /// How often each job's tasks were really started.
+    pub launches: BTreeMap<EffectId, u32>,
+    /// Mean score of the pilot's samples, by look.
+    pub scores: Vec<f64>,
+    /// A task that is lost once, by its job's number and shard.
+    pub lost_once: Option<(u64, u32)>,
+}
+
+impl World {
+    /// Performs one effect as an actor would, adopting what is there; gives the reports.
+    pub fn perform(&mut self, tree: &CampaignTree, id: &EffectId) -> Vec<Event> {
+        let effect = id.clone();
+        match &tree.outbox[id].effect {
+            Effect::LaunchJob { .. } => {
+                let adopted = self.launches.contains_key(id);
+                self.launches.entry(id.clone()).or_insert(1);
+                vec![Event::JobLaunched { effect, adopted }]
+            }
+            Effect::WatchJob { job, .. } => self.ends(tree, &effect, job),
+            Effect::EndJob { job } => vec![Event::JobEnded {
+                effect,
+                job: job.clone(),
+                ends: cancelled(tree, job),
+            }],
+            Effect::JudgePilot { look } => {
+                let mean = self.scores.get(*look as usize - 1).copied().unwrap_or(0.9);
+                let criteria = &tree.campaign.spec.criteria;
+                let asked = criteria.asked_at(*look);
+                // Scores around the mean, so that bounds have a width.
+                let scores = (0..asked)
+                    .map(|n| (mean + if n % 2 == 0 { 0.1 } else { -0.1 }).clamp(0.0, 1.0));
+                let evidence = Evidence::from_scores(scores.collect(), asked);
+                vec![Event::PilotJudged {
+                    effect,
+                    verdict: judge(&evidence, criteria, *look),
+                }]
+            }
+            Effect::WriteRecord { .. } => vec![Event::Recorded { effect }],
+            Effect::PlanNext { .. } => vec![Event::Planned {
+                effect,
+                proposals: 1,
+            }],
+        }
+    }
+
+    fn ends(&mut self, tree: &CampaignTree, effect: &EffectId, job: &EffectId) -> Vec<Event> {
+        let open = tree.jobs[job]
+            .tasks
+            .iter()
+            .filter(|task| task.end.is_none());
+        open.map(|task| {
+            let lost = self.lost_once == Some((job.number, task.shard));
+            let cause = lost.then_some(Cause::Lost);
+            let end = TaskEnd {
+                cause,
+                text: "ended".into(),
+                at: NOW,
+            };
+            Event::TaskEnded {
+                effect: effect.clone(),
+                job: job.clone(),
+                shard: task.shard,
+                end,
+            }
+        })
+        .collect()
+    }
+}
+
+fn cancelled(tree: &CampaignTree, job: &EffectId) -> Vec<(u32, TaskEnd)> {
+    let end = TaskEnd {
+        cause: Some(Cause::Cancelled),
+        text: "ended on request".into(),
+        at: NOW,
+    };
+    let open = tree.jobs[job]
+        .tasks
+        .iter()
+        .filter(|task| task.end.is_none());
+    open.map(|task| (task.shard, end.clone())).collect()
+}
+
+/// A generator of numbers from a seed: splitmix64.
+pub struct Dice(pub u64);
+
+impl Dice {
+    pub fn roll(&mut self, below: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        usize::try_from((z ^ (z >> 31)) % below as u64).unwrap()
+    }
+}
