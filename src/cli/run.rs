@@ -8,13 +8,12 @@ use super::{
     style::Style,
 };
 use crate::{
-    actors::control_server::Stop,
     config::{Env, Settings},
     control::{
         api::{Accepted, ActRequest, CampaignView, StatusView, SubmitRequest},
         client::Client,
     },
-    daemon::{Daemon, signals},
+    daemon::{Daemon, Stop, signals},
     machines::spec::{CampaignSpec, Parts},
 };
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};

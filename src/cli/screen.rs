@@ -508,7 +508,7 @@ mod tests {
     fn a_page_shows_steps_evidence_and_what_is_left() {
         let text = page(&running(), Style::PLAIN);
         let expected = "alttp  generating  61 %   started - ago\n  \
-             pilot     done        190 / 190   22s\n  \
+             pilot     done          190 / 190   22s\n  \
              gate      done  APPROVE  0.788 to 0.836 on 190, 0.75 needed   22s\n  \
              generate  now     21,045 / 34,500   1.1/s  3h 24m left\n  \
              then      curate\n  \

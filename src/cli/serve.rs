@@ -7,10 +7,9 @@ use super::{
     run, simulate,
 };
 use crate::{
-    actors::{Pace, control_server::Stop},
     config::{Env, Settings},
     daemon::{
-        Daemon, Options,
+        Daemon, Options, Pace, Stop,
         background::{Side, fork},
         signals, telemetry,
     },

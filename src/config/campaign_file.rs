@@ -79,6 +79,9 @@ pub fn load_campaign(
             (None, here.to_path_buf())
         }
     };
+    if layers.unread {
+        return Err(layers.problems);
+    }
     layers.environment(env);
     apply_flags(&mut layers, flags);
     finish(&mut layers, settings);

@@ -31,6 +31,8 @@ pub struct Layers {
     set: BTreeMap<&'static str, Set>,
     /// Everything wrong so far.
     pub problems: Vec<Problem>,
+    /// A file could not be read at all: what it might have said is unknown, and nothing more can be judged.
+    pub unread: bool,
     /// Tables that a file has, even empty ones.
     pub tables: Vec<(String, String)>,
 }
@@ -59,6 +61,7 @@ impl Layers {
             keys,
             set,
             problems: Vec::new(),
+            unread: false,
             tables: Vec::new(),
         }
     }
@@ -67,7 +70,10 @@ impl Layers {
     pub fn file(&mut self, path: &Path, extra: &[&str]) {
         match fs::read_to_string(path) {
             Ok(text) => self.text(&text, &shown(path), extra),
-            Err(error) => self.problems.push(unreadable(path, &error)),
+            Err(error) => {
+                self.unread = true;
+                self.problems.push(unreadable(path, &error));
+            }
         }
     }
 
@@ -76,6 +82,7 @@ impl Layers {
         match DeTable::parse(text) {
             Ok(table) => self.table("", table.get_ref(), text, file, extra),
             Err(error) => {
+                self.unread = true;
                 let line = error.span().map(|span| line_of(text, span.start));
                 self.problems.push(Problem {
                     message: format!(

@@ -5,11 +5,12 @@ mod lifecycle;
 pub mod signals;
 pub mod telemetry;
 
+pub use crate::actors::{Pace, control_server::Stop};
 use crate::{
     actors::{
-        Pace, Surroundings,
+        Surroundings,
         campaign_monitor::CampaignMonitor,
-        control_server::{self, ControlRoom, Stop},
+        control_server::{self, ControlRoom},
         coordinator::{Coordinator, Drain, Snapshot},
         historian::Historian,
         journal_writer,

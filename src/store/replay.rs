@@ -152,7 +152,8 @@ impl Replay {
     fn bad_frame(&self, offset: u64, why: &str) -> Error {
         let file = self.path.display();
         let way_back = format!(
-            "restore {file} from a backup; or keep a copy and `truncate -s {offset} {file}`: that goes back to entry {} and loses what followed",
+            "restore {file} from a backup; or keep a copy and `truncate -s {offset} {file}`: \
+             that goes back to entry {} and loses what followed",
             self.last_seq
         );
         Error::damaged(&self.path, offset, why, way_back)

@@ -181,7 +181,7 @@ pub(super) fn list(dir: &Path) -> Result<Vec<PathBuf>, Error> {
     Ok(found)
 }
 
-/// Removes what an interrupted [`write`] left in `dir`.
+/// Removes what an interrupted [`write()`] left in `dir`.
 pub(super) fn sweep(dir: &Path) -> Result<(), Error> {
     let left = names(dir)?
         .into_iter()

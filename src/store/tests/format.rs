@@ -103,3 +103,21 @@ fn assert_newer(dir: &Path, path: &Path, version: u16) {
         other => panic!("{other:?}"),
     }
 }
+
+#[test]
+fn entries_that_do_not_follow_each_other_are_damage() {
+    let dir = fresh();
+    open(dir.path()).0.commit(vec![numbered(1, 0)]).unwrap();
+    let path = segments(dir.path()).remove(0);
+    let whole = fs::read(&path).unwrap();
+    let seal = u32::from_le_bytes(whole[32..36].try_into().unwrap());
+    for (claimed, seq) in [(3, 3), (1, 1), (3, 2)] {
+        let body = Body::Batch(vec![numbered(9, 0).numbered(seq)]).encode();
+        let bytes = [whole.as_slice(), &frame::frame(seal, claimed, &body)].concat();
+        fs::write(&path, bytes).unwrap();
+        match Store::open(dir.path(), SEGMENT_LIMIT).err() {
+            Some(Error::Damaged { offset, .. }) => assert_eq!(offset as usize, whole.len()),
+            other => panic!("{claimed} {seq}: {other:?}"),
+        }
+    }
+}

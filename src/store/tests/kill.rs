@@ -25,6 +25,16 @@ fn an_append_that_cannot_be_undone_ends_the_writing() {
     assert_eq!(open(dir.path()).1.last_seq, 1);
 }
 
+#[test]
+fn a_segment_that_was_being_written_does_not_count() {
+    let dir = fresh();
+    open(dir.path()).0.commit(vec![numbered(1, 0)]).unwrap();
+    let half = journal_dir(dir.path()).join("00000002.tmp");
+    fs::write(&half, "half a segment").unwrap();
+    assert_eq!(open(dir.path()).1.last_seq, 1);
+    assert!(!half.exists());
+}
+
 /// A small file system of its own, unmounted when dropped.
 struct Tmpfs(PathBuf);
 
@@ -80,6 +90,8 @@ fn a_full_disk_loses_nothing_and_passes() {
     let error = store.commit(vec![numbered(3, 1)]).unwrap_err();
     assert!(matches!(error, Error::Full { .. }), "{error}");
     assert_eq!(segments(dir.path()), [path]);
+    let files = fs::read_dir(journal_dir(dir.path())).unwrap().count();
+    assert_eq!(files, 1, "nothing is left of the one that did not fit");
     let state = dump(&store);
     drop(store);
     let (store, opened) = open(dir.path());

@@ -1,0 +1,436 @@
+//! The real binaries over the real socket: campaigns to their ends, every verb, a daemon killed and started again.
+#![allow(clippy::unwrap_used, reason = "a test ends where its assumption does")]
+
+use serde_json::Value;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Child, Command, Output, Stdio},
+    time::{Duration, Instant},
+};
+
+/// A state directory with files beside it, and perhaps a daemon on it.
+struct House {
+    dir: tempfile::TempDir,
+    daemon: Option<Child>,
+}
+
+impl Drop for House {
+    fn drop(&mut self) {
+        if self.daemon.is_some() {
+            // No job of a test outlives it.
+            self.ctl(&["stop", "--cancel-jobs", "--yes"]);
+            self.kill();
+        }
+    }
+}
+
+impl House {
+    fn new() -> Self {
+        Self {
+            dir: tempfile::tempdir().unwrap(),
+            daemon: None,
+        }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn command(&self, program: &str) -> Command {
+        let mut command = Command::new(program);
+        command
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap())
+            .env("CAMPAIGND_STATE_DIR", self.path("state"));
+        command.current_dir(self.dir.path()).stdin(Stdio::null());
+        command
+    }
+
+    fn campaignd(&self, args: &[&str]) -> Output {
+        self.command(env!("CARGO_BIN_EXE_campaignd"))
+            .args(args)
+            .output()
+            .unwrap()
+    }
+
+    fn ctl(&self, args: &[&str]) -> Output {
+        self.command(env!("CARGO_BIN_EXE_campaignctl"))
+            .args(args)
+            .output()
+            .unwrap()
+    }
+
+    fn json(&self, args: &[&str]) -> Value {
+        let output = self.ctl(&[args, &["--json"]].concat());
+        serde_json::from_slice(&output.stdout)
+            .unwrap_or_else(|error| panic!("{args:?}: {error}: {output:?}"))
+    }
+
+    fn serve(&mut self) {
+        let log = fs::File::options()
+            .append(true)
+            .create(true)
+            .open(self.path("daemon.log"))
+            .unwrap();
+        let mut command = self.command(env!("CARGO_BIN_EXE_campaignd"));
+        self.daemon = Some(
+            command
+                .arg("serve")
+                .stderr(log)
+                .stdout(Stdio::null())
+                .spawn()
+                .unwrap(),
+        );
+        self.until("the daemon answers", || {
+            self.ctl(&["status"]).status.success()
+        });
+    }
+
+    fn kill(&mut self) {
+        if let Some(mut daemon) = self.daemon.take() {
+            daemon.kill().unwrap();
+            daemon.wait().unwrap();
+        }
+    }
+
+    fn until(&self, what: &str, mut holds: impl FnMut() -> bool) {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while !holds() {
+            if Instant::now() > deadline {
+                let log = fs::read_to_string(self.path("daemon.log")).unwrap_or_default();
+                panic!("not within 60 s: {what}\n{log}");
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// A campaign file of a shell generator that writes a ledger line a launch and a sample every so often.
+    fn campaign(&self, name: &str, extra: &str, script: &str) -> String {
+        fs::write(self.path(&format!("{name}.sh")), script).unwrap();
+        let text = format!(
+            "name = \"{name}\"\npilot_target = 8\nmin_pilot_samples = 8\ncampaign_target = 40\ngate = \"point\"\n{extra}\n\
+             [generator]\nshards = 2\ncommand = [\"sh\", \"{name}.sh\", \"{{output}}\", \"{{target}}\", \"{{phase}}\", \"{{shard}}\"]\n"
+        );
+        let file = self.path(&format!("{name}.toml"));
+        fs::write(&file, text).unwrap();
+        file.to_string_lossy().into_owned()
+    }
+}
+
+/// Goes on from the lines that are there; `$1` output, `$2` target, `$3` phase, `$4` shard; $PAUSE between samples.
+fn generator(pause: &str, quality: &str) -> String {
+    format!(
+        "echo \"launch $3 $4\" >> ledger\n\
+         n=0; [ -f \"$1\" ] && n=$(wc -l < \"$1\")\n\
+         while [ \"$n\" -lt \"$2\" ]; do\n\
+           echo \"{{\\\"id\\\":\\\"$3-$4-$n\\\",\\\"text\\\":\\\"$3 $4 $n\\\",\\\"quality_score\\\":{quality}}}\" >> \"$1\"\n\
+           n=$((n+1)); echo \"Progress: $n/$2\"; sleep {pause}\n\
+         done\n"
+    )
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+fn ledger(house: &House) -> Vec<String> {
+    let text = fs::read_to_string(house.path("ledger")).unwrap_or_default();
+    let mut lines: Vec<String> = text.lines().map(String::from).collect();
+    lines.sort();
+    lines
+}
+
+#[test]
+fn the_quickstart_runs_to_a_data_set_and_is_not_run_twice() {
+    let house = House::new();
+    let args = ["run", "--campaign-target", "2000", "--json"];
+    let output = house.campaignd(&args);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let result: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let campaign = &result["campaign"];
+    assert_eq!(campaign["state"], "completed");
+    let dataset = &campaign["dataset"];
+    let kept = dataset["rows"].as_u64().unwrap();
+    assert_eq!(dataset["rows_in"], 2190, "pilot rows join the data set");
+    assert_eq!(kept + dataset["removed"].as_u64().unwrap(), 2190);
+    assert!(kept > 1500 && dataset["removed"].as_u64().unwrap() > 0);
+    let directory = Path::new(campaign["directory"].as_str().unwrap());
+    let train = fs::read_to_string(directory.join("dataset/train.jsonl")).unwrap();
+    assert_eq!(
+        train.lines().count() as u64,
+        dataset["train"].as_u64().unwrap()
+    );
+    assert!(
+        train
+            .lines()
+            .all(|line| serde_json::from_str::<Value>(line).unwrap()["messages"].is_array())
+    );
+    for file in [
+        "pilot_monitor_status.json",
+        "campaign_validation.json",
+        "campaign_status.json",
+        "campaign_monitor_status.json",
+        "orchestrator_state.json",
+    ] {
+        let text = fs::read(directory.join("mirror").join(file)).unwrap();
+        assert!(
+            serde_json::from_slice::<Value>(&text).unwrap().is_object(),
+            "{file}"
+        );
+    }
+    let history = fs::read(house.path("state/training_history.json")).unwrap();
+    assert_eq!(
+        serde_json::from_slice::<Value>(&history).unwrap()["total_experiments"],
+        1
+    );
+    let again = house.campaignd(&args);
+    assert_eq!(again.status.code(), Some(0));
+    assert!(
+        stderr(&again).contains("already completed"),
+        "{}",
+        stderr(&again)
+    );
+    let other = house.campaignd(&["run", "--campaign-target", "2001"]);
+    assert_eq!(other.status.code(), Some(2));
+    assert!(
+        stderr(&other).contains("campaign_target"),
+        "{}",
+        stderr(&other)
+    );
+}
+
+#[test]
+fn a_bad_pilot_is_rejected_and_amended() {
+    let house = House::new();
+    let file = house.campaign("poor", "", &generator("0", "0.5"));
+    let rejected = house.campaignd(&["run", &file]);
+    assert_eq!(rejected.status.code(), Some(3), "{}", stderr(&rejected));
+    let amended = house.campaignd(&["run", &file, "--quality-threshold", "0.4"]);
+    assert_eq!(amended.status.code(), Some(0), "{}", stderr(&amended));
+    assert_eq!(
+        ledger(&house),
+        ["launch generate 0", "launch generate 1", "launch pilot 0"],
+        "the pilot is judged again, not made again"
+    );
+}
+
+#[test]
+fn failures_are_said_with_their_counts() {
+    let house = House::new();
+    let cases = [
+        ("exits", "exit 3\n", "ended with status 3"),
+        (
+            "short",
+            "echo '{\"id\":1}' >> \"$1\"; echo no json >> \"$1\"\n",
+            "too few samples: 1 of 8, 1 lines are no samples",
+        ),
+        ("nothing", "true\n", "too few samples: 0 of 8"),
+        (
+            "same",
+            "for i in 1 2 3 4 5 6 7 8; do echo '{\"id\":1}' >> \"$1\"; done\n",
+            "1 of 8, 7 lines repeat an id",
+        ),
+    ];
+    for (name, script, expected) in cases {
+        let file = house.campaign(name, "", script);
+        let output = house.campaignd(&["run", &file, "--json"]);
+        assert_eq!(output.status.code(), Some(4), "{name}: {}", stderr(&output));
+        let result: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let cause = result["campaign"]["cause"].as_str().unwrap();
+        assert!(cause.contains(expected), "{name}: {cause}");
+    }
+    let file = house.campaign("absent", "", "");
+    let text = fs::read_to_string(&file)
+        .unwrap()
+        .replace("\"sh\"", "\"no-such-program\"");
+    fs::write(&file, text).unwrap();
+    let output = house.campaignd(&["run", &file, "--json"]);
+    let result: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(
+        result["campaign"]["cause"]
+            .as_str()
+            .unwrap()
+            .contains("\"no-such-program\" cannot be started"),
+        "{result}"
+    );
+}
+
+#[test]
+fn every_verb_works_on_a_daemon() {
+    let mut house = House::new();
+    house.serve();
+    let file = house.campaign("verbs", "auto_launch = false", &generator("0.01", "0.9"));
+    assert!(house.ctl(&["submit", &file]).status.success());
+    assert!(
+        house.ctl(&["submit", &file]).status.success(),
+        "the same file answers again"
+    );
+    assert_eq!(
+        house
+            .ctl(&["wait", "--for", "awaiting_approval", "--timeout", "50s"])
+            .status
+            .code(),
+        Some(0)
+    );
+    assert_eq!(house.ctl(&["wait"]).status.code(), Some(6));
+    let view = house.json(&["status", "ve"]);
+    assert_eq!(view["campaigns"][0]["needs"][0], "approve");
+    assert_eq!(house.json(&["verdict"])["verdict"]["decision"], "APPROVE");
+    assert_eq!(house.json(&["explain"])["state"], "awaiting_approval");
+    let wrong = house.ctl(&["retry"]);
+    assert_eq!(wrong.status.code(), Some(2));
+    assert!(
+        stderr(&wrong).contains("campaignctl approve verbs"),
+        "{}",
+        stderr(&wrong)
+    );
+    assert_eq!(house.ctl(&["status", "unheard-of"]).status.code(), Some(2));
+    assert!(house.ctl(&["pause"]).status.success());
+    assert!(
+        house.json(&["list"])["campaigns"][0]["paused"]
+            .as_bool()
+            .unwrap()
+    );
+    let approved = house.json(&["approve"]);
+    assert_eq!(approved["state"], "launching");
+    assert!(
+        approved["uid"].is_u64(),
+        "who asked is in the answer: {approved}"
+    );
+    assert_eq!(
+        house.json(&["status"])["campaigns"][0]["jobs"]["waiting"],
+        2,
+        "a pause holds new work"
+    );
+    assert!(house.ctl(&["resume"]).status.success());
+    assert_eq!(
+        house.ctl(&["wait", "--timeout", "50s"]).status.code(),
+        Some(0)
+    );
+    let jobs = house.json(&["jobs"]);
+    assert!(
+        jobs["jobs"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .all(|job| job["status"] == "COMPLETED"),
+        "{jobs}"
+    );
+    let job = jobs["jobs"][0]["job"].as_str().unwrap();
+    assert!(house.ctl(&["job", job]).status.success());
+    let logs = String::from_utf8(house.ctl(&["logs", "--level", "tool"]).stdout).unwrap();
+    assert!(logs.contains("Progress: 8/8"), "{logs}");
+    let told = String::from_utf8(house.ctl(&["logs", "--level", "orchestration"]).stdout).unwrap();
+    assert!(told.contains("[CampaignValidator] INFO:"), "{told}");
+    let events = String::from_utf8(house.ctl(&["events", "--json"]).stdout).unwrap();
+    let events: Vec<Value> = events
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let approval = events
+        .iter()
+        .find(|event| event["event"] == "approval_granted")
+        .unwrap();
+    assert!(approval["uid"].is_u64(), "the acting uid is in the journal");
+    let second = house.campaignd(&["serve"]);
+    assert_eq!(second.status.code(), Some(2));
+    assert!(stderr(&second).contains("in use"), "{}", stderr(&second));
+    assert!(house.ctl(&["clean", "--yes"]).status.success());
+    assert_eq!(
+        house.json(&["list"])["campaigns"].as_array().unwrap().len(),
+        0
+    );
+    assert!(house.ctl(&["stop"]).status.success());
+    house.until("the daemon is gone", || {
+        house.ctl(&["status"]).status.code() == Some(7)
+    });
+    house.daemon.take().unwrap().wait().unwrap();
+}
+
+#[test]
+fn a_killed_daemon_finds_its_jobs_again() {
+    let mut house = House::new();
+    let file = house.campaign("killed", "", &generator("0.05", "0.9"));
+    house.serve();
+    assert!(house.ctl(&["submit", &file]).status.success());
+    for kill in 0..4 {
+        house.until("a job runs", || {
+            house.json(&["status", "killed"])["campaigns"][0]["jobs"]["running"] != 0
+        });
+        house.kill();
+        house.serve();
+        println!(
+            "kill {kill}: {}",
+            house.json(&["status", "killed"])["campaigns"][0]["state"]
+        );
+    }
+    assert_eq!(
+        house.ctl(&["wait", "--timeout", "50s"]).status.code(),
+        Some(0)
+    );
+    assert_eq!(
+        ledger(&house),
+        ["launch generate 0", "launch generate 1", "launch pilot 0"],
+        "nothing was launched twice"
+    );
+    let rows = |shard| {
+        fs::read_to_string(house.path(&format!(
+            "state/campaigns/killed/data/generate/shard-{shard}.jsonl"
+        )))
+        .unwrap()
+    };
+    let mut ids: Vec<String> = [rows(0), rows(1)]
+        .concat()
+        .lines()
+        .map(String::from)
+        .collect();
+    ids.sort();
+    let made = ids.len();
+    ids.dedup();
+    assert_eq!(
+        (ids.len(), made),
+        (40, 40),
+        "no sample lost, none made twice"
+    );
+}
+
+#[test]
+fn cancel_ends_jobs_and_a_new_generator_of_anyone_works() {
+    let mut house = House::new();
+    house.serve();
+    let file = house.campaign("long", "", &generator("5", "0.9"));
+    assert!(house.ctl(&["submit", &file]).status.success());
+    house.until("a job runs", || {
+        house.json(&["jobs"])["jobs"][0]["place"]
+            .as_str()
+            .unwrap_or("-")
+            .starts_with("PID")
+    });
+    let cancelled = house.ctl(&["cancel", "long", "--yes"]);
+    assert!(cancelled.status.success(), "{}", stderr(&cancelled));
+    assert_eq!(house.ctl(&["wait", "long"]).status.code(), Some(5));
+    assert_eq!(house.json(&["jobs"])["jobs"][0]["status"], "CANCELLED");
+    if Command::new("python3").arg("--version").output().is_err() {
+        eprintln!("skipped the foreign generator: no python3");
+        return;
+    }
+    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/examples/foreign.toml");
+    assert!(
+        house
+            .ctl(&["submit", &example.to_string_lossy()])
+            .status
+            .success()
+    );
+    assert_eq!(
+        house
+            .ctl(&["wait", "foreign", "--timeout", "50s"])
+            .status
+            .code(),
+        Some(0)
+    );
+    assert_eq!(
+        house.json(&["status", "foreign"])["campaigns"][0]["dataset"]["rows_in"],
+        240
+    );
+}
