@@ -1,28 +1,44 @@
 //! campaignd runs whole training campaigns with nobody watching.
+//!
+//! Read in this order: `state-machines/campaign.toml` (the whole life of a campaign on one page), [`machines::effect`]
+//! (everything the program can do to the world), [`machines::step`] (how it decides), [`actors::coordinator`] (how a
+//! decision becomes durable and then real), [`executor::job_dir`] (the only interface between the daemon and work).
+//!
+//! **Decide, commit, act.** A pure function decides; one checksummed, fdatasynced append to the journal is the commit;
+//! only then does any actor act, and only then is a client answered. An effect stays owed until the event that discharges
+//! it is committed, so recovery is one sentence: load the records, perform the outbox again.
+//!
+//! The house has floors, and a module imports only lower ones; `tests/architecture.rs` holds it to that.
 
+// floor 0: words, pure
 pub mod ids;
 pub mod manifest;
 pub mod time;
 mod words;
 
+// floor 1: domain, pure
 pub mod curation;
 pub mod evaluation;
 pub mod generation;
 pub mod history;
 
+// floor 2: machines, pure
 pub mod machines;
 
+// floor 3: files
 pub mod artifacts;
 
+// floor 4: edges, never each other
 pub mod config;
 pub mod control;
 pub mod executor;
 pub mod report;
 pub mod store;
 
+// floor 5: two shells, never each other
 pub mod actors;
 pub mod worker;
 
-pub mod daemon;
-
+// floor 6: assembly
 pub mod cli;
+pub mod daemon;

@@ -434,3 +434,82 @@ fn cancel_ends_jobs_and_a_new_generator_of_anyone_works() {
         240
     );
 }
+
+#[test]
+fn ctrl_c_keeps_everything_and_the_same_command_continues() {
+    let house = House::new();
+    let file = house.campaign("stopped", "", &generator("0.03", "0.9"));
+    let mut run = house.command(env!("CARGO_BIN_EXE_campaignd"));
+    let mut run = run
+        .args(["run", &file])
+        .stderr(Stdio::null())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let made = || {
+        fs::read_to_string(house.path("state/campaigns/stopped/data/generate/shard-0.jsonl"))
+            .unwrap_or_default()
+    };
+    house.until("some samples are made", || made().lines().count() > 3);
+    nix::sys::signal::kill(
+        nix::unistd::Pid::from_raw(run.id().try_into().unwrap()),
+        nix::sys::signal::Signal::SIGINT,
+    )
+    .unwrap();
+    assert_eq!(run.wait().unwrap().code(), Some(130));
+    let kept = made().lines().count();
+    assert!((4..20).contains(&kept), "{kept} samples");
+    let again = house.campaignd(&["run", &file]);
+    assert_eq!(again.status.code(), Some(0), "{}", stderr(&again));
+    let mut ids: Vec<String> = made().lines().map(String::from).collect();
+    ids.dedup();
+    assert_eq!(ids.len(), 20, "it went on from what was there");
+}
+
+#[test]
+fn a_silent_job_is_flagged_and_a_dead_one_is_started_again() {
+    let mut house = House::new();
+    fs::write(
+        house.path("campaignd.toml"),
+        "silent_after = \"300ms\"\ncheck_interval.pilot = \"100ms\"\n",
+    )
+    .unwrap();
+    let script =
+        "echo \"launch\" >> ledger; echo $PPID > shim; [ $(wc -l < ledger) -gt 1 ] || sleep 60\n"
+            .to_string()
+            + &generator("0", "0.9");
+    let file = house.campaign("quiet", "", &script);
+    let log = fs::File::create(house.path("daemon.log")).unwrap();
+    let mut serve = house.command(env!("CARGO_BIN_EXE_campaignd"));
+    let serve = serve
+        .args(["serve", "--config", "campaignd.toml"])
+        .stderr(log)
+        .stdout(Stdio::null());
+    house.daemon = Some(serve.spawn().unwrap());
+    house.until("the daemon answers", || {
+        house.ctl(&["status"]).status.success()
+    });
+    assert!(house.ctl(&["submit", &file]).status.success());
+    let warnings = || house.json(&["status", "quiet"])["campaigns"][0]["warnings"].to_string();
+    house.until("it is flagged", || warnings().contains("alive but silent"));
+    let shim: i32 = fs::read_to_string(house.path("shim"))
+        .unwrap()
+        .trim()
+        .parse()
+        .unwrap();
+    nix::sys::signal::kill(
+        nix::unistd::Pid::from_raw(shim),
+        nix::sys::signal::Signal::SIGKILL,
+    )
+    .unwrap();
+    assert_eq!(
+        house.ctl(&["wait", "--timeout", "50s"]).status.code(),
+        Some(0)
+    );
+    let jobs = house.json(&["status", "quiet"])["campaigns"][0]["jobs"].clone();
+    assert_eq!(
+        (&jobs["lost"], &jobs["retried"]),
+        (&1.into(), &1.into()),
+        "{jobs}"
+    );
+}

@@ -34,6 +34,7 @@ struct Mirrored {
     tree: Arc<CampaignTree>,
     shown: Option<(u64, u64)>,
     complained: bool,
+    frozen: Option<crate::evaluation::Criteria>,
 }
 
 /// Writes mirrors until `lines` ends. `trees` are the campaigns there are at the start.
@@ -47,6 +48,7 @@ pub async fn keep(
         tree,
         shown: None,
         complained: false,
+        frozen: None,
     };
     let mut all: BTreeMap<CampaignId, Mirrored> = trees
         .into_iter()
@@ -96,9 +98,11 @@ impl Mirrored {
     }
 
     fn try_write(&mut self, state: &StateDir, seen: &Seen, line: Option<&Line>) -> io::Result<()> {
-        let campaign = &self.tree.campaign;
+        let tree = Arc::clone(&self.tree);
+        let campaign = &tree.campaign;
         let dir = state.campaign(&campaign.id).mirror();
         create_dir_private(&dir)?;
+        self.write_spec(state)?;
         let facts = Facts {
             tree: &self.tree,
             pilot: measured(seen, &campaign.id, Phase::Pilot),
@@ -153,6 +157,25 @@ impl Mirrored {
             }
         }
         self.shown = Some(counts);
+        Ok(())
+    }
+}
+
+impl Mirrored {
+    /// `campaign.toml`: what was resolved and frozen, with where each value came from; written anew when the gate's bar
+    /// is moved.
+    fn write_spec(&mut self, state: &StateDir) -> io::Result<()> {
+        let campaign = &self.tree.campaign;
+        if self.frozen.as_ref() == Some(&campaign.spec.criteria) {
+            return Ok(());
+        }
+        let text = toml::to_string(&campaign.spec).map_err(io::Error::other)?;
+        let text = format!("# frozen when it was submitted; a mirror, never read back\n{text}");
+        write_atomic(
+            &state.campaign(&campaign.id).campaign_file(),
+            text.as_bytes(),
+        )?;
+        self.frozen = Some(campaign.spec.criteria.clone());
         Ok(())
     }
 }

@@ -110,3 +110,117 @@ pub fn load_trees(store: &Store) -> Result<BTreeMap<CampaignId, CampaignTree>, E
     }
     Ok(trees)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        machines::{event::Event, spec::Parts, step::step},
+        store::{Fault, wire},
+        time::Timestamp,
+    };
+
+    /// A campaign a step into its life: every record type but a training run.
+    fn tree() -> CampaignTree {
+        let settings = serde_json::json!({
+            "name": "alttp", "file": "alttp.toml", "directory": "/home/a",
+            "criteria": { "gate": "confidence", "quality_threshold": 0.75, "min_pilot_samples": 150, "pilot_target": 190,
+                "max_pilot_samples": 570 },
+            "campaign_target": 34500, "auto_launch": true, "executor": "local", "seed": 1,
+            "generator": { "brain": "rules", "command": [], "shards": 8, "time_seconds": null, "evidence": "samples",
+                "faults": 0.1 },
+            "retry": { "transient": 3, "lost": 3 }, "execution": null,
+            "curation": { "min_quality": 0.7, "split": [0.8, 0.1, 0.1] }, "training": null, "evaluation": null,
+            "planning": null, "provenance": [],
+        });
+        let spec = Box::new(serde_json::from_value(settings).unwrap());
+        let now = Timestamp(1_772_442_842_000);
+        step(
+            None,
+            &Event::Submitted {
+                spec,
+                parts: Parts::Whole,
+            },
+            now,
+        )
+        .unwrap()
+        .tree
+    }
+
+    fn hex(bytes: &[u8]) -> String {
+        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// If one of these fails, stored records read differently: raise the type's `VERSION` and write its migration.
+    #[test]
+    fn golden_bytes() {
+        let tree = tree();
+        let run = TrainingRun {
+            cycle: 1,
+            stage: 2,
+            stages: 3,
+            state: crate::machines::training_run::State::Running,
+            started_at: Timestamp(5),
+            ended_at: None,
+        };
+        let all = [
+            (
+                "campaign",
+                hex(&wire::encode(Campaign::VERSION, &tree.campaign)),
+            ),
+            (
+                "job",
+                hex(&wire::encode(
+                    Job::VERSION,
+                    tree.jobs.values().next().unwrap(),
+                )),
+            ),
+            (
+                "obligation",
+                hex(&wire::encode(
+                    Obligation::VERSION,
+                    tree.outbox.values().next().unwrap(),
+                )),
+            ),
+            ("run", hex(&wire::encode(TrainingRun::VERSION, &run))),
+        ];
+        let golden = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+        for (name, bytes) in all {
+            let file = golden.join(format!("{name}-v1.hex"));
+            let expected = std::fs::read_to_string(&file)
+                .unwrap_or_else(|error| panic!("{}: {error}\n{bytes}", file.display()));
+            assert_eq!(bytes, expected.trim(), "{name}");
+        }
+    }
+
+    #[test]
+    fn trees_survive_the_store_and_a_newer_record_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let tree = tree();
+        let draft = |changes| super::super::Draft {
+            at_ms: 0,
+            uid: None,
+            campaign: "alttp".into(),
+            event: "submitted".into(),
+            what: String::new(),
+            payload: Vec::new(),
+            changes,
+        };
+        let (mut store, _) = Store::open(dir.path(), 1 << 20).unwrap();
+        store.commit(vec![draft(changes(None, &tree))]).unwrap();
+        assert_eq!(
+            load_trees(&store)
+                .unwrap()
+                .into_values()
+                .collect::<Vec<_>>(),
+            vec![tree.clone()]
+        );
+        store.commit(vec![draft(removal(&tree))]).unwrap();
+        assert!(load_trees(&store).unwrap().is_empty());
+        let newer = wire::encode(Job::VERSION + 1, tree.jobs.values().next().unwrap());
+        assert!(matches!(
+            wire::record::<Job>(&newer),
+            Err(Fault::Newer { .. })
+        ));
+    }
+}
