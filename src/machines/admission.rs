@@ -73,3 +73,129 @@ pub fn held<'a>(
     }
     held
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::machines::{
+        campaign::Campaign,
+        effect::Obligation,
+        job::{State, Task},
+        spec::{CampaignSpec, Parts},
+    };
+
+    const LIMITS: Limits = Limits {
+        max_concurrent_jobs: 5,
+        max_training_jobs: 3,
+        max_jobs_per_hour: 100,
+    };
+    const NOW: Timestamp = Timestamp(10_000_000);
+
+    fn spec(name: &str) -> CampaignSpec {
+        let text = serde_json::json!({
+            "name": name, "file": null, "directory": "/",
+            "criteria": { "gate": "point", "quality_threshold": 0.75, "min_pilot_samples": 1, "pilot_target": 1,
+                "max_pilot_samples": 1 },
+            "campaign_target": 1, "auto_launch": true, "executor": "local", "seed": 1,
+            "generator": { "brain": "rules", "command": [], "shards": 1, "time_seconds": null, "evidence": "samples",
+                "faults": 0.1 },
+            "retry": { "transient": 3, "lost": 3 }, "execution": null, "curation": null, "training": null,
+            "evaluation": null, "planning": null, "provenance": [],
+        });
+        serde_json::from_value(text).unwrap()
+    }
+
+    /// A campaign with one job of so many tasks, decided at `since`.
+    fn tree(name: &str, phase: Phase, tasks: u32, state: State, since: i64) -> CampaignTree {
+        let mut tree = CampaignTree::new(Campaign::draft(spec(name), Parts::Whole, NOW));
+        let id = tree.campaign.id.effect(1);
+        let task = |shard| Task {
+            shard,
+            shards: tasks,
+            target: 1,
+            end: None,
+        };
+        let job = Job {
+            id: id.clone(),
+            phase,
+            round: 1,
+            stage: 0,
+            attempt: 1,
+            state,
+            tasks: (0..tasks).map(task).collect(),
+            retry_of: None,
+            interrupted: false,
+            silent_since: None,
+            created_at: Timestamp(since),
+            launched_at: (state == State::Running).then_some(Timestamp(since)),
+            ended_at: None,
+            time_seconds: None,
+        };
+        tree.jobs.insert(id.clone(), job);
+        if state == State::Waiting {
+            let owed = Obligation {
+                effect: Effect::LaunchJob { phase },
+                since: Timestamp(since),
+            };
+            tree.outbox.insert(id, owed);
+        }
+        tree
+    }
+
+    fn names(trees: &[CampaignTree], limits: Limits) -> Vec<String> {
+        held(trees.iter(), |_| false, limits, NOW)
+            .iter()
+            .map(EffectId::to_string)
+            .collect()
+    }
+
+    #[test]
+    fn three_train_at_once_and_the_rest_wait_in_line() {
+        let all: Vec<CampaignTree> = (0..5)
+            .map(|n| tree(&format!("t{n}"), Phase::Train, 1, State::Waiting, 10 - n))
+            .collect();
+        assert_eq!(
+            names(&all, LIMITS),
+            ["t1-1", "t0-1"],
+            "the two that were decided last"
+        );
+        let mut running = all.clone();
+        running[0] = tree("t0", Phase::Train, 1, State::Running, 1);
+        assert_eq!(names(&running, LIMITS), ["t2-1", "t1-1"]);
+    }
+
+    #[test]
+    fn tasks_count_and_a_job_larger_than_the_limit_runs_alone() {
+        let running = tree("a", Phase::Generate, 4, State::Running, 1);
+        let two = tree("b", Phase::Generate, 2, State::Waiting, 2);
+        let one = tree("c", Phase::Pilot, 1, State::Waiting, 3);
+        assert_eq!(names(&[running, two, one], LIMITS), ["b-1"]);
+        let large = tree("d", Phase::Generate, 9, State::Waiting, 1);
+        assert_eq!(names(&[large.clone()], LIMITS), Vec::<String>::new());
+        assert_eq!(
+            names(
+                &[large, tree("a", Phase::Pilot, 1, State::Running, 1)],
+                LIMITS
+            ),
+            ["d-1"]
+        );
+    }
+
+    #[test]
+    fn a_pause_and_the_hour_hold_back() {
+        let mut paused = tree("a", Phase::Pilot, 1, State::Waiting, 1);
+        paused.campaign.paused_at = Some(NOW);
+        assert_eq!(names(&[paused.clone()], LIMITS), ["a-1"]);
+        let begun = held([paused].iter(), |_| true, LIMITS, NOW);
+        assert!(begun.is_empty(), "what is begun cannot be held back");
+        let hour = Limits {
+            max_jobs_per_hour: 1,
+            ..LIMITS
+        };
+        let recent = tree("b", Phase::Pilot, 1, State::Running, NOW.0 - 1);
+        let next = tree("c", Phase::Pilot, 1, State::Waiting, 1);
+        assert_eq!(names(&[recent, next.clone()], hour), ["c-1"]);
+        let earlier = tree("b", Phase::Pilot, 1, State::Running, NOW.0 - 3_600_000);
+        assert_eq!(names(&[earlier, next], hour), Vec::<String>::new());
+    }
+}

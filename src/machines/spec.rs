@@ -126,12 +126,22 @@ pub struct CurationSpec {
 }
 
 /// `[training]`: the stages of one fine-tune, in order.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TrainingSpec {
     /// How many stages a training run has; stage N + 1 starts from stage N's adapter.
     pub stages: u32,
     /// Limit of one training job in seconds.
     pub time_seconds: u64,
+}
+
+impl Default for TrainingSpec {
+    /// One stage of at most an hour (specification 4, "timeout").
+    fn default() -> Self {
+        Self {
+            stages: 1,
+            time_seconds: 3600,
+        }
+    }
 }
 
 /// `[evaluation]`: no settings yet.
