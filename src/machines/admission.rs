@@ -171,7 +171,10 @@ mod tests {
         let one = tree("c", Phase::Pilot, 1, State::Waiting, 3);
         assert_eq!(names(&[running, two, one], LIMITS), ["b-1"]);
         let large = tree("d", Phase::Generate, 9, State::Waiting, 1);
-        assert_eq!(names(&[large.clone()], LIMITS), Vec::<String>::new());
+        assert_eq!(
+            names(std::slice::from_ref(&large), LIMITS),
+            Vec::<String>::new()
+        );
         assert_eq!(
             names(
                 &[large, tree("a", Phase::Pilot, 1, State::Running, 1)],
@@ -185,7 +188,7 @@ mod tests {
     fn a_pause_and_the_hour_hold_back() {
         let mut paused = tree("a", Phase::Pilot, 1, State::Waiting, 1);
         paused.campaign.paused_at = Some(NOW);
-        assert_eq!(names(&[paused.clone()], LIMITS), ["a-1"]);
+        assert_eq!(names(std::slice::from_ref(&paused), LIMITS), ["a-1"]);
         let begun = held([paused].iter(), |_| true, LIMITS, NOW);
         assert!(begun.is_empty(), "what is begun cannot be held back");
         let hour = Limits {
