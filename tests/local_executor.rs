@@ -71,7 +71,7 @@ fn observe(job: &JobDir) -> Observed {
         .enable_all()
         .build()
         .unwrap();
-    runtime.block_on(Local::new(".").observe(job, 0))
+    runtime.block_on(Local.observe(job, 0))
 }
 
 #[test]
@@ -215,7 +215,7 @@ fn what_is_cancelled_before_it_began_never_begins() {
         .enable_all()
         .build()
         .unwrap();
-    let ends = runtime.block_on(Local::new(".").end(&job, Duration::from_secs(5)));
+    let ends = runtime.block_on(Local.end(&job, Duration::from_secs(5)));
     assert_eq!(ends, vec![(0, Observed::Cancelled)]);
     assert!(
         shim(&job).wait().unwrap().success(),

@@ -61,7 +61,7 @@ async fn try_launch(here: &Surroundings, perform: &Perform) -> Result<bool, (Cau
         dir.write_request(&request)
             .map_err(|error| (Cause::Transient, error.to_string()))?;
     }
-    let local = Local::new(here.state.jobs());
+    let local = Local;
     match local.launch(&dir).await {
         Ok(launched) => Ok(launched.adopted),
         Err(error) => Err((Cause::Transient, error.to_string())),
@@ -71,7 +71,7 @@ async fn try_launch(here: &Surroundings, perform: &Perform) -> Result<bool, (Cau
 async fn end(here: &Surroundings, perform: &Perform, job: &EffectId) {
     let dir = JobDir::new(here.state.job(job));
     let ends = if dir.request_path().exists() {
-        Local::new(here.state.jobs()).end(&dir, GRACE).await
+        Local.end(&dir, GRACE).await
     } else {
         Vec::new()
     };

@@ -103,7 +103,7 @@ impl Watch {
                 .filter(|task| task.end.is_none())
                 .cloned()
                 .collect(),
-            local: Local::new(here.state.jobs()),
+            local: Local,
             began: job.launched_at.unwrap_or(at),
             silent: job.silent_since.is_some(),
             here: here.clone(),
@@ -113,7 +113,7 @@ impl Watch {
     }
 
     /// Looks at every open task; reports those that ended and gives the identities of those alive.
-    async fn look(&mut self) -> Vec<(u32, Identity)> {
+    async fn look(&mut self) -> Vec<Identity> {
         let mut alive = Vec::new();
         let mut ended = Vec::new();
         for task in &self.open {
@@ -122,7 +122,7 @@ impl Watch {
             let count = self.count(task).await;
             let end = match observed {
                 Observed::Running(identity) => {
-                    alive.push((task.shard, identity));
+                    alive.push(identity);
                     continue;
                 }
                 Observed::Ended(exit) => self.judge(task, &exit, count),
@@ -273,17 +273,13 @@ impl Watch {
     }
 
     /// Until a task's process ends, or the next look is due.
-    async fn wait(&self, alive: Vec<(u32, Identity)>, at_most: Duration) {
+    async fn wait(&self, alive: Vec<Identity>, at_most: Duration) {
         if alive.is_empty() {
             return tokio::time::sleep(EAGER).await;
         }
-        let each = alive.into_iter().map(|(shard, identity)| {
-            Box::pin(async move {
-                self.local
-                    .changed(&self.dir, shard, &identity, at_most)
-                    .await
-            })
-        });
+        let each = alive
+            .into_iter()
+            .map(|identity| Box::pin(async move { self.local.changed(&identity, at_most).await }));
         select_all(each).await;
     }
 }

@@ -257,15 +257,14 @@ async fn drain(coordinator: &Addr<Coordinator>, state: &StateDir, how: Stop) {
         return;
     }
     let trees = coordinator.send(Snapshot).await.unwrap_or_default();
-    let local = Local::new(state.jobs());
     let live = trees
         .values()
         .flat_map(|tree| tree.jobs.values())
         .filter(|job| !job.state.ended());
     let ends: Vec<_> = live
         .map(|job| {
-            let (local, dir) = (local.clone(), JobDir::new(state.job(&job.id)));
-            actix::spawn(async move { local.stop(&dir, GRACE).await })
+            let dir = JobDir::new(state.job(&job.id));
+            actix::spawn(async move { Local.stop(&dir, GRACE).await })
         })
         .collect();
     for end in ends {

@@ -10,7 +10,6 @@ use nix::{
 };
 use std::{
     io,
-    path::PathBuf,
     process::Stdio,
     time::{Duration, Instant},
 };
@@ -46,24 +45,17 @@ pub enum Observed {
     },
 }
 
-/// The local executor.
-#[derive(Clone, Debug)]
-pub struct Local {
-    _jobs: PathBuf,
-}
+/// The local executor. It knows nothing: a job directory says it all.
+#[derive(Clone, Copy, Debug)]
+pub struct Local;
 
 impl Local {
-    /// The executor of the jobs under `jobs`.
-    pub fn new(jobs: impl Into<PathBuf>) -> Self {
-        Self { _jobs: jobs.into() }
-    }
-
     /// Starts every task of a job that nobody has, and returns when each is claimed. Safe to call again, and from two
     /// daemons at once: the claim decides.
     ///
     /// # Errors
     /// Why a shim could not be started; tasks that did start go on.
-    pub async fn launch(&self, dir: &JobDir) -> io::Result<Launched> {
+    pub async fn launch(self, dir: &JobDir) -> io::Result<Launched> {
         let request = dir.read_request().map_err(io::Error::other)?;
         let mut started = Vec::new();
         for task in &request.tasks {
@@ -85,7 +77,7 @@ impl Local {
 
     /// Looks at one task. A shim that died without a word has its session killed first: an orphaned command must not
     /// write beside its successor.
-    pub async fn observe(&self, dir: &JobDir, shard: u32) -> Observed {
+    pub async fn observe(self, dir: &JobDir, shard: u32) -> Observed {
         if let Some(exit) = dir.read_exit(shard) {
             return Observed::Ended(exit);
         }
@@ -112,14 +104,14 @@ impl Local {
     }
 
     /// Returns when the task's shim has ended, or after `at_most`.
-    pub async fn changed(&self, _dir: &JobDir, _shard: u32, shim: &Identity, at_most: Duration) {
+    pub async fn changed(self, shim: &Identity, at_most: Duration) {
         // Over time there is simply nothing new.
         let _ = tokio::time::timeout(at_most, shim.ended()).await;
     }
 
     /// Ends every task of a job: those not begun will never begin, those running are asked, then killed. Returns how
     /// each ended; nothing of the job runs any more.
-    pub async fn end(&self, dir: &JobDir, grace: Duration) -> Vec<(u32, Observed)> {
+    pub async fn end(self, dir: &JobDir, grace: Duration) -> Vec<(u32, Observed)> {
         let Ok(request) = dir.read_request() else {
             return Vec::new();
         };
@@ -150,7 +142,7 @@ impl Local {
     }
 
     /// Asks every running task of a job to end, and waits for it. Tasks not begun are left to be begun later.
-    pub async fn stop(&self, dir: &JobDir, grace: Duration) {
+    pub async fn stop(self, dir: &JobDir, grace: Duration) {
         let Ok(request) = dir.read_request() else {
             return;
         };
@@ -168,12 +160,12 @@ impl Local {
         }
     }
 
-    async fn end_of(&self, dir: &JobDir, shard: u32, deadline: Instant) -> Observed {
+    async fn end_of(self, dir: &JobDir, shard: u32, deadline: Instant) -> Observed {
         loop {
             match self.observe(dir, shard).await {
                 Observed::Running(shim) if Instant::now() < deadline => {
                     let left = deadline.saturating_duration_since(Instant::now());
-                    self.changed(dir, shard, &shim, left).await;
+                    self.changed(&shim, left).await;
                 }
                 Observed::Running(shim) => {
                     shim.signal(rustix::process::Signal::KILL);
