@@ -127,12 +127,9 @@ fn socket(flag: Option<&Path>, env: &Env, settings: &Settings, dir: &Path) -> Fi
 
 /// Adoption tells processes apart by `/proc`.
 fn processes() -> Finding {
-    let boot = crate::executor::identity::boot_id();
-    let me = i32::try_from(std::process::id())
-        .ok()
-        .and_then(crate::executor::identity::Identity::of);
-    match me {
-        Some(me) if !boot.is_empty() && me.alive() => Finding {
+    let me = crate::executor::identity::Identity::own();
+    match me.and_then(|me| Ok(!me.boot_id.is_empty() && me.alive()?)) {
+        Ok(true) => Finding {
             what: "processes",
             state: "ok",
             text: "/proc shows start times and the boot id".into(),

@@ -13,7 +13,7 @@ use crate::{
         api::{Accepted, ActRequest, CampaignView, StatusView, SubmitRequest},
         client::Client,
     },
-    daemon::{Daemon, Stop, signals},
+    daemon::{self, Daemon, Stop, signals},
     machines::spec::{CampaignSpec, Parts},
 };
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -57,11 +57,13 @@ pub fn run(args: RunArgs, place: &Place, shape: Shape) -> Result<u8, Fail> {
     let settings = Settings::load(None)?;
     let spec = args.flags.read(args.file.as_deref(), &env, &settings)?;
     let (state_dir, socket) = place.resolve(&env, &settings)?;
-    let daemon = Daemon::open(serve::options(&settings, &state_dir, &socket)?)?;
+    let options = serve::options(&settings, &state_dir, &socket)?;
+    let daemon = Daemon::open(daemon::take(&state_dir)?, options)?;
     let (report, result) = mpsc::channel();
     let parts = parts(args.only, args.skip_pilot);
-    let status = daemon.run(move |stop| {
-        if let Err(error) = signals::listen(stop.clone(), Stop::Interrupt) {
+    let status = daemon.run(move |remote| {
+        let stop = remote.stop.clone();
+        if let Err(error) = signals::listen(remote, Stop::Interrupt) {
             tracing::warn!("signals are not heard: {error}");
         }
         thread::spawn(move || {
