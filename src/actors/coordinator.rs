@@ -51,6 +51,8 @@ pub struct Line {
     pub campaign: CampaignId,
     /// The event's name.
     pub event: String,
+    /// The job that it is about.
+    pub job: Option<EffectId>,
     /// One sentence.
     pub what: String,
     /// The campaign as it is now.
@@ -117,6 +119,7 @@ impl Coordinator {
             uid,
             campaign: id.clone(),
             event: event.name().into(),
+            job: event.job().cloned(),
             what: outcome.what,
             tree: after,
         };
@@ -170,7 +173,8 @@ impl Coordinator {
             tree: Arc::clone(&line.tree),
             what: line.what.clone(),
         });
-        tracing::info!(campaign = %line.campaign, event = %line.event, seq = line.seq, "{}", line.what);
+        let job = line.job.as_ref().map(tracing::field::display);
+        tracing::info!(campaign = %line.campaign, seq = line.seq, event = %line.event, job, "{}", line.what);
         // Nobody may be following.
         let _ = self.lines.send(Arc::new(line));
         self.dispatch();
@@ -355,6 +359,7 @@ impl Handler<Clean> for Coordinator {
                     uid: clean.uid,
                     campaign: clean.campaign,
                     event: "cleaned".into(),
+                    job: None,
                     what: "its record and files are removed".into(),
                     tree,
                 };

@@ -110,6 +110,10 @@ async fn end(here: &Surroundings, perform: &Perform, job: &EffectId) {
         return;
     };
     let at = now();
+    for shard in shards {
+        // The watch over it may be over.
+        here.handles.release(job, shard);
+    }
     let ends = seen.into_iter().map(|(shard, seen)| {
         let text = match seen {
             Observed::Ended(exit) => format!("ended on request, {}", exit.sentence()),

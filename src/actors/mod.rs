@@ -31,6 +31,7 @@ mod view;
 mod watch;
 
 use crate::{
+    executor::handles::Handles,
     ids::{CampaignId, EffectId},
     machines::{effect::Effect, event::Event, step::Refused, tree::CampaignTree},
     manifest::StateDir,
@@ -113,6 +114,8 @@ pub struct Surroundings {
     pub desk: desk::Desk,
     /// What the monitors see, for screens; volatile.
     pub seen: Arc<seen::Seen>,
+    /// The handles of running tasks that systemd keeps.
+    pub handles: Arc<Handles>,
 }
 
 impl Surroundings {

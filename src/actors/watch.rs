@@ -68,7 +68,7 @@ pub async fn watch(here: &Surroundings, perform: &Perform, pace: fn(&Pace) -> Du
         return;
     };
     let Some(job) = perform.tree.jobs.get(id) else {
-        tracing::error!("job {id} has no record");
+        tracing::error!(campaign = %id.campaign, job = %id, "job {id} has no record");
         return;
     };
     let mut watch = Watch::new(here, perform, job);
@@ -128,6 +128,7 @@ impl Watch {
             let count = self.count(task).await;
             let end = match observed {
                 Observed::Running(identity) => {
+                    self.here.handles.keep(&self.job.id, task.shard, &identity);
                     alive.push(identity);
                     continue;
                 }
@@ -151,6 +152,7 @@ impl Watch {
         }
         self.tell(unseen);
         for (shard, end) in ended {
+            self.here.handles.release(&self.job.id, shard);
             self.open.retain(|task| task.shard != shard);
             let (effect, job) = (self.effect.clone(), self.job.id.clone());
             self.here.report(
@@ -171,7 +173,8 @@ impl Watch {
         if let Some(why) = &unseen
             && !self.told
         {
-            tracing::error!("job {} cannot be looked at: {why}", self.job.id);
+            let (campaign, job) = (&self.effect.campaign, &self.job.id);
+            tracing::error!(%campaign, %job, "job {job} cannot be looked at: {why}");
         }
         self.told = unseen.is_some();
     }
@@ -298,7 +301,8 @@ impl Watch {
         self.silent = silent;
         let job = self.job.id.clone();
         let event = if silent {
-            tracing::warn!("job {job} is alive but silent for {}", two_units(quiet));
+            let campaign = &self.effect.campaign;
+            tracing::warn!(%campaign, %job, "job {job} is alive but silent for {}", two_units(quiet));
             Event::JobSilent {
                 job,
                 seconds: quiet.as_secs(),

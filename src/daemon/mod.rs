@@ -29,7 +29,7 @@ use crate::{
     },
     artifacts::{create_dir_private, is_starved},
     control::api::RestartView,
-    executor::{job_dir::JobDir, local::Local},
+    executor::{handles::Handles, job_dir::JobDir, local::Local},
     machines::effect::Performer,
     manifest::StateDir,
     points::number,
@@ -140,6 +140,7 @@ pub struct Daemon {
     listener: lifecycle::Bound,
     trees: Trees,
     restart: Option<RestartView>,
+    handles: Handles,
 }
 
 impl Daemon {
@@ -150,6 +151,7 @@ impl Daemon {
     pub fn open(lock: Lock, options: Options) -> Result<Daemon, StartError> {
         let began = Instant::now();
         lifecycle::raise_open_files();
+        let handles = Handles::inherit();
         let dir = &options.state_dir;
         let state = StateDir::new(dir);
         let limit = number("journal.limit").unwrap_or(SEGMENT_LIMIT);
@@ -184,6 +186,7 @@ impl Daemon {
             store,
             listener,
             restart,
+            handles,
         })
     }
 
@@ -229,6 +232,7 @@ impl Daemon {
             lines: lines.clone(),
             orders,
             fatal: fatal.clone(),
+            handles: Arc::new(self.handles),
         };
         let (supervisor, desk) = cast.begin(self.trees);
         let room = ControlRoom {
@@ -291,6 +295,7 @@ struct Cast {
     lines: Lines,
     orders: Orders,
     fatal: mpsc::UnboundedSender<Fatal>,
+    handles: Arc<Handles>,
 }
 
 impl Cast {
@@ -321,6 +326,7 @@ impl Cast {
                 tuning: self.tuning,
                 desk,
                 seen: self.seen,
+                handles: self.handles,
             },
             orders: self.orders,
             lines: self.lines,

@@ -136,7 +136,7 @@ impl Identity {
 
     /// A handle on the process itself. Opened before the identity is compared, so that the PID cannot change hands
     /// between the two.
-    fn handle(&self) -> io::Result<Option<OwnedFd>> {
+    pub(super) fn handle(&self) -> io::Result<Option<OwnedFd>> {
         let Some(pid) = Pid::from_raw(self.pid) else {
             return Ok(None);
         };

@@ -19,6 +19,15 @@ use tokio::process::{Child, Command};
 
 /// How long a started shim may take to claim its task. A loaded machine is slow; a broken one is told apart by its exit.
 const CLAIM_WITHIN: Duration = Duration::from_secs(30);
+/// What systemd tells a service about itself: a job that believed it would speak as the daemon, or ping for it.
+const OF_THE_SERVICE: [&str; 6] = [
+    "NOTIFY_SOCKET",
+    "WATCHDOG_USEC",
+    "WATCHDOG_PID",
+    "LISTEN_FDS",
+    "LISTEN_FDNAMES",
+    "LISTEN_PID",
+];
 /// Between two looks at something that is about to happen.
 const SOON: Duration = Duration::from_millis(5);
 
@@ -231,6 +240,9 @@ fn spawn_shim(dir: &JobDir, shard: u32) -> io::Result<Child> {
     let mut command = Command::new("/proc/self/exe");
     if let Some(limit) = OPEN_FILES.get() {
         command.env("CAMPAIGND_OPEN_FILES", limit.to_string());
+    }
+    for name in OF_THE_SERVICE {
+        command.env_remove(name);
     }
     command
         .args(["worker", "exec"])

@@ -157,6 +157,19 @@ impl Event {
         }
     }
 
+    /// The job that this event is about.
+    pub fn job(&self) -> Option<&EffectId> {
+        match self {
+            Event::JobLaunched { effect: job, .. }
+            | Event::LaunchFailed { effect: job, .. }
+            | Event::TaskEnded { job, .. }
+            | Event::JobEnded { job, .. }
+            | Event::JobSilent { job, .. }
+            | Event::JobSpoke { job } => Some(job),
+            _ => None,
+        }
+    }
+
     /// The obligation that this event is a report on.
     pub fn effect(&self) -> Option<&EffectId> {
         match self {
