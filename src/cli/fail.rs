@@ -1,5 +1,6 @@
 //! Errors on their way to a person: three lines on stderr, or one JSON value, and an exit status.
 
+use super::out;
 use crate::{
     config::Problem,
     control::{
@@ -36,12 +37,12 @@ impl Fail {
     /// Says it; gives the exit status.
     pub fn tell(&self, json: bool) -> ExitCode {
         for error in &self.0 {
-            eprintln!("error: {}", error.message);
+            out::note(&format!("error: {}", error.message));
             if let Some(at) = &error.at {
-                eprintln!("  at     {at}");
+                out::note(&format!("  at     {at}"));
             }
             if let Some(right) = &error.right {
-                eprintln!("  right  {right}");
+                out::note(&format!("  right  {right}"));
             }
         }
         let first = self.0.first().cloned().unwrap_or_default();
@@ -51,7 +52,8 @@ impl Fail {
                 version: VERSION,
                 error: first,
             };
-            println!("{}", serde_json::json!(body));
+            // The error has a status and is on stderr already; that stdout takes nothing changes neither.
+            let _ = out::json(&body);
         }
         ExitCode::from(status)
     }

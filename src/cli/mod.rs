@@ -1,5 +1,8 @@
 //! The command line: what is typed, and what comes of it. stdout is the answer; everything else goes to stderr.
 
+use crate::time::Timestamp;
+use std::time::SystemTime;
+
 mod args;
 mod check;
 mod ctl;
@@ -7,6 +10,7 @@ mod doctor;
 mod fail;
 mod follow;
 mod look;
+mod out;
 mod run;
 mod screen;
 mod serve;
@@ -16,3 +20,8 @@ mod style;
 
 pub use ctl::campaignctl;
 pub use serve::campaignd;
+
+/// The only look at the clock that a screen is drawn by.
+fn now() -> Timestamp {
+    SystemTime::now().into()
+}
