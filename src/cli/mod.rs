@@ -1,4 +1,9 @@
 //! The command line: what is typed, and what comes of it. stdout is the answer; everything else goes to stderr.
+#![deny(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "they panic where a stream takes nothing: `out` does not"
+)]
 
 use crate::time::Timestamp;
 use std::time::SystemTime;

@@ -227,7 +227,7 @@ async fn a_socket_of_others_is_not_allowed() {
     assert_eq!((error.kind.as_str(), error.exit_status), ("not_allowed", 8));
     let (_dir, socket) = place();
     let _listener = UnixListener::bind(&socket).unwrap();
-    std::fs::set_permissions(&socket, std::fs::Permissions::from_mode(0)).unwrap();
+    std::fs::set_permissions(&socket, std::fs::Permissions::from_mode(0o000)).unwrap();
     if rustix::process::geteuid().is_root() {
         eprintln!("skipped the socket of others: root may open everything");
         return;
