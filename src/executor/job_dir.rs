@@ -21,6 +21,10 @@ use std::{
     time::SystemTime,
 };
 
+/// The last line of `request.toml`. The beginning of a TOML file is a TOML file too, with fewer tasks: without this a
+/// torn request would read as a smaller one.
+const END: &str = "\n# end\n";
+
 /// The complete input of a job.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Request {
@@ -224,7 +228,8 @@ impl JobDir {
     pub fn write_request(&self, request: &Request) -> io::Result<()> {
         create_dir_private(&self.root)?;
         let text = toml::to_string(request)
-            .map_err(|error| io::Error::other(format!("request.toml: {error}")))?;
+            .map_err(|error| io::Error::other(format!("request.toml: {error}")))?
+            + END;
         write_atomic(&self.request_path(), text.as_bytes())
     }
 
@@ -236,6 +241,9 @@ impl JobDir {
         let path = self.request_path();
         let text =
             fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+        if !text.ends_with(END) {
+            return Err(format!("{}: it has no end", path.display()));
+        }
         toml::from_str(&text).map_err(|error| format!("{}: {}", path.display(), error.message()))
     }
 
