@@ -313,7 +313,7 @@ fn shown(tree: &CampaignTree) -> String {
 #[ignore = "writes the golden store of this version"]
 fn write_the_golden_store() {
     let dir = tempfile::tempdir().unwrap();
-    let tree = fill(dir.path(), 12_000);
+    let tree = fill(dir.path(), 2_000);
     journal::copy_dir(&dir.path().join("journal"), &golden().join("journal"));
     fs::write(golden().join("records.json"), shown(&tree)).unwrap();
 }
