@@ -22,6 +22,10 @@ use std::{
     time::SystemTime,
 };
 
+/// The last line of `request.toml`. The beginning of a TOML file is a TOML file too, with fewer tasks: without this a
+/// torn request would read as a smaller one.
+const END: &str = "\n# end\n";
+
 /// The complete input of a job.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Request {
@@ -240,7 +244,8 @@ impl JobDir {
     pub fn write_request(&self, request: &Request) -> io::Result<()> {
         create_dir_private(&self.root)?;
         let text = toml::to_string(request)
-            .map_err(|error| io::Error::other(format!("request.toml: {error}")))?;
+            .map_err(|error| io::Error::other(format!("request.toml: {error}")))?
+            + END;
         write_atomic(&self.request_path(), text.as_bytes())
     }
 
@@ -251,10 +256,14 @@ impl JobDir {
     pub fn read_request(&self) -> io::Result<Request> {
         let path = self.request_path();
         let text = fs::read_to_string(&path).map_err(|error| named(error, "read", &path))?;
-        toml::from_str(&text).map_err(|error| {
-            let text = format!("{}: {}", path.display(), error.message());
+        let wrong = |why: &str| {
+            let text = format!("{}: {why}", path.display());
             io::Error::new(io::ErrorKind::InvalidData, text)
-        })
+        };
+        if !text.ends_with(END) {
+            return Err(wrong("it has no end"));
+        }
+        toml::from_str(&text).map_err(|error| wrong(error.message()))
     }
 
     /// Takes a task exclusively and completely: the content is there from the first instant the name is.

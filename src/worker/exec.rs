@@ -306,7 +306,8 @@ fn follow(
     limit: Option<Duration>,
 ) -> (io::Result<ExitStatus>, bool, bool) {
     let (mut told, mut timed_out) = (false, false);
-    let mut due = limit.map(|limit| Instant::now() + limit);
+    // A limit beyond the clock's reach is none.
+    let mut due = limit.and_then(|limit| Instant::now().checked_add(limit));
     loop {
         let happened = match due {
             Some(at) => happenings.recv_timeout(at.saturating_duration_since(Instant::now())),
