@@ -165,6 +165,16 @@ fn without_any_stream_the_status_remains() {
     }
 }
 
+/// Without a limit that a clock could reach, one waits for ever; here, for a peer that never answers well.
+#[test]
+fn a_wait_of_ages_is_no_panic() {
+    let dir = place();
+    peer(dir.path(), say(b""));
+    let args = ["wait", "alttp", "--timeout", "500000000000years"];
+    let output = ended(command(CAMPAIGNCTL, dir.path(), &args).spawn().unwrap());
+    assert!(one_sentence(&output, 7).contains("broke off"));
+}
+
 #[test]
 fn a_rehearsal_is_one_json_value() {
     let dir = place();
