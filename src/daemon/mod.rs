@@ -149,7 +149,7 @@ impl Daemon {
     /// An unreadable store, a socket that cannot be bound.
     pub fn open(lock: Lock, options: Options) -> Result<Daemon, StartError> {
         let began = Instant::now();
-        lifecycle::raise_open_files();
+        lifecycle::settle_in();
         let dir = &options.state_dir;
         let state = StateDir::new(dir);
         let limit = number("journal.limit").unwrap_or(SEGMENT_LIMIT);

@@ -165,9 +165,16 @@ impl Exit {
             Some(Cause::TimeLimit)
         } else if self.stopped {
             Some(Cause::Stopped)
+        } else if self.killed_from_outside() {
+            Some(Cause::Transient)
         } else {
             (self.status != Some(0)).then_some(Cause::Program)
         }
+    }
+
+    /// Programs do not kill themselves: the kernel does it when memory is short, a person or a shutting node otherwise.
+    fn killed_from_outside(&self) -> bool {
+        matches!(self.signal, Some(9 | 15))
     }
 
     /// In words: `ended with status 3`.
@@ -181,6 +188,12 @@ impl Exit {
                 timed_out: true, ..
             } => "reached its time limit".into(),
             Exit { stopped: true, .. } => "was stopped by a signal to its shim".into(),
+            Exit {
+                signal: Some(signal),
+                ..
+            } if self.killed_from_outside() => {
+                format!("was killed from outside by signal {signal}, perhaps for want of memory")
+            }
             Exit {
                 signal: Some(signal),
                 ..
