@@ -23,7 +23,7 @@ use std::{
     fs,
     os::unix::net::UnixStream,
     path::{Path, PathBuf},
-    process::{Command, Output, Stdio},
+    process::{Child, Command, Output, Stdio},
     time::{Duration, Instant},
 };
 use tempfile::TempDir;
@@ -462,11 +462,30 @@ fn serve(dir: &Path) -> Command {
     command
 }
 
+/// What the daemon says while it refuses; one that starts instead is ended and said.
 fn refused_by_the_daemon(dir: &Path) -> String {
-    let Output { status, stderr, .. } = serve(dir).output().unwrap();
+    let mut daemon = serve(dir).stderr(Stdio::piped()).spawn().unwrap();
+    if answers(&mut daemon, dir) {
+        daemon.kill().unwrap();
+        daemon.wait().unwrap();
+        panic!("the daemon took the store");
+    }
+    let Output { status, stderr, .. } = daemon.wait_with_output().unwrap();
     let said = String::from_utf8(stderr).unwrap();
     assert_eq!(status.code(), Some(2), "{said}");
     said
+}
+
+/// Whether the daemon comes to answer; false once it has ended or a minute has passed.
+fn answers(daemon: &mut Child, dir: &Path) -> bool {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while Instant::now() < deadline && daemon.try_wait().unwrap().is_none() {
+        if UnixStream::connect(dir.join("control.sock")).is_ok() {
+            return true;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    false
 }
 
 #[test]
@@ -495,18 +514,8 @@ fn the_daemon_names_the_way_back_from_damage_and_starts_once_it_is_gone() {
     );
     fs::write(last_segment(dir.path()), whole).unwrap();
     let mut daemon = serve(dir.path()).stderr(Stdio::null()).spawn().unwrap();
-    let deadline = Instant::now() + Duration::from_secs(60);
-    let socket = dir.path().join("control.sock");
-    let answers = loop {
-        if UnixStream::connect(&socket).is_ok() {
-            break true;
-        }
-        if Instant::now() > deadline || daemon.try_wait().unwrap().is_some() {
-            break false;
-        }
-        std::thread::sleep(Duration::from_millis(10));
-    };
+    let answered = answers(&mut daemon, dir.path());
     daemon.kill().unwrap();
     daemon.wait().unwrap();
-    assert!(answers, "it does not start again");
+    assert!(answered, "it does not start again");
 }
