@@ -92,10 +92,12 @@ const WIDEST: usize = 16;
 /// bound a few damaged bytes would ask for more memory than there is, which ends the process.
 pub fn body<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Fault> {
     use bincode::{config::standard, serde::decode_from_slice};
-    let read = match bytes.len() {
-        ..=SMALL => decode_from_slice(bytes, standard().with_limit::<{ WIDEST * SMALL }>()),
-        ..=LARGE => decode_from_slice(bytes, standard().with_limit::<{ WIDEST * LARGE }>()),
-        _ => decode_from_slice(bytes, standard().with_limit::<{ WIDEST * MAX_BODY }>()),
+    let read = if bytes.len() <= SMALL {
+        decode_from_slice(bytes, standard().with_limit::<{ WIDEST * SMALL }>())
+    } else if bytes.len() <= LARGE {
+        decode_from_slice(bytes, standard().with_limit::<{ WIDEST * LARGE }>())
+    } else {
+        decode_from_slice(bytes, standard().with_limit::<{ WIDEST * MAX_BODY }>())
     };
     let (value, used) = read.map_err(|error| Fault::Malformed(error.to_string()))?;
     match bytes.len() - used {
