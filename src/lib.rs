@@ -25,8 +25,9 @@ pub mod history;
 // floor 2: machines, pure
 pub mod machines;
 
-// floor 3: files
+// floor 3: files, and where tests cut in
 pub mod artifacts;
+pub mod points;
 
 // floor 4: edges, never each other
 pub mod config;

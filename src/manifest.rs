@@ -50,6 +50,11 @@ impl StateDir {
         self.root.join("training_history.json")
     }
 
+    /// Files of campaigns that have no record any more: each in a directory of its own.
+    pub fn left(&self) -> PathBuf {
+        self.root.join("left")
+    }
+
     /// The paths of one campaign.
     pub fn campaign(&self, id: &CampaignId) -> CampaignManifest {
         CampaignManifest {

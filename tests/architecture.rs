@@ -24,7 +24,8 @@ const FLOORS: &[(&str, &[&str])] = &[
         &["ids", "time", "words", "evaluation", "generation"],
     ),
     // floor 3: files
-    ("artifacts", &["ids", "time", "manifest"]),
+    ("points", &[]),
+    ("artifacts", &["ids", "time", "manifest", "points"]),
     // floor 4: edges, never each other
     (
         "config",
@@ -41,11 +42,26 @@ const FLOORS: &[(&str, &[&str])] = &[
     ),
     (
         "store",
-        &["ids", "time", "machines", "artifacts", "evaluation"],
+        &[
+            "points",
+            "ids",
+            "time",
+            "machines",
+            "artifacts",
+            "evaluation",
+        ],
     ),
     (
         "executor",
-        &["ids", "time", "words", "manifest", "machines", "artifacts"],
+        &[
+            "points",
+            "ids",
+            "time",
+            "words",
+            "manifest",
+            "machines",
+            "artifacts",
+        ],
     ),
     (
         "control",
@@ -75,6 +91,7 @@ const FLOORS: &[(&str, &[&str])] = &[
     (
         "actors",
         &[
+            "points",
             "ids",
             "time",
             "words",
@@ -94,6 +111,7 @@ const FLOORS: &[(&str, &[&str])] = &[
     (
         "worker",
         &[
+            "points",
             "ids",
             "time",
             "words",
@@ -109,6 +127,7 @@ const FLOORS: &[(&str, &[&str])] = &[
     (
         "daemon",
         &[
+            "points",
             "ids",
             "time",
             "words",
@@ -143,7 +162,7 @@ const FLOORS: &[(&str, &[&str])] = &[
             "executor",
         ],
     ),
-    ("bin", &["cli", "daemon", "worker"]),
+    ("bin", &["cli", "daemon", "points", "worker"]),
 ];
 
 /// Floors 0 to 2 know no world.

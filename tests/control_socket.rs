@@ -1,145 +1,15 @@
 //! The real binaries over the real socket: campaigns to their ends, every verb, a daemon killed and started again.
 #![allow(clippy::unwrap_used, reason = "a test ends where its assumption does")]
 
+mod house;
+
+use house::{House, generator, ledger, stderr};
 use serde_json::Value;
 use std::{
     fs,
-    path::{Path, PathBuf},
-    process::{Child, Command, Output, Stdio},
-    time::{Duration, Instant},
+    path::Path,
+    process::{Command, Stdio},
 };
-
-/// A state directory with files beside it, and perhaps a daemon on it.
-struct House {
-    dir: tempfile::TempDir,
-    daemon: Option<Child>,
-}
-
-impl Drop for House {
-    fn drop(&mut self) {
-        if self.daemon.is_some() {
-            // No job of a test outlives it.
-            self.ctl(&["stop", "--cancel-jobs", "--yes"]);
-            self.kill();
-        }
-    }
-}
-
-impl House {
-    fn new() -> Self {
-        Self {
-            dir: tempfile::tempdir().unwrap(),
-            daemon: None,
-        }
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.dir.path().join(name)
-    }
-
-    fn command(&self, program: &str) -> Command {
-        let mut command = Command::new(program);
-        command
-            .env_clear()
-            .env("PATH", std::env::var_os("PATH").unwrap())
-            .env("CAMPAIGND_STATE_DIR", self.path("state"));
-        command.current_dir(self.dir.path()).stdin(Stdio::null());
-        command
-    }
-
-    fn campaignd(&self, args: &[&str]) -> Output {
-        self.command(env!("CARGO_BIN_EXE_campaignd"))
-            .args(args)
-            .output()
-            .unwrap()
-    }
-
-    fn ctl(&self, args: &[&str]) -> Output {
-        self.command(env!("CARGO_BIN_EXE_campaignctl"))
-            .args(args)
-            .output()
-            .unwrap()
-    }
-
-    fn json(&self, args: &[&str]) -> Value {
-        let output = self.ctl(&[args, &["--json"]].concat());
-        serde_json::from_slice(&output.stdout)
-            .unwrap_or_else(|error| panic!("{args:?}: {error}: {output:?}"))
-    }
-
-    fn serve(&mut self) {
-        let log = fs::File::options()
-            .append(true)
-            .create(true)
-            .open(self.path("daemon.log"))
-            .unwrap();
-        let mut command = self.command(env!("CARGO_BIN_EXE_campaignd"));
-        self.daemon = Some(
-            command
-                .arg("serve")
-                .stderr(log)
-                .stdout(Stdio::null())
-                .spawn()
-                .unwrap(),
-        );
-        self.until("the daemon answers", || {
-            self.ctl(&["status"]).status.success()
-        });
-    }
-
-    fn kill(&mut self) {
-        if let Some(mut daemon) = self.daemon.take() {
-            daemon.kill().unwrap();
-            daemon.wait().unwrap();
-        }
-    }
-
-    fn until(&self, what: &str, mut holds: impl FnMut() -> bool) {
-        let deadline = Instant::now() + Duration::from_secs(60);
-        while !holds() {
-            if Instant::now() > deadline {
-                let log = fs::read_to_string(self.path("daemon.log")).unwrap_or_default();
-                panic!("not within 60 s: {what}\n{log}");
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
-    }
-
-    /// A campaign file of a shell generator that writes a ledger line a launch and a sample every so often.
-    fn campaign(&self, name: &str, extra: &str, script: &str) -> String {
-        fs::write(self.path(&format!("{name}.sh")), script).unwrap();
-        let text = format!(
-            "name = \"{name}\"\npilot_target = 8\nmin_pilot_samples = 8\ncampaign_target = 40\ngate = \"point\"\n{extra}\n\
-             [generator]\nshards = 2\ncommand = [\"sh\", \"{name}.sh\", \"{{output}}\", \"{{target}}\", \"{{phase}}\", \"{{shard}}\"]\n"
-        );
-        let file = self.path(&format!("{name}.toml"));
-        fs::write(&file, text).unwrap();
-        file.to_string_lossy().into_owned()
-    }
-}
-
-/// Goes on from the lines that are there; `$1` output, `$2` target, `$3` phase, `$4` shard; $PAUSE between samples.
-fn generator(pause: &str, quality: &str) -> String {
-    format!(
-        "echo \"launch $3 $4\" >> ledger\n\
-         n=0; [ -f \"$1\" ] && n=$(wc -l < \"$1\")\n\
-         while [ \"$n\" -lt \"$2\" ]; do\n\
-           echo \"{{\\\"id\\\":\\\"$3-$4-$n\\\",\\\"text\\\":\\\"$3 $4 $n\\\",\\\"quality_score\\\":{quality}}}\" >> \"$1\"\n\
-           n=$((n+1)); echo \"Progress: $n/$2\"; sleep {pause}\n\
-         done\n"
-    )
-}
-
-fn stderr(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
-}
-
-fn ledger(house: &House) -> Vec<String> {
-    let text = fs::read_to_string(house.path("ledger")).unwrap_or_default();
-    let mut lines: Vec<String> = text.lines().map(String::from).collect();
-    lines.sort();
-    lines
-}
 
 #[test]
 fn the_quickstart_runs_to_a_data_set_and_is_not_run_twice() {

@@ -133,7 +133,7 @@ fn of_many_shims_one_runs_the_command() {
     for mut shim in shims {
         assert!(shim.wait().unwrap().success());
     }
-    until("the winner has ended", || job.read_exit(0));
+    until("the winner has ended", || job.read_exit(0).unwrap());
     assert_eq!(
         fs::read_to_string(dir.path().join("ledger")).unwrap(),
         "run\n"
@@ -156,16 +156,20 @@ fn a_killed_shim_takes_its_command_along_before_it_is_lost() {
             .parse()
             .ok()
     });
-    let command = Identity::of(orphan).unwrap();
+    let command = Identity::of(orphan).unwrap().unwrap();
     shim.kill().unwrap();
     shim.wait().unwrap();
-    assert!(command.alive(), "the command outlives its shim");
+    assert!(command.alive().unwrap(), "the command outlives its shim");
     assert!(matches!(observe(&job), Observed::Lost { .. }));
     assert!(
-        !command.alive(),
+        !command.alive().unwrap(),
         "nothing of a lost task may write beside its successor"
     );
-    assert!(session_members(i32::try_from(shim.id()).unwrap()).is_empty());
+    assert!(
+        session_members(i32::try_from(shim.id()).unwrap())
+            .unwrap()
+            .is_empty()
+    );
 }
 
 #[test]
@@ -173,14 +177,16 @@ fn a_recycled_pid_is_nobodys_and_is_left_alone() {
     let dir = tempfile::tempdir().unwrap();
     let job = job(dir.path(), "true", None);
     let mut innocent = Command::new("sleep").arg("60").spawn().unwrap();
-    let real = Identity::of(i32::try_from(innocent.id()).unwrap()).unwrap();
+    let real = Identity::of(i32::try_from(innocent.id()).unwrap())
+        .unwrap()
+        .unwrap();
     let earlier = Identity {
         start_time: real.start_time - 1,
         ..real.clone()
     };
     assert!(job.take_claim(0, earlier, "shim").unwrap());
     assert!(matches!(observe(&job), Observed::Lost { .. }));
-    assert!(real.alive(), "an innocent process was killed");
+    assert!(real.alive().unwrap(), "an innocent process was killed");
     innocent.kill().unwrap();
     innocent.wait().unwrap();
 }
@@ -189,7 +195,7 @@ fn a_recycled_pid_is_nobodys_and_is_left_alone() {
 fn after_a_reboot_nothing_runs() {
     let dir = tempfile::tempdir().unwrap();
     let job = job(dir.path(), "true", None);
-    let me = Identity::of(i32::try_from(std::process::id()).unwrap()).unwrap();
+    let me = Identity::own().unwrap();
     assert!(
         job.take_claim(
             0,
@@ -215,8 +221,8 @@ fn what_is_cancelled_before_it_began_never_begins() {
         .enable_all()
         .build()
         .unwrap();
-    let ends = runtime.block_on(Local.end(&job, Duration::from_secs(5)));
-    assert_eq!(ends, vec![(0, Observed::Cancelled)]);
+    let ends = runtime.block_on(Local.end(&job, &[0], Duration::from_secs(5)));
+    assert_eq!(ends.unwrap(), vec![(0, Observed::Cancelled)]);
     assert!(
         shim(&job).wait().unwrap().success(),
         "a late shim finds the claim taken and goes"
@@ -231,7 +237,7 @@ fn torn_and_empty_files_are_not_there() {
     fs::create_dir_all(job.task(0)).unwrap();
     for text in ["", "{\"status\":", "null", "[]"] {
         fs::write(job.task(0).join("exit.json"), text).unwrap();
-        assert_eq!(job.read_exit(0), None, "{text:?}");
+        assert_eq!(job.read_exit(0).unwrap(), None, "{text:?}");
     }
     assert_eq!(observe(&job), Observed::NotStarted);
 }

@@ -8,6 +8,5 @@ performer! {
 }
 
 async fn perform(here: Surroundings, perform: Perform) {
-    let pace = here.pace.campaign;
-    watch::watch(&here, &perform, pace).await;
+    watch::watch(&here, &perform, |pace| pace.campaign).await;
 }

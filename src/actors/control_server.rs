@@ -1,6 +1,9 @@
 //! The control server: HTTP over the Unix socket. Who is at the other end is the kernel's word.
 
-use super::routes::{MOST_BYTES, Peer, Room, routes};
+use super::{
+    access::Peer,
+    routes::{Room, routes},
+};
 use actix_web::{App, HttpServer, dev::Server, rt::net::UnixStream, web};
 use std::{any::Any, io, os::unix::net::UnixListener, time::Duration};
 
@@ -9,7 +12,7 @@ pub use super::routes::{Room as ControlRoom, Stop};
 /// Clients that send nothing are let go after this long.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Simultaneous connections; more wait in the kernel's queue.
-const CONNECTIONS: usize = 1024;
+const CONNECTIONS: usize = 4096;
 
 /// A server on a bound listener. Nothing is served before it is awaited.
 ///
@@ -17,23 +20,21 @@ const CONNECTIONS: usize = 1024;
 /// Those of taking the listener over.
 pub fn serve(listener: UnixListener, room: web::Data<Room>) -> io::Result<Server> {
     listener.set_nonblocking(true)?;
-    let server = HttpServer::new(move || {
-        App::new()
-            .app_data(room.clone())
-            .app_data(web::PayloadConfig::new(MOST_BYTES))
-            .configure(routes)
-    })
-    .workers(1)
-    .max_connections(CONNECTIONS)
-    .client_request_timeout(PATIENCE)
-    .shutdown_timeout(2)
-    .disable_signals()
-    .on_connect(|connection: &dyn Any, extensions| {
-        if let Some(stream) = connection.downcast_ref::<UnixStream>() {
-            let uid = stream.peer_cred().ok().map(|peer| peer.uid());
-            extensions.insert(Peer { uid });
-        }
-    })
-    .listen_uds(listener)?;
+    let server = HttpServer::new(move || App::new().app_data(room.clone()).configure(routes))
+        .workers(1)
+        .max_connections(CONNECTIONS)
+        .client_request_timeout(PATIENCE)
+        .shutdown_timeout(2)
+        .disable_signals()
+        .on_connect(|connection: &dyn Any, extensions| {
+            if let Some(stream) = connection.downcast_ref::<UnixStream>() {
+                // Without an entry nobody knows who it is, who then may only read.
+                if let Ok(peer) = stream.peer_cred() {
+                    let (uid, gid) = (peer.uid(), peer.gid());
+                    extensions.insert(Peer { uid, gid });
+                }
+            }
+        })
+        .listen_uds(listener)?;
     Ok(server.run())
 }

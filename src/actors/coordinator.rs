@@ -2,23 +2,29 @@
 //! the performers act and answers who asked.
 
 use super::{
-    Answer, Ask, Perform, Report, journal_writer::Decision, now, seen::Seen, supervision::Beat,
+    Answer, Ask, Perform, Report,
+    journal_writer::{Decision, Orders},
+    now,
+    seen::Seen,
+    supervision::{Beat, Guard},
+    tuning::Tuning,
 };
 use crate::{
     ids::{CampaignId, EffectId},
     machines::{
-        admission::{self, Limits},
+        admission,
         effect::Performer,
         event::Event,
         step::{Refused, step},
         tree::CampaignTree,
     },
+    points::{panic_point, point},
     time::Timestamp,
 };
 use actix::prelude::*;
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
-    sync::{Arc, mpsc},
+    sync::Arc,
     time::Duration,
 };
 use tokio::sync::{broadcast, oneshot};
@@ -28,6 +34,9 @@ const TICK: Duration = Duration::from_millis(500);
 
 /// Every campaign, as it is durable.
 pub type Trees = BTreeMap<CampaignId, Arc<CampaignTree>>;
+
+/// Where committed events are published.
+pub type Lines = broadcast::Sender<Arc<Line>>;
 
 /// One committed event, for those who follow.
 #[derive(Clone, Debug)]
@@ -57,36 +66,35 @@ pub struct Coordinator {
     /// Effects handed to a performer.
     begun: BTreeSet<EffectId>,
     performers: HashMap<Performer, Recipient<Perform>>,
-    decisions: Option<mpsc::Sender<Decision>>,
-    lines: broadcast::Sender<Arc<Line>>,
-    limits: Limits,
+    orders: Orders,
+    lines: Lines,
+    tuning: Tuning,
     seen: Arc<Seen>,
     draining: bool,
+    _guard: Guard,
 }
 
 impl Coordinator {
     /// A coordinator over what the store held.
     pub fn new(
-        trees: BTreeMap<CampaignId, CampaignTree>,
-        decisions: mpsc::Sender<Decision>,
-        lines: broadcast::Sender<Arc<Line>>,
-        limits: Limits,
+        durable: Trees,
+        orders: Orders,
+        lines: Lines,
+        tuning: Tuning,
         seen: Arc<Seen>,
+        guard: Guard,
     ) -> Self {
-        let durable: Trees = trees
-            .into_iter()
-            .map(|(id, tree)| (id, Arc::new(tree)))
-            .collect();
         Self {
             decided: durable.clone(),
             durable,
             begun: BTreeSet::new(),
             performers: HashMap::new(),
-            decisions: Some(decisions),
+            orders,
             lines,
-            limits,
+            tuning,
             seen,
             draining: false,
+            _guard: guard,
         }
     }
 
@@ -135,10 +143,8 @@ impl Coordinator {
             after: Arc::clone(&line.tree),
             durable,
         };
-        if let Some(decisions) = &self.decisions {
-            // A writer that has gone has told why and is ending the process.
-            let _ = decisions.send(decision);
-        }
+        // A writer that has gone has told why and is ending the process.
+        let _ = self.orders.send(decision.into());
         let then = committed.into_actor(self).map(move |seq, actor, _| {
             // No number: the writer stopped, nothing was acknowledged, and the process is ending.
             if let Ok(seq) = seq {
@@ -158,6 +164,7 @@ impl Coordinator {
             self.durable
                 .insert(line.campaign.clone(), Arc::clone(&line.tree));
         }
+        point!("commit.answered");
         let _ = answer.send(Answer {
             seq: line.seq,
             tree: Arc::clone(&line.tree),
@@ -181,8 +188,9 @@ impl Coordinator {
             return;
         }
         let trees = self.durable.values().map(Arc::as_ref);
+        let limits = self.tuning.get().limits;
         let held: BTreeSet<EffectId> =
-            admission::held(trees, |id| self.begun.contains(id), self.limits, now())
+            admission::held(trees, |id| self.begun.contains(id), limits, now())
                 .into_iter()
                 .collect();
         let mut ready = Vec::new();
@@ -202,6 +210,7 @@ impl Coordinator {
             }
         }
         for perform in ready {
+            point!("effect.handed");
             if let Some(performer) = self.performers.get(&perform.effect.performer()) {
                 self.begun.insert(perform.id.clone());
                 performer.do_send(perform);
@@ -246,6 +255,8 @@ impl Handler<Report> for Coordinator {
     type Result = ();
 
     fn handle(&mut self, report: Report, ctx: &mut Context<Self>) {
+        point!("report.received");
+        panic_point!("actor.Coordinator");
         match self.decide(&report.campaign, &report.event, None, ctx) {
             // Nobody waits for the answer to a report.
             Ok(_) => {}

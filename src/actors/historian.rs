@@ -1,13 +1,13 @@
 //! The Historian: writes what came of campaigns into `training_history.json`.
 
-use super::{Perform, Surroundings, performer, view};
+use super::{Perform, Surroundings, patience::patiently, performer, view};
 use crate::{
-    artifacts::write_atomic,
+    artifacts::{is_starved, named, write_atomic},
     history::{Experiment, History},
     machines::{campaign::Campaign, effect::Effect, event::Event, tree::CampaignTree},
     time::Timestamp,
 };
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{collections::BTreeMap, fs, io, path::Path};
 
 performer! {
     /// The actor.
@@ -19,10 +19,17 @@ async fn perform(here: Surroundings, perform: Perform) {
     let id = perform.id.campaign.clone();
     let event = match perform.effect {
         // A few kilobytes: short enough to be written here.
-        Effect::WriteRecord { cycle } => match record(&here, &perform.tree, cycle) {
-            Ok(()) => Event::Recorded { effect },
-            Err(text) => Event::EffectFailed { effect, text },
-        },
+        Effect::WriteRecord { cycle } => {
+            let write = async || record(&here, &perform.tree, cycle);
+            match patiently(&here, &effect, is_starved, write).await {
+                Ok(None) => return,
+                Ok(Some(())) => Event::Recorded { effect },
+                Err(error) => Event::EffectFailed {
+                    effect,
+                    text: format!("the history cannot be written: {error}"),
+                },
+            }
+        }
         _ => Event::EffectFailed {
             effect,
             text: "this campaignd has no planner yet".into(),
@@ -32,16 +39,14 @@ async fn perform(here: Surroundings, perform: Perform) {
 }
 
 /// The history with this campaign's experiment in it, written by rename.
-fn record(here: &Surroundings, tree: &CampaignTree, cycle: u32) -> Result<(), String> {
+fn record(here: &Surroundings, tree: &CampaignTree, cycle: u32) -> io::Result<()> {
     let path = here.state.training_history();
-    let mut experiments = read(&path);
+    let mut experiments = read(&path)?;
     let ours = experiment(here, tree, cycle);
     experiments.retain(|one| one.experiment_id != ours.experiment_id);
     experiments.push(ours);
-    let text = serde_json::to_vec_pretty(&History::new(experiments).render());
-    text.map_err(|error| error.to_string())
-        .and_then(|text| write_atomic(&path, &text).map_err(|error| error.to_string()))
-        .map_err(|error| format!("the history cannot be written: {error}"))
+    let text = serde_json::to_vec_pretty(&History::new(experiments).render())?;
+    write_atomic(&path, &text)
 }
 
 /// What a campaign without training came to: data.
@@ -83,9 +88,12 @@ fn config(campaign: &Campaign) -> BTreeMap<String, String> {
 
 /// The experiments written before. The history outlives the campaigns that it is about, which may have been cleaned;
 /// what cannot be read is kept aside, never overwritten.
-fn read(path: &Path) -> Vec<Experiment> {
-    let Ok(bytes) = fs::read(path) else {
-        return Vec::new();
+fn read(path: &Path) -> io::Result<Vec<Experiment>> {
+    let bytes = match fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        // Not read is not empty: what is there would be overwritten.
+        Err(error) => return Err(named(error, "read", path)),
     };
     let Ok(written) = serde_json::from_slice::<serde_json::Value>(&bytes) else {
         let aside = path.with_extension("json.unreadable");
@@ -94,15 +102,14 @@ fn read(path: &Path) -> Vec<Experiment> {
             path.display(),
             aside.display()
         );
-        // Where even that fails the next write fails too, and says so.
-        let _ = fs::rename(path, aside);
-        return Vec::new();
+        fs::rename(path, &aside).map_err(|error| named(error, "move aside", path))?;
+        return Ok(Vec::new());
     };
     let all = written["experiments"]
         .as_array()
         .cloned()
         .unwrap_or_default();
-    all.iter().filter_map(parse).collect()
+    Ok(all.iter().filter_map(parse).collect())
 }
 
 fn parse(one: &serde_json::Value) -> Option<Experiment> {

@@ -1,19 +1,25 @@
 //! The Launcher: starts jobs, or finds them started, and ends them.
 
-use super::{Perform, Surroundings, now, performer, requests};
+use super::{Perform, Surroundings, now, patience::patiently, performer, requests};
 use crate::{
+    artifacts::is_starved,
     executor::{
         job_dir::JobDir,
-        local::{Local, Observed},
+        local::{Launched, Local, Observed},
     },
     ids::EffectId,
     machines::{
         effect::Effect,
         event::Event,
-        job::{Cause, TaskEnd},
+        job::{Cause, Task, TaskEnd},
     },
+    points::point,
 };
-use std::time::Duration;
+use std::{
+    fmt,
+    io::{self, ErrorKind},
+    time::Duration,
+};
 
 /// How long a job that is asked to end may take before its session is killed.
 const GRACE: Duration = Duration::from_secs(8);
@@ -31,81 +37,101 @@ async fn perform(here: Surroundings, perform: Perform) {
     }
 }
 
+/// Why a job was not started.
+enum Trouble {
+    /// The system refused something.
+    Io(io::Error),
+    /// It never can be.
+    Never(String),
+}
+
+impl fmt::Display for Trouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Trouble::Io(error) => error.fmt(f),
+            Trouble::Never(text) => f.write_str(text),
+        }
+    }
+}
+
+impl Trouble {
+    /// Not the job's fault, so none of its attempts is spent on it.
+    fn passes(&self) -> bool {
+        matches!(self, Trouble::Io(error) if is_starved(error))
+    }
+
+    fn cause(&self) -> Cause {
+        match self {
+            Trouble::Io(_) => Cause::Transient,
+            Trouble::Never(_) => Cause::CannotStart,
+        }
+    }
+}
+
 /// Starts a job, or finds it started, and says so. Also the Trainer's way to start its jobs.
 pub(super) async fn launch(here: &Surroundings, perform: &Perform) {
     let effect = perform.id.clone();
-    let event = match try_launch(here, perform).await {
-        Ok(adopted) => Event::JobLaunched { effect, adopted },
-        Err((cause, text)) => Event::LaunchFailed {
+    let tried = patiently(here, &effect, Trouble::passes, || try_launch(here, perform)).await;
+    let event = match tried {
+        Ok(None) => return,
+        Ok(Some(Launched { adopted })) => Event::JobLaunched { effect, adopted },
+        Err(trouble) => Event::LaunchFailed {
             effect,
-            cause,
-            text,
+            cause: trouble.cause(),
+            text: trouble.to_string(),
         },
     };
+    point!("launch.done");
     here.report(&perform.id.campaign, event);
 }
 
-async fn try_launch(here: &Surroundings, perform: &Perform) -> Result<bool, (Cause, String)> {
-    let missing = || {
-        (
-            Cause::CannotStart,
-            format!("job {} has no record", perform.id),
-        )
-    };
-    let job = perform.tree.jobs.get(&perform.id).ok_or_else(missing)?;
+async fn try_launch(here: &Surroundings, perform: &Perform) -> Result<Launched, Trouble> {
+    let job = perform.tree.jobs.get(&perform.id);
+    let job = job.ok_or_else(|| Trouble::Never(format!("job {} has no record", perform.id)))?;
     let request = requests::request(&here.state, &here.store_id, &perform.tree, job)
-        .map_err(|text| (Cause::CannotStart, text))?;
+        .map_err(Trouble::Never)?;
     let dir = JobDir::new(here.state.job(&perform.id));
-    // What is written first is what every later attempt to perform this effect finds.
-    if !dir.request_path().exists() {
-        dir.write_request(&request)
-            .map_err(|error| (Cause::Transient, error.to_string()))?;
+    // What is written first is what every later attempt to perform this effect finds, unless it was damaged since.
+    match dir.read_request() {
+        Ok(_) => {}
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::InvalidData) => {
+            dir.write_request(&request).map_err(Trouble::Io)?;
+        }
+        Err(error) => return Err(Trouble::Io(error)),
     }
-    let local = Local;
-    match local.launch(&dir).await {
-        Ok(launched) => Ok(launched.adopted),
-        Err(error) => Err((Cause::Transient, error.to_string())),
-    }
+    Local.launch(&dir).await.map_err(Trouble::Io)
 }
 
+/// Ends a job. Whatever keeps that from being known to be done is tried again: a job that may run must not be forgotten.
 async fn end(here: &Surroundings, perform: &Perform, job: &EffectId) {
     let dir = JobDir::new(here.state.job(job));
-    let ends = if dir.request_path().exists() {
-        Local.end(&dir, GRACE).await
-    } else {
-        Vec::new()
-    };
-    let at = now();
-    let said = |shard: u32| {
-        ends.iter()
-            .find(|(ended, _)| *ended == shard)
-            .map(|(_, seen)| seen)
-    };
     let record = perform.tree.jobs.get(job);
     let tasks = record.map_or(&[][..], |job| &job.tasks);
-    let ends = tasks
-        .iter()
-        .filter(|task| task.end.is_none())
-        .map(|task| {
-            let text = match said(task.shard) {
-                Some(Observed::Ended(exit)) => format!("ended on request, {}", exit.sentence()),
-                Some(Observed::Lost { why }) => format!("killed on request: {why}"),
-                _ => "never started".into(),
-            };
-            (
-                task.shard,
-                TaskEnd {
-                    cause: Some(Cause::Cancelled),
-                    text,
-                    at,
-                },
-            )
-        })
-        .collect();
+    let open: Vec<&Task> = tasks.iter().filter(|task| task.end.is_none()).collect();
+    let shards: Vec<u32> = open.iter().map(|task| task.shard).collect();
+    let always = |_: &io::Error| true;
+    let ended = patiently(here, &perform.id, always, || {
+        Local.end(&dir, &shards, GRACE)
+    })
+    .await;
+    let Ok(Some(seen)) = ended else {
+        return;
+    };
+    let at = now();
+    let ends = seen.into_iter().map(|(shard, seen)| {
+        let text = match seen {
+            Observed::Ended(exit) => format!("ended on request, {}", exit.sentence()),
+            Observed::Lost { why } => format!("killed on request: {why}"),
+            _ => "never started".into(),
+        };
+        let cause = Some(Cause::Cancelled);
+        (shard, TaskEnd { cause, text, at })
+    });
     let event = Event::JobEnded {
         effect: perform.id.clone(),
         job: job.clone(),
-        ends,
+        ends: ends.collect(),
     };
+    point!("end.done");
     here.report(&perform.id.campaign, event);
 }

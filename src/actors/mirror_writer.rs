@@ -2,9 +2,11 @@
 //! said once and holds up nothing.
 
 use super::{
-    coordinator::Line,
+    Surroundings,
+    coordinator::{Line, Lines, Snapshot, Trees},
     now,
     seen::{Count, Seen},
+    supervision::{Beat, Guard},
 };
 use crate::{
     artifacts::{create_dir_private, write_atomic},
@@ -12,8 +14,10 @@ use crate::{
     ids::CampaignId,
     machines::{campaign::State, effect::Performer, job::Phase, tree::CampaignTree},
     manifest::StateDir,
+    points::panic_point,
     report::mirror::{self, Facts, Measured},
 };
+use actix::prelude::*;
 use std::{
     collections::BTreeMap,
     fs::OpenOptions,
@@ -23,71 +27,145 @@ use std::{
     sync::Arc,
     time::Duration,
 };
-use tokio::sync::broadcast;
+use tokio::sync::broadcast::{self, error::RecvError};
 
 /// Between two looks at the counts of running campaigns.
 const TICK: Duration = Duration::from_secs(1);
 /// The latest scores that are mirrored.
 const SCORES: usize = 100;
 
+/// At most this many lines are taken up before the files are written once for all of them.
+const BURST: usize = 256;
+
+/// The actor.
+pub struct MirrorWriter {
+    surroundings: Surroundings,
+    lines: broadcast::Sender<Arc<Line>>,
+    _guard: Guard,
+}
+
+impl MirrorWriter {
+    /// A writer of what `lines` will tell and of what is there already.
+    pub fn new(surroundings: &Surroundings, lines: &Lines, guard: Guard) -> Self {
+        Self {
+            surroundings: surroundings.clone(),
+            lines: lines.clone(),
+            _guard: guard,
+        }
+    }
+}
+
+impl Actor for MirrorWriter {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Context<Self>) {
+        let keep = keep(self.surroundings.clone(), self.lines.subscribe());
+        ctx.spawn(keep.into_actor(self));
+    }
+}
+
+impl Handler<Beat> for MirrorWriter {
+    type Result = ();
+
+    fn handle(&mut self, _: Beat, _: &mut Context<Self>) {}
+}
+
 struct Mirrored {
     tree: Arc<CampaignTree>,
+    /// The files do not show the tree yet.
+    stale: bool,
     shown: Option<(u64, u64)>,
     complained: bool,
     frozen: Option<crate::evaluation::Criteria>,
 }
 
-/// Writes mirrors until `lines` ends. `trees` are the campaigns there are at the start.
-pub async fn keep(
-    state: StateDir,
-    seen: Arc<Seen>,
-    mut lines: broadcast::Receiver<Arc<Line>>,
-    trees: Vec<Arc<CampaignTree>>,
-) {
-    let fresh = |tree: Arc<CampaignTree>| Mirrored {
-        tree,
-        shown: None,
-        complained: false,
-        frozen: None,
-    };
-    let mut all: BTreeMap<CampaignId, Mirrored> = trees
-        .into_iter()
-        .map(|tree| (tree.campaign.id.clone(), fresh(tree)))
-        .collect();
+type Mirrors = BTreeMap<CampaignId, Mirrored>;
+
+/// Writes mirrors until `lines` ends. Every tick it also looks at what is durable: lines may be lost, by a crash of who
+/// publishes them or because they come too fast, and records are not.
+async fn keep(here: Surroundings, mut lines: broadcast::Receiver<Arc<Line>>) {
+    let mut mirrors = Mirrors::new();
     let mut tick = tokio::time::interval(TICK);
     loop {
-        let line = tokio::select! {
+        let first = tokio::select! {
             received = lines.recv() => match received {
                 Ok(line) => Some(line),
-                Err(broadcast::error::RecvError::Lagged(_)) => None,
-                Err(broadcast::error::RecvError::Closed) => return,
+                Err(RecvError::Lagged(_)) => continue,
+                Err(RecvError::Closed) => return,
             },
             _ = tick.tick() => None,
         };
-        match line {
-            Some(line) if line.event == "cleaned" => drop(all.remove(&line.campaign)),
-            Some(line) => {
-                let mirrored = all
-                    .entry(line.campaign.clone())
-                    .or_insert_with(|| fresh(Arc::clone(&line.tree)));
-                mirrored.tree = Arc::clone(&line.tree);
-                mirrored.write(&state, &seen, Some(&line));
+        panic_point!("actor.MirrorWriter");
+        let trees = match first {
+            Some(_) => None,
+            None => here.desk.ask(Snapshot).await.ok(),
+        };
+        let waiting = std::iter::from_fn(|| lines.try_recv().ok()).take(BURST);
+        let news: Vec<Arc<Line>> = first.into_iter().chain(waiting).collect();
+        let here = here.clone();
+        // Every file waits for the disk: not on the thread of the actors.
+        let written = tokio::task::spawn_blocking(move || {
+            take_up(&mut mirrors, &here, &news);
+            if let Some(trees) = trees {
+                look_over(&mut mirrors, &here, trees);
             }
-            None => {
-                for mirrored in all
-                    .values_mut()
-                    .filter(|mirrored| mirrored.tree.campaign.state.stage().is_some())
-                {
-                    mirrored.write(&state, &seen, None);
-                }
-            }
+            mirrors
+        });
+        mirrors = written.await.unwrap_or_default();
+    }
+}
+
+fn fresh(tree: &Arc<CampaignTree>) -> Mirrored {
+    Mirrored {
+        tree: Arc::clone(tree),
+        stale: true,
+        shown: None,
+        complained: false,
+        frozen: None,
+    }
+}
+
+/// Writes what lines tell.
+fn take_up(mirrors: &mut Mirrors, here: &Surroundings, news: &[Arc<Line>]) {
+    let mut by_campaign: BTreeMap<&CampaignId, Vec<&Line>> = BTreeMap::new();
+    for line in news {
+        by_campaign.entry(&line.campaign).or_default().push(line);
+    }
+    for (id, lines) in by_campaign {
+        let Some(last) = lines.last() else { continue };
+        if last.event == "cleaned" {
+            mirrors.remove(id);
+            continue;
+        }
+        let mirrored = mirrors
+            .entry(id.clone())
+            .or_insert_with(|| fresh(&last.tree));
+        mirrored.show(Arc::clone(&last.tree));
+        mirrored.write(&here.state, &here.seen, &lines);
+    }
+}
+
+/// Writes what is durable and not written, and the counts of what runs.
+fn look_over(mirrors: &mut Mirrors, here: &Surroundings, trees: Trees) {
+    mirrors.retain(|id, _| trees.contains_key(id));
+    for (id, tree) in trees {
+        let mirrored = mirrors.entry(id).or_insert_with(|| fresh(&tree));
+        let runs = tree.campaign.state.stage().is_some();
+        mirrored.show(tree);
+        if mirrored.stale || runs {
+            mirrored.write(&here.state, &here.seen, &[]);
         }
     }
 }
 
 impl Mirrored {
-    fn write(&mut self, state: &StateDir, seen: &Seen, line: Option<&Line>) {
-        match self.try_write(state, seen, line) {
+    fn show(&mut self, tree: Arc<CampaignTree>) {
+        self.stale |= !Arc::ptr_eq(&self.tree, &tree);
+        self.tree = tree;
+    }
+
+    fn write(&mut self, state: &StateDir, seen: &Seen, lines: &[&Line]) {
+        match self.try_write(state, seen, lines) {
             Ok(()) => self.complained = false,
             Err(error) if !self.complained => {
                 self.complained = true;
@@ -97,7 +175,7 @@ impl Mirrored {
         }
     }
 
-    fn try_write(&mut self, state: &StateDir, seen: &Seen, line: Option<&Line>) -> io::Result<()> {
+    fn try_write(&mut self, state: &StateDir, seen: &Seen, lines: &[&Line]) -> io::Result<()> {
         let tree = Arc::clone(&self.tree);
         let campaign = &tree.campaign;
         let dir = state.campaign(&campaign.id).mirror();
@@ -112,8 +190,8 @@ impl Mirrored {
             now: now(),
         };
         let orchestration = dir.join(mirror::ORCHESTRATION_LOG);
-        if let Some(line) = line {
-            let level = if campaign.state == State::Failed {
+        for line in lines {
+            let level = if line.tree.campaign.state == State::Failed {
                 "ERROR"
             } else {
                 "INFO"
@@ -124,7 +202,7 @@ impl Mirrored {
             )?;
         }
         let counts = (facts.pilot.done, facts.generation.done);
-        if line.is_none() && self.shown == Some(counts) {
+        if !self.stale && self.shown == Some(counts) {
             return Ok(());
         }
         for (name, value) in mirror::files(&facts) {
@@ -157,6 +235,7 @@ impl Mirrored {
             }
         }
         self.shown = Some(counts);
+        self.stale = false;
         Ok(())
     }
 }
@@ -216,7 +295,7 @@ fn running_pid(tree: &CampaignTree, state: &StateDir) -> Option<i32> {
     });
     claims
         .map(|claim| claim.process)
-        .find(|process| process.alive())
+        .find(|process| process.alive().unwrap_or(false))
         .map(|process| process.pid)
 }
 

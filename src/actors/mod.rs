@@ -4,9 +4,11 @@
 //! [`Report`] comes back with what happened. No actor but the coordinator changes a state, and it does so only through
 //! `machines::step` and the store. Actors hold no durable state: a restarted one is asked to perform again what is owed.
 
+pub mod access;
 pub mod campaign_monitor;
 pub mod control_server;
 pub mod coordinator;
+pub mod desk;
 pub mod historian;
 pub mod launcher;
 pub mod mirror_writer;
@@ -14,10 +16,14 @@ pub mod pilot_monitor;
 pub mod seen;
 pub mod supervision;
 pub mod trainer;
+pub mod tuning;
 pub mod validator;
 
-mod explain;
 pub mod journal_writer;
+
+mod body;
+mod explain;
+mod patience;
 mod requests;
 mod routes;
 mod streams;
@@ -84,7 +90,7 @@ pub struct Answer {
 }
 
 /// Settings that the actors act by.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pace {
     /// The pilot is looked at this often at the latest.
     pub pilot: Duration,
@@ -101,10 +107,10 @@ pub struct Surroundings {
     pub state: StateDir,
     /// The store's random id, part of a job's scheduler name.
     pub store_id: String,
-    /// How often to look.
-    pub pace: Pace,
+    /// How often to look, and what else a reload may change.
+    pub tuning: tuning::Tuning,
     /// Where reports go.
-    pub reports: Recipient<Report>,
+    pub desk: desk::Desk,
     /// What the monitors see, for screens; volatile.
     pub seen: Arc<seen::Seen>,
 }
@@ -112,10 +118,21 @@ pub struct Surroundings {
 impl Surroundings {
     /// Hands in a report. The coordinator may be gone only when the whole process is ending.
     pub fn report(&self, campaign: &CampaignId, event: Event) {
-        self.reports.do_send(Report {
+        self.desk.tell(Report {
             campaign: campaign.clone(),
             event,
         });
+    }
+
+    /// Whether an effect is still to be performed, by what is durable. No answer is taken for yes: performing twice is
+    /// harmless, not performing is not.
+    pub async fn owed(&self, id: &EffectId) -> bool {
+        match self.desk.ask(coordinator::Snapshot).await {
+            Ok(trees) => trees
+                .get(&id.campaign)
+                .is_some_and(|tree| tree.outbox.contains_key(id)),
+            Err(_) => true,
+        }
     }
 }
 
@@ -130,13 +147,17 @@ macro_rules! performer {
         }
 
         impl $Name {
-            /// Starts it; gives where it takes effects.
+            /// Starts it; gives where it takes effects and answers beats.
             pub fn start_it(
                 surroundings: &$crate::actors::Surroundings,
                 guard: $crate::actors::supervision::Guard,
-            ) -> actix::Recipient<$crate::actors::Perform> {
+            ) -> $crate::actors::supervision::Up {
                 let actor = $Name { surroundings: surroundings.clone(), _guard: guard };
-                actix::Actor::start(actor).recipient()
+                let address = actix::Actor::start(actor);
+                $crate::actors::supervision::Up {
+                    performs: address.clone().recipient(),
+                    beats: address.recipient(),
+                }
             }
         }
 
@@ -149,9 +170,19 @@ macro_rules! performer {
 
             fn handle(&mut self, perform: $crate::actors::Perform, ctx: &mut actix::Context<Self>) {
                 use actix::{AsyncContext, WrapFuture};
-                let work = $perform(self.surroundings.clone(), perform);
+                let surroundings = self.surroundings.clone();
+                let work = async move {
+                    $crate::points::panic_point!(concat!("actor.", stringify!($Name)));
+                    $perform(surroundings, perform).await;
+                };
                 ctx.spawn(work.into_actor(self));
             }
+        }
+
+        impl actix::Handler<$crate::actors::supervision::Beat> for $Name {
+            type Result = ();
+
+            fn handle(&mut self, _: $crate::actors::supervision::Beat, _: &mut actix::Context<Self>) {}
         }
     };
 }

@@ -8,6 +8,5 @@ performer! {
 }
 
 async fn perform(here: Surroundings, perform: Perform) {
-    let pace = here.pace.pilot;
-    watch::watch(&here, &perform, pace).await;
+    watch::watch(&here, &perform, |pace| pace.pilot).await;
 }

@@ -2,10 +2,15 @@
 
 use super::{
     Ask,
-    coordinator::{Coordinator, Line, Snapshot, Trees},
+    access::{Access, Peer},
+    body::{Body, MOST_BYTES},
+    coordinator::{Lines, Snapshot, Trees},
+    desk::Desk,
     now,
     seen::Seen,
-    streams, view,
+    streams,
+    tuning::Tuning,
+    view,
 };
 use crate::{
     control::api::{
@@ -18,15 +23,11 @@ use crate::{
     store::History,
     time::Timestamp,
 };
-use actix::Addr;
 use actix_web::{HttpRequest, HttpResponse, ResponseError, http::StatusCode, web};
 use std::{collections::HashMap, fmt, sync::Arc};
-use tokio::sync::{broadcast, mpsc};
+use tokio::sync::mpsc;
 
 mod change;
-
-/// Bodies larger than this are refused: a campaign is a few kilobytes.
-pub const MOST_BYTES: usize = 1 << 20;
 
 /// How the daemon is asked to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,28 +41,27 @@ pub enum Stop {
 /// What the routes need.
 pub struct Room {
     /// Who decides.
-    pub coordinator: Addr<Coordinator>,
+    pub desk: Desk,
+    /// What a reload may change.
+    pub tuning: Tuning,
+    /// Who may change things.
+    pub access: Access,
     /// What the monitors see.
     pub seen: Arc<Seen>,
     /// Where everything lies.
     pub state: StateDir,
     /// Committed events, as they come.
-    pub lines: broadcast::Sender<Arc<Line>>,
+    pub lines: Lines,
     /// Committed events, as they came.
     pub history: History,
+    /// Held while a campaign is made or removed: both are a record and files.
+    pub changing: tokio::sync::Mutex<()>,
     /// Where a stop is asked for.
     pub stop: mpsc::UnboundedSender<Stop>,
     /// When the daemon started.
     pub started_at: Timestamp,
     /// What it found then.
     pub restart: Option<RestartView>,
-}
-
-/// Who is at the other end of a connection.
-#[derive(Clone, Copy, Debug)]
-pub struct Peer {
-    /// The user, by the kernel's word.
-    pub uid: Option<u32>,
 }
 
 /// A refusal on its way to the client.
@@ -89,7 +89,7 @@ impl ResponseError for Refusal {
 
 pub(super) type Answered<T> = Result<T, Refusal>;
 
-fn refusal(
+pub(super) fn refusal(
     status: StatusCode,
     kind: &str,
     message: String,
@@ -109,20 +109,8 @@ fn refusal(
 
 /// All routes.
 pub fn routes(config: &mut web::ServiceConfig) {
-    let json = web::JsonConfig::default()
-        .limit(MOST_BYTES)
-        .error_handler(|error, _| {
-            refusal(
-                StatusCode::BAD_REQUEST,
-                "usage",
-                format!("the request is not understood: {error}"),
-                None,
-                None,
-            )
-            .into()
-        });
     config
-        .app_data(json)
+        .app_data(web::PayloadConfig::new(MOST_BYTES))
         .route("/v1/status", web::get().to(status))
         .route("/v1/campaigns", web::get().to(list))
         .route("/v1/campaigns", web::post().to(change::submit))
@@ -133,17 +121,34 @@ pub fn routes(config: &mut web::ServiceConfig) {
         .route("/v1/jobs", web::get().to(jobs))
         .route("/v1/events", web::get().to(streams::events))
         .route("/v1/stop", web::post().to(stop))
-        .default_service(web::to(|request: HttpRequest| async move {
-            let message = format!("there is no {} {}", request.method(), request.path());
-            Err::<HttpResponse, _>(refusal(StatusCode::NOT_FOUND, "usage", message, None, None))
-        }));
+        .default_service(web::to(nowhere));
+}
+
+/// A request for something that is not there, a newer protocol among others.
+async fn nowhere(request: HttpRequest) -> Answered<HttpResponse> {
+    let message = format!("there is no {} {}", request.method(), request.path());
+    let version = request.path().trim_start_matches('/').split('/').next();
+    let version = version.and_then(|word| word.strip_prefix('v')?.parse::<u32>().ok());
+    let right = match version {
+        Some(asked) if asked != VERSION => {
+            format!("version {VERSION} is spoken here: campaignctl of the same release")
+        }
+        _ => "campaignctl --help".into(),
+    };
+    Err(refusal(
+        StatusCode::NOT_FOUND,
+        "usage",
+        message,
+        None,
+        Some(right),
+    ))
 }
 
 type Query = web::Query<HashMap<String, String>>;
 
 impl Room {
     pub(super) async fn trees(&self) -> Answered<Trees> {
-        self.coordinator.send(Snapshot).await.map_err(|_| ending())
+        self.desk.ask(Snapshot).await.map_err(|_| ending())
     }
 
     fn view(&self, tree: &CampaignTree) -> CampaignView {
@@ -202,17 +207,23 @@ impl Room {
         }
     }
 
-    async fn ask(
-        &self,
-        campaign: CampaignId,
-        event: Event,
-        peer: Option<Peer>,
-    ) -> Answered<Accepted> {
-        let uid = peer.and_then(|peer| peer.uid);
+    /// Who asks for a change, if that is one who may.
+    async fn changer(&self, request: &HttpRequest) -> Answered<u32> {
+        let peer = request.conn_data::<Peer>().copied();
+        let access = self.access.clone();
+        let may = tokio::task::spawn_blocking(move || access.may_change(peer)).await;
+        match peer {
+            Some(peer) if may.unwrap_or(false) => Ok(peer.uid),
+            _ => Err(not_allowed(peer)),
+        }
+    }
+
+    async fn ask(&self, campaign: CampaignId, event: Event, uid: u32) -> Answered<Accepted> {
+        let uid = Some(uid);
         let name = event.name();
         let answer = self
-            .coordinator
-            .send(Ask {
+            .desk
+            .ask(Ask {
                 campaign: campaign.clone(),
                 event,
                 uid,
@@ -265,6 +276,21 @@ impl Room {
             Some(what_fits(campaign.state, id)),
         )
     }
+}
+
+fn not_allowed(peer: Option<Peer>) -> Refusal {
+    let who = peer.map_or("who asks is unknown".into(), |peer| {
+        format!("uid {}", peer.uid)
+    });
+    let error = ErrorView {
+        kind: "not_allowed".into(),
+        message: "only campaignd's own user, root and its group may change things".into(),
+        at: Some(who),
+        right: Some("campaignctl status, list, explain, logs: reading is allowed".into()),
+        exit_status: 8,
+        ..ErrorView::default()
+    };
+    Refusal(StatusCode::FORBIDDEN, Box::new(error))
 }
 
 fn ending() -> Refusal {
@@ -414,13 +440,19 @@ async fn jobs(room: web::Data<Room>, query: Query) -> Answered<web::Json<JobsVie
     }))
 }
 
-async fn stop(room: web::Data<Room>, request: web::Json<StopRequest>) -> HttpResponse {
-    let how = if request.interrupt {
+async fn stop(
+    room: web::Data<Room>,
+    request: Body<StopRequest>,
+    connection: HttpRequest,
+) -> Answered<HttpResponse> {
+    let uid = room.changer(&connection).await?;
+    let how = if request.0.interrupt {
         Stop::Interrupt
     } else {
         Stop::Leave
     };
+    tracing::info!("uid {uid} asks for the end");
     // A daemon that is ending already needs no second word.
     let _ = room.stop.send(how);
-    HttpResponse::Accepted().json(serde_json::json!({ "version": VERSION, "stopping": true }))
+    Ok(HttpResponse::Accepted().json(serde_json::json!({ "version": VERSION, "stopping": true })))
 }

@@ -1,19 +1,27 @@
 //! Supervision that survives a panic. actix drops an actor that panicked and closes its mailbox for good; a guard inside
-//! the actor notices being dropped, and its supervisor starts a new one after a pause, siblings untouched.
+//! the actor notices being dropped, and the supervisor starts a new one after a pause, siblings untouched. What the actor
+//! owed is handed out again by the coordinator; what the coordinator knew is read again from the store.
 //!
 //! An actor that crashes again and again cannot be helped from inside: after more than [`MOST`] crashes in [`WINDOW`] the
-//! process ends with [`CRASH_LOOP`], and systemd starts it again.
+//! process ends with [`CRASH_LOOP`], and systemd starts it again. An actor that hangs answers no [`Beat`]: then the
+//! watchdog gets no sign of life, and systemd does the same.
 
 use super::{
     Perform, Surroundings,
-    coordinator::{Coordinator, PerformerUp},
+    coordinator::{Coordinator, Lines, PerformerUp, Trees},
+    desk::Desk,
+    journal_writer::{Load, Orders},
+    mirror_writer::MirrorWriter,
 };
 use crate::machines::effect::Performer;
 use actix::prelude::*;
+use futures_util::future::join_all;
 use std::{
     collections::{HashMap, VecDeque},
+    fmt,
     time::{Duration, Instant},
 };
+use tokio::sync::{mpsc, oneshot};
 
 /// The exit status after a crash loop.
 pub const CRASH_LOOP: i32 = 70;
@@ -29,16 +37,37 @@ const FIRST_PAUSE: Duration = Duration::from_millis(50);
 #[rtype(result = "()")]
 pub struct Beat;
 
+/// Who is supervised.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Member {
+    /// The sole writer.
+    Coordinator,
+    /// Who keeps the mirror files.
+    MirrorWriter,
+    /// One of those who act.
+    Performer(Performer),
+}
+
+impl fmt::Display for Member {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Member::Coordinator => f.write_str("coordinator"),
+            Member::MirrorWriter => f.write_str("mirror_writer"),
+            Member::Performer(performer) => performer.fmt(f),
+        }
+    }
+}
+
 /// Lives inside an actor. Being dropped outside an orderly end means that the actor's task panicked.
 pub struct Guard {
-    performer: Performer,
+    member: Member,
     to: Recipient<Died>,
 }
 
 impl Drop for Guard {
     fn drop(&mut self) {
         self.to.do_send(Died {
-            performer: self.performer,
+            member: self.member,
         });
     }
 }
@@ -46,45 +75,128 @@ impl Drop for Guard {
 #[derive(Message)]
 #[rtype(result = "()")]
 struct Died {
-    performer: Performer,
+    member: Member,
 }
 
-/// Starts a performer and gives where it takes effects.
-pub type Start = fn(&Surroundings, Guard) -> Recipient<Perform>;
+/// A started performer.
+#[derive(Clone)]
+pub struct Up {
+    /// Where it takes effects.
+    pub performs: Recipient<Perform>,
+    /// Where it says that it lives.
+    pub beats: Recipient<Beat>,
+}
 
-/// The supervisor of the performers.
+/// Starts a performer.
+pub type Start = fn(&Surroundings, Guard) -> Up;
+/// Makes a coordinator over what is durable.
+pub type Seat = Box<dyn Fn(Trees, Guard) -> Coordinator>;
+
+/// What the supervisor keeps alive, and how.
+pub struct Plan {
+    /// The performers.
+    pub starts: HashMap<Performer, Start>,
+    /// The coordinator.
+    pub seat: Seat,
+    /// What all of them need.
+    pub surroundings: Surroundings,
+    /// Where durable records are read again.
+    pub orders: Orders,
+    /// Committed events, for the mirror.
+    pub lines: Lines,
+    /// Told of a crash loop: the process has to end.
+    pub fatal: mpsc::UnboundedSender<Fatal>,
+}
+
+/// Why the process has to end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fatal {
+    /// The exit status.
+    pub status: i32,
+    /// A sentence.
+    pub why: String,
+}
+
+/// The supervisor.
 pub struct Supervisor {
-    starts: HashMap<Performer, Start>,
-    crashes: HashMap<Performer, VecDeque<Instant>>,
-    surroundings: Surroundings,
-    coordinator: Addr<Coordinator>,
+    plan: Plan,
+    up: HashMap<Performer, Up>,
+    mirror: Option<Recipient<Beat>>,
+    crashes: HashMap<Member, VecDeque<Instant>>,
 }
 
 impl Supervisor {
-    /// A supervisor of the given performers; they start with it.
-    pub fn new(
-        starts: HashMap<Performer, Start>,
-        surroundings: Surroundings,
-        coordinator: Addr<Coordinator>,
-    ) -> Self {
-        Self {
-            starts,
+    /// Starts everybody: the coordinator over `trees`, which are durable, then all others. `plan` is given the seat back,
+    /// and the desk where the coordinator now sits.
+    pub fn begin(
+        trees: Trees,
+        seat: Seat,
+        plan: impl FnOnce(Seat, Desk) -> Plan,
+    ) -> (Addr<Supervisor>, Desk) {
+        let ctx = Context::new();
+        let guard = Guard {
+            member: Member::Coordinator,
+            to: ctx.address().recipient(),
+        };
+        let desk = Desk::new(seat(trees, guard).start());
+        let supervisor = ctx.run(Self {
+            plan: plan(seat, desk.clone()),
+            up: HashMap::new(),
+            mirror: None,
             crashes: HashMap::new(),
-            surroundings,
-            coordinator,
+        });
+        (supervisor, desk)
+    }
+
+    fn launch(&mut self, member: Member, ctx: &mut Context<Self>) {
+        let guard = guard(member, ctx);
+        match member {
+            Member::Coordinator => self.reseat(guard, ctx),
+            Member::MirrorWriter => {
+                let writer = MirrorWriter::new(&self.plan.surroundings, &self.plan.lines, guard);
+                self.mirror = Some(writer.start().recipient());
+            }
+            Member::Performer(performer) => {
+                let Some(start) = self.plan.starts.get(&performer) else {
+                    return;
+                };
+                let up = start(&self.plan.surroundings, guard);
+                self.plan.surroundings.desk.tell(PerformerUp {
+                    performer,
+                    to: up.performs.clone(),
+                });
+                self.up.insert(performer, up);
+            }
         }
     }
 
-    fn launch(&self, performer: Performer, ctx: &mut Context<Self>) {
-        let Some(start) = self.starts.get(&performer) else {
-            return;
-        };
-        let guard = Guard {
-            performer,
-            to: ctx.address().recipient(),
-        };
-        let to = start(&self.surroundings, guard);
-        self.coordinator.do_send(PerformerUp { performer, to });
+    /// A new coordinator over what the store holds, after everything that the old one had decided.
+    fn reseat(&self, guard: Guard, ctx: &mut Context<Self>) {
+        let (reply, loaded) = oneshot::channel();
+        // A writer that has gone has told why and is ending the process.
+        let _ = self.plan.orders.send(Load { reply }.into());
+        let seated = loaded.into_actor(self).map(|trees, actor, _| {
+            let Ok(trees) = trees else {
+                // The writer is gone, as above.
+                return;
+            };
+            let desk = &actor.plan.surroundings.desk;
+            desk.seat((actor.plan.seat)(trees, guard).start());
+            for (performer, up) in &actor.up {
+                desk.tell(PerformerUp {
+                    performer: *performer,
+                    to: up.performs.clone(),
+                });
+            }
+        });
+        ctx.spawn(seated);
+    }
+}
+
+fn guard(member: Member, ctx: &Context<Supervisor>) -> Guard {
+    Guard {
+        member,
+        to: ctx.address().recipient(),
     }
 }
 
@@ -92,8 +204,9 @@ impl Actor for Supervisor {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Context<Self>) {
-        for performer in Performer::ALL {
-            self.launch(*performer, ctx);
+        let performers = Performer::ALL.iter().copied().map(Member::Performer);
+        for member in performers.chain([Member::MirrorWriter]) {
+            self.launch(member, ctx);
         }
     }
 }
@@ -103,22 +216,63 @@ impl Handler<Died> for Supervisor {
 
     fn handle(&mut self, died: Died, ctx: &mut Context<Self>) {
         let at = Instant::now();
-        let crashes = self.crashes.entry(died.performer).or_default();
+        let crashes = self.crashes.entry(died.member).or_default();
         crashes.push_back(at);
         while crashes.front().is_some_and(|first| at - *first > WINDOW) {
             crashes.pop_front();
         }
         let count = crashes.len();
         if count > MOST {
-            tracing::error!(
-                "{} crashed {count} times in {WINDOW:?}; ending",
-                died.performer
-            );
-            System::current().stop_with_code(CRASH_LOOP);
+            let why = format!("the {} crashed {count} times in {WINDOW:?}", died.member);
+            let status = CRASH_LOOP;
+            // Nobody listens only when the process is ending.
+            let _ = self.plan.fatal.send(Fatal { status, why });
             return;
         }
         let pause = FIRST_PAUSE * 2_u32.pow(u32::try_from(count - 1).unwrap_or(0));
-        tracing::error!("{} crashed; it starts again in {pause:?}", died.performer);
-        ctx.run_later(pause, move |actor, ctx| actor.launch(died.performer, ctx));
+        tracing::error!("the {} crashed; it starts again in {pause:?}", died.member);
+        ctx.run_later(pause, move |actor, ctx| actor.launch(died.member, ctx));
+    }
+}
+
+/// Asks every actor for a sign of life; gives those that give none in time.
+#[derive(Message)]
+#[rtype(result = "Vec<Member>")]
+pub struct Pulse {
+    /// How long an answer may take.
+    pub within: Duration,
+}
+
+impl Handler<Pulse> for Supervisor {
+    type Result = ResponseFuture<Vec<Member>>;
+
+    fn handle(&mut self, pulse: Pulse, _: &mut Context<Self>) -> Self::Result {
+        let mut asked: Vec<(Member, Recipient<Beat>)> = self
+            .up
+            .iter()
+            .map(|(performer, up)| (Member::Performer(*performer), up.beats.clone()))
+            .collect();
+        asked.extend(
+            self.mirror
+                .clone()
+                .map(|beats| (Member::MirrorWriter, beats)),
+        );
+        let desk = self.plan.surroundings.desk.clone();
+        Box::pin(async move {
+            let coordinator = async {
+                let beat = tokio::time::timeout(pulse.within, desk.ask(Beat)).await;
+                beat.is_err().then_some(Member::Coordinator)
+            };
+            let others = join_all(asked.into_iter().map(|(member, beats)| async move {
+                // One that crashed is not hanging: it is being started again.
+                let beat = tokio::time::timeout(pulse.within, beats.send(Beat)).await;
+                beat.is_err().then_some(member)
+            }));
+            let (first, others) = tokio::join!(coordinator, others);
+            first
+                .into_iter()
+                .chain(others.into_iter().flatten())
+                .collect()
+        })
     }
 }

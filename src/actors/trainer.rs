@@ -11,9 +11,6 @@ performer! {
 async fn perform(here: Surroundings, perform: Perform) {
     match perform.effect {
         Effect::LaunchJob { .. } => launcher::launch(&here, &perform).await,
-        _ => {
-            let pace = here.pace.campaign;
-            watch::watch(&here, &perform, pace).await;
-        }
+        _ => watch::watch(&here, &perform, |pace| pace.campaign).await,
     }
 }

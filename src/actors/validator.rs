@@ -1,10 +1,12 @@
 //! The Validator: reads the pilot's samples and has the gate judge them.
 
-use super::{Perform, Surroundings, now, performer};
+use super::{Perform, Surroundings, now, patience::patiently, performer};
 use crate::{
-    evaluation::{Evidence, EvidenceSource, judge},
+    artifacts::{is_starved, named},
+    evaluation::{Criteria, Evidence, EvidenceSource, judge},
     machines::{effect::Effect, event::Event, job::Phase, spec::EvidenceKind},
 };
+use std::io;
 
 performer! {
     /// The actor.
@@ -17,29 +19,30 @@ async fn perform(here: Surroundings, perform: Perform) {
     };
     let effect = perform.id.clone();
     let id = perform.id.campaign.clone();
-    let read = {
-        let here = here.clone();
-        tokio::task::spawn_blocking(move || evidence(&here, &perform)).await
-    };
+    let read = patiently(&here, &effect, is_starved, || read(&here, &perform)).await;
     let event = match read {
-        Ok(Ok((evidence, criteria))) => Event::PilotJudged {
+        Ok(None) => return,
+        Ok(Some((evidence, criteria))) => Event::PilotJudged {
             effect,
             verdict: judge(&evidence, &criteria, look),
         },
-        Ok(Err(text)) => Event::EffectFailed { effect, text },
-        Err(panicked) => Event::EffectFailed {
+        Err(error) => Event::EffectFailed {
             effect,
-            text: format!("reading the pilot failed: {panicked}"),
+            text: format!("the pilot's samples cannot be read: {error}"),
         },
     };
     here.report(&id, event);
 }
 
+async fn read(here: &Surroundings, perform: &Perform) -> io::Result<(Evidence, Criteria)> {
+    let (here, perform) = (here.clone(), perform.clone());
+    let read = tokio::task::spawn_blocking(move || evidence(&here, &perform));
+    read.await
+        .unwrap_or_else(|panicked| Err(io::Error::other(panicked)))
+}
+
 /// What the pilot shows: the samples on disk, or the generator's log where the campaign says so.
-fn evidence(
-    here: &Surroundings,
-    perform: &Perform,
-) -> Result<(Evidence, crate::evaluation::Criteria), String> {
+fn evidence(here: &Surroundings, perform: &Perform) -> io::Result<(Evidence, Criteria)> {
     let campaign = &perform.tree.campaign;
     let file = here
         .state
@@ -47,12 +50,7 @@ fn evidence(
         .shard(Phase::Pilot.name(), 0);
     here.seen
         .look(&campaign.id, Phase::Pilot, 0, &file, now())
-        .map_err(|error| {
-            format!(
-                "the pilot's samples cannot be read: {}: {error}",
-                file.display()
-            )
-        })?;
+        .map_err(|error| named(error, "read", &file))?;
     let tally = here.seen.tally(&campaign.id, Phase::Pilot);
     let from_log = campaign.spec.generator.evidence == EvidenceKind::Log;
     let criteria = campaign.spec.criteria.clone();

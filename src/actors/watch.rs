@@ -3,9 +3,9 @@
 //! A task is over when its job directory says so, or when its session is dead and seen empty. What it made is counted
 //! from the samples on disk: an exit status of 0 with fewer distinct ids than asked is not complete.
 
-use super::{Perform, Surroundings, now, seen::ShardCount};
+use super::{Pace, Perform, Surroundings, now, seen::ShardCount};
 use crate::{
-    artifacts::follow::Follower,
+    artifacts::{follow::Follower, is_starved, named},
     executor::{
         identity::Identity,
         job_dir::{Exit, JobDir},
@@ -22,6 +22,7 @@ use crate::{
 };
 use futures_util::future::select_all;
 use std::{
+    io,
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -46,6 +47,8 @@ struct Watch {
     logs: Vec<Arc<Mutex<TaskLog>>>,
     began: Timestamp,
     silent: bool,
+    /// Why a task could not be looked at was told already.
+    told: bool,
 }
 
 /// What one task says of itself.
@@ -59,7 +62,7 @@ struct TaskLog {
 }
 
 /// Follows the job of a watch until its last task has ended, and reports each end.
-pub async fn watch(here: &Surroundings, perform: &Perform, pace: Duration) {
+pub async fn watch(here: &Surroundings, perform: &Perform, pace: fn(&Pace) -> Duration) {
     let Effect::WatchJob { job: id, .. } = &perform.effect else {
         tracing::error!("{} is no watch", perform.effect.name());
         return;
@@ -76,7 +79,8 @@ pub async fn watch(here: &Surroundings, perform: &Perform, pace: Duration) {
         }
         watch.flag_silence();
         let age = now().since(watch.began) / AGE_SHARE;
-        watch.wait(alive, age.clamp(EAGER, pace)).await;
+        let most = pace(&here.tuning.get().pace).max(EAGER);
+        watch.wait(alive, age.clamp(EAGER, most)).await;
     }
 }
 
@@ -106,6 +110,7 @@ impl Watch {
             local: Local,
             began: job.launched_at.unwrap_or(at),
             silent: job.silent_since.is_some(),
+            told: false,
             here: here.clone(),
             job: job.clone(),
             dir,
@@ -116,8 +121,9 @@ impl Watch {
     async fn look(&mut self) -> Vec<Identity> {
         let mut alive = Vec::new();
         let mut ended = Vec::new();
+        let mut unseen = None;
         for task in &self.open {
-            let observed = self.local.observe(&self.dir, task.shard).await;
+            let observed = self.local.observe_started(&self.dir, task.shard).await;
             // Counted after the observation: what an ended task made is all there.
             let count = self.count(task).await;
             let end = match observed {
@@ -125,7 +131,17 @@ impl Watch {
                     alive.push(identity);
                     continue;
                 }
-                Observed::Ended(exit) => self.judge(task, &exit, count),
+                Observed::Unknown { why } => {
+                    unseen = Some(why);
+                    continue;
+                }
+                Observed::Ended(exit) => match self.judge(task, &exit, count) {
+                    Ok(end) => end,
+                    Err(error) => {
+                        unseen = Some(error.to_string());
+                        continue;
+                    }
+                },
                 Observed::Cancelled => self.end(Cause::Cancelled, "ended before it started"),
                 Observed::Lost { why } => self.end(Cause::Lost, &format!("vanished: {why}")),
                 // Launched, and now without a claim: somebody removed its directory.
@@ -133,6 +149,7 @@ impl Watch {
             };
             ended.push((task.shard, end));
         }
+        self.tell(unseen);
         for (shard, end) in ended {
             self.open.retain(|task| task.shard != shard);
             let (effect, job) = (self.effect.clone(), self.job.id.clone());
@@ -149,6 +166,16 @@ impl Watch {
         alive
     }
 
+    /// What cannot be looked at is no news: said once, and looked at again.
+    fn tell(&mut self, unseen: Option<String>) {
+        if let Some(why) = &unseen
+            && !self.told
+        {
+            tracing::error!("job {} cannot be looked at: {why}", self.job.id);
+        }
+        self.told = unseen.is_some();
+    }
+
     fn end(&self, cause: Cause, text: &str) -> TaskEnd {
         TaskEnd {
             cause: Some(cause),
@@ -158,7 +185,7 @@ impl Watch {
     }
 
     /// Reads what a task has made and said since the last look.
-    async fn count(&self, task: &Task) -> Result<ShardCount, String> {
+    async fn count(&self, task: &Task) -> io::Result<ShardCount> {
         let here = self.here.clone();
         let (campaign, phase, shard) = (self.effect.campaign.clone(), self.job.phase, task.shard);
         let file: Option<PathBuf> = phase
@@ -181,29 +208,39 @@ impl Watch {
                 Some(file) => here
                     .seen
                     .look(&campaign, phase, shard, &file, at)
-                    .map_err(|error| format!("{} cannot be read: {error}", file.display())),
+                    .map_err(|error| named(error, "read", &file)),
                 None => Ok(ShardCount::default()),
             }
         });
-        read.await
-            .unwrap_or_else(|panicked| Err(format!("counting failed: {panicked}")))
+        read.await.unwrap_or_else(|panicked| {
+            Err(io::Error::other(format!("counting failed: {panicked}")))
+        })
     }
 
     /// Whether an ended task did what was asked.
-    fn judge(&self, task: &Task, exit: &Exit, count: Result<ShardCount, String>) -> TaskEnd {
+    ///
+    /// # Errors
+    /// Its samples cannot be read for now.
+    fn judge(
+        &self,
+        task: &Task,
+        exit: &Exit,
+        count: io::Result<ShardCount>,
+    ) -> io::Result<TaskEnd> {
         let (cause, text) = match (exit.cause(), count) {
             (Some(cause), _) => (Some(cause), exit.sentence()),
-            (None, Err(error)) => (Some(Cause::Transient), error),
+            (None, Err(error)) if is_starved(&error) => return Err(error),
+            (None, Err(error)) => (Some(Cause::Transient), error.to_string()),
             (None, Ok(count)) if self.job.phase.makes_samples() => {
                 self.judge_samples(task, exit, count)
             }
             (None, Ok(_)) => (None, exit.sentence()),
         };
-        TaskEnd {
+        Ok(TaskEnd {
             cause,
             text,
             at: now(),
-        }
+        })
     }
 
     fn judge_samples(
@@ -254,7 +291,7 @@ impl Watch {
             .unwrap_or(self.began)
             .max(self.began);
         let quiet = at.since(last);
-        let silent = quiet >= self.here.pace.silent_after;
+        let silent = quiet >= self.here.tuning.get().pace.silent_after;
         if silent == self.silent {
             return;
         }

@@ -5,8 +5,12 @@
 
 pub mod follow;
 pub mod jsonl;
+pub mod left;
+pub mod room;
 pub mod rows;
 
+use crate::points::point;
+use std::fmt;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -25,14 +29,18 @@ const PRIVATE_DIR: u32 = 0o700;
 /// Names the path. The old content is untouched then, except when only the last step failed (making the rename durable).
 pub fn write_atomic(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let temporary = temporary_beside(path)?;
-    let written = write_new(&temporary, bytes).and_then(|()| fs::rename(&temporary, path));
+    let written = write_new(&temporary, bytes).and_then(|()| {
+        point!("artifact.written");
+        fs::rename(&temporary, path)
+    });
+    point!("artifact.renamed");
     if written.is_err() {
         // The write error is the one to report; a temporary file that cannot be removed does no harm.
         let _ = fs::remove_file(&temporary);
     }
     written
         .and_then(|()| sync_dir(parent(path)))
-        .map_err(|error| named(&error, "write", path))
+        .map_err(|error| named(error, "write", path))
 }
 
 /// Creates a directory and its missing ancestors with mode 0700, durably. One that exists is left as it is.
@@ -40,7 +48,7 @@ pub fn write_atomic(path: &Path, bytes: &[u8]) -> io::Result<()> {
 /// # Errors
 /// Names the path, for instance when a part of it is a file.
 pub fn create_dir_private(path: &Path) -> io::Result<()> {
-    create_missing(path).map_err(|error| named(&error, "create directory", path))
+    create_missing(path).map_err(|error| named(error, "create directory", path))
 }
 
 fn create_missing(path: &Path) -> io::Result<()> {
@@ -95,17 +103,80 @@ fn parent(path: &Path) -> &Path {
     }
 }
 
-fn named(error: &io::Error, verb: &str, path: &Path) -> io::Error {
+/// An error with what was tried and on what; what the system said stays its source.
+#[derive(Debug)]
+struct Named {
+    text: String,
+    source: io::Error,
+}
+
+impl fmt::Display for Named {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl std::error::Error for Named {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.source)
+    }
+}
+
+/// `error` with a sentence around it: `cannot VERB PATH: ...`.
+pub fn named(error: io::Error, verb: &str, path: &Path) -> io::Error {
+    let text = format!("cannot {verb} {}: {error}", path.display());
     io::Error::new(
         error.kind(),
-        format!("cannot {verb} {}: {error}", path.display()),
+        Named {
+            text,
+            source: error,
+        },
     )
+}
+
+/// Whether an error says that the machine lacks something for now: room on a disk, descriptors, processes, memory. What
+/// failed so may succeed later, unchanged, and is nobody's fault.
+pub fn is_starved(error: &io::Error) -> bool {
+    use io::ErrorKind::{OutOfMemory, QuotaExceeded, ReadOnlyFilesystem, StorageFull, WouldBlock};
+    let kind = matches!(
+        error.kind(),
+        StorageFull | QuotaExceeded | ReadOnlyFilesystem | OutOfMemory | WouldBlock
+    );
+    // EMFILE and ENFILE have no kind of their own.
+    kind || matches!(os_error(error), Some(23 | 24))
+}
+
+fn os_error(error: &io::Error) -> Option<i32> {
+    let source = || {
+        let named = error.get_ref()?.downcast_ref::<Named>()?;
+        os_error(&named.source)
+    };
+    error.raw_os_error().or_else(source)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn starvation_is_seen_through_the_sentence_around_it() {
+        let emfile = || io::Error::from_raw_os_error(24);
+        assert!(is_starved(&emfile()));
+        let path = Path::new("/x");
+        let twice = named(named(emfile(), "open", path), "start", path);
+        assert!(is_starved(&twice), "{twice}");
+        assert!(is_starved(&named(
+            io::ErrorKind::StorageFull.into(),
+            "write",
+            path
+        )));
+        assert!(!is_starved(&named(
+            io::ErrorKind::NotFound.into(),
+            "read",
+            path
+        )));
+    }
 
     fn mode(path: &Path) -> u32 {
         fs::metadata(path).unwrap().permissions().mode() & 0o777

@@ -1,5 +1,6 @@
 //! Errors on their way to a person: three lines on stderr, or one JSON value, and an exit status.
 
+use super::out;
 use crate::{
     config::Problem,
     control::{
@@ -8,8 +9,10 @@ use crate::{
     },
     daemon::StartError,
 };
-use std::process::ExitCode;
+use std::{fmt, process::ExitCode};
 
+/// Something that is needed is missing for now: room on a disk, descriptors.
+pub const MISSING: u8 = 1;
 /// Usage, settings, unknown id, wrong state, store.
 pub const USAGE: u8 = 2;
 /// `--timeout` passed.
@@ -33,27 +36,38 @@ impl Fail {
         }])
     }
 
+    /// The exit status.
+    pub fn status(&self) -> u8 {
+        self.0.first().map_or(1, |error| error.exit_status)
+    }
+
     /// Says it; gives the exit status.
     pub fn tell(&self, json: bool) -> ExitCode {
-        for error in &self.0 {
-            eprintln!("error: {}", error.message);
-            if let Some(at) = &error.at {
-                eprintln!("  at     {at}");
-            }
-            if let Some(right) = &error.right {
-                eprintln!("  right  {right}");
-            }
-        }
-        let first = self.0.first().cloned().unwrap_or_default();
-        let status = first.exit_status;
+        out::prompt(&self.to_string());
         if json {
             let body = ErrorBody {
                 version: VERSION,
-                error: first,
+                error: self.0.first().cloned().unwrap_or_default(),
             };
-            println!("{}", serde_json::json!(body));
+            // The error has a status and is on stderr already; that stdout takes nothing changes neither.
+            let _ = out::json(&body);
         }
-        ExitCode::from(status)
+        ExitCode::from(self.status())
+    }
+}
+
+impl fmt::Display for Fail {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for error in &self.0 {
+            writeln!(f, "error: {}", error.message)?;
+            if let Some(at) = &error.at {
+                writeln!(f, "  at     {at}")?;
+            }
+            if let Some(right) = &error.right {
+                writeln!(f, "  right  {right}")?;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -95,7 +109,7 @@ impl From<StartError> for Fail {
             message: error.message,
             at: Some(error.at),
             right: Some(error.right),
-            exit_status: USAGE,
+            exit_status: if error.passing { MISSING } else { USAGE },
             ..ErrorView::default()
         }])
     }

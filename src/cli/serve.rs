@@ -4,19 +4,20 @@ use super::{
     args::{Place, Shape},
     check, doctor,
     fail::Fail,
-    run, simulate,
+    out, run, simulate,
 };
 use crate::{
     config::{Env, Settings},
     daemon::{
-        Daemon, Options, Pace, Stop,
-        background::{Side, fork},
+        self, Daemon, Doors, Options, Pace, Tuned,
+        background::{NotStarted, Side, fork},
         signals, telemetry,
     },
     manifest::StateDir,
     worker,
 };
 use clap::{Parser, Subcommand};
+use nix::unistd::{Gid, Group};
 use std::{
     path::{Path, PathBuf},
     process::ExitCode,
@@ -99,7 +100,10 @@ enum Verb {
 
 /// The program.
 pub fn campaignd() -> ExitCode {
-    let args = Campaignd::parse();
+    let args = match out::parse::<Campaignd>() {
+        Ok(args) => args,
+        Err(status) => return status,
+    };
     let (place, shape) = (args.place, args.shape);
     let done = match args.verb {
         Verb::Worker { kind, dir, shard } => return work(&kind, &dir, shard),
@@ -114,9 +118,7 @@ pub fn campaignd() -> ExitCode {
         Verb::Simulate(simulate) => simulate::simulate(&simulate, shape),
         Verb::Queries(queries) => check::queries(&queries, shape),
         Verb::Completions { shell } => {
-            let mut command = <Campaignd as clap::CommandFactory>::command();
-            clap_complete::generate(shell, &mut command, "campaignd", &mut std::io::stdout());
-            Ok(0)
+            out::completions(shell, <Campaignd as clap::CommandFactory>::command())
         }
     };
     match done {
@@ -135,70 +137,111 @@ fn work(kind: &str, dir: &Path, shard: u32) -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("campaignd worker {kind}: {error}");
+            out::note(&format!("campaignd worker {kind}: {error}"));
             ExitCode::FAILURE
         }
     }
 }
 
 /// What a daemon is started with, from settings and places.
+///
+/// # Errors
+/// A group that does not exist.
 pub fn options(settings: &Settings, state_dir: &Path, socket: &Path) -> Result<Options, Fail> {
     Ok(Options {
         state_dir: state_dir.into(),
         socket: socket.into(),
+        doors: Doors {
+            group: group(&settings.socket_group)?,
+            all_read: settings.socket_readers == "everyone",
+        },
+        tuned: tuned(settings),
+    })
+}
+
+fn tuned(settings: &Settings) -> Tuned {
+    Tuned {
         limits: settings.limits,
         pace: Pace {
             pilot: settings.pilot_interval,
             campaign: settings.campaign_interval,
             silent_after: settings.silent_after,
         },
-    })
+        retry: settings.retry,
+    }
+}
+
+fn group(name: &str) -> Result<Option<Gid>, Fail> {
+    if name.is_empty() {
+        return Ok(None);
+    }
+    match Group::from_name(name) {
+        Ok(Some(group)) => Ok(Some(group.gid)),
+        _ => Err(Fail::usage(
+            format!("there is no group {name:?}: socket_group"),
+            format!("groupadd --system {name}"),
+        )),
+    }
+}
+
+/// Where the settings are: the flag, or the service's own directory of settings, if systemd gives one and a file is there.
+fn settings_file(flag: Option<&Path>, env: &Env) -> Option<PathBuf> {
+    let of_service = || {
+        let file = Path::new(env.get("CONFIGURATION_DIRECTORY")?).join("campaignd.toml");
+        file.exists().then_some(file)
+    };
+    flag.map(PathBuf::from).or_else(of_service)
 }
 
 fn serve(config: Option<&Path>, daemonize: bool, place: &Place) -> Result<u8, Fail> {
     let env = Env::capture();
-    let settings = Settings::load(config)?;
+    let config = settings_file(config, &env);
+    let settings = Settings::load(config.as_deref())?;
     let (state_dir, socket) = place.resolve(&env, &settings)?;
     let options = options(&settings, &state_dir, &socket)?;
+    // Before the fork: a second daemon is refused in the shell that started it.
+    let mut lock = daemon::take(&state_dir)?;
     if !daemonize {
         telemetry::start("info");
-        return Ok(live(Daemon::open(options)?, || {}));
+        return Ok(live(Daemon::open(lock, options)?, config, || {}));
     }
     let log = StateDir::new(&state_dir).log_file();
-    crate::artifacts::create_dir_private(&state_dir).map_err(|error| {
-        Fail::usage(
-            error.to_string(),
-            "a directory that this user may write: --state-dir DIR",
-        )
-    })?;
     match fork(&log)? {
-        Side::Parent(Ok(())) => {
-            println!("campaignd answers on {}", socket.display());
-            Ok(0)
-        }
-        Side::Parent(Err(why)) => {
-            eprint!("{why}");
-            Ok(super::fail::USAGE)
+        Side::Parent(answer) => {
+            lock.leave();
+            match answer {
+                Ok(()) => {
+                    out::line(&format!("campaignd answers on {}", socket.display()))?;
+                    Ok(0)
+                }
+                Err(NotStarted { why, status }) => {
+                    out::prompt(&why);
+                    Ok(status)
+                }
+            }
         }
         Side::Child(readiness) => {
             telemetry::start("info");
-            match Daemon::open(options) {
-                Ok(daemon) => Ok(live(daemon, move || readiness.ready())),
+            let opened = daemon::sign(&mut lock).and_then(|()| Daemon::open(lock, options));
+            match opened {
+                Ok(daemon) => Ok(live(daemon, config, move || readiness.ready())),
                 Err(error) => {
-                    readiness.failed(&format!(
-                        "error: {}\n  at     {}\n  right  {}\n",
-                        error.message, error.at, error.right
-                    ));
-                    Ok(super::fail::USAGE)
+                    let fail = Fail::from(error);
+                    readiness.failed(&fail.to_string(), fail.status());
+                    Ok(fail.status())
                 }
             }
         }
     }
 }
 
-fn live(daemon: Daemon, ready: impl FnOnce() + 'static) -> u8 {
-    let status = daemon.run(move |stop| {
-        if let Err(error) = signals::listen(stop, Stop::Leave) {
+fn live(daemon: Daemon, config: Option<PathBuf>, ready: impl FnOnce() + 'static) -> u8 {
+    let reload = move || match Settings::load(config.as_deref()) {
+        Ok(settings) => Ok(tuned(&settings)),
+        Err(problems) => Err(Fail::from(problems).to_string()),
+    };
+    let status = daemon.run(move |remote| {
+        if let Err(error) = signals::listen_and_reload(remote, reload) {
             tracing::warn!("signals are not heard: {error}");
         }
         ready();

@@ -230,6 +230,20 @@ pub const DAEMON: &[Key] = &[
         "the control socket; \"\" = control.sock in the state dir",
     ),
     key(
+        "socket_group",
+        Kind::Text,
+        "\"\"",
+        "group",
+        "its members may submit and steer; \"\" = only campaignd's user and root",
+    ),
+    key(
+        "socket_readers",
+        Kind::Word(&["group", "everyone"]),
+        "\"group\"",
+        "who",
+        "may look, beside those who may steer; \"group\" = nobody else",
+    ),
+    key(
         "check_interval.pilot",
         Kind::Duration,
         "\"10s\"",

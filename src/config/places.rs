@@ -73,7 +73,7 @@ pub fn resolve_state_dir(flag: Option<&Path>, env: &Env, setting: &str) -> (Path
     )
 }
 
-/// The control socket: flag, `CAMPAIGND_SOCKET`, the file, the state directory's.
+/// The control socket: flag, `CAMPAIGND_SOCKET`, the file, systemd's `RUNTIME_DIRECTORY`, the state directory's.
 ///
 /// # Errors
 /// A path too long for a socket.
@@ -92,6 +92,10 @@ pub fn resolve_socket(
         (None, None) if !setting.is_empty() => (
             absolute(Path::new(setting)),
             format!("campaignd.toml   socket = \"{setting}\""),
+        ),
+        (None, None) if env.get("RUNTIME_DIRECTORY").is_some() => (
+            Path::new(env.get("RUNTIME_DIRECTORY").unwrap_or("/run")).join("control.sock"),
+            "RUNTIME_DIRECTORY".into(),
         ),
         (None, None) => (
             state_dir.join("control.sock"),

@@ -11,6 +11,10 @@ pub struct Settings {
     pub state_dir: String,
     /// The control socket; empty: in the state directory.
     pub socket: String,
+    /// The group whose members may change things; empty: none.
+    pub socket_group: String,
+    /// Who may read over the socket beside them.
+    pub socket_readers: String,
     /// The pilot is looked at this often at the latest.
     pub pilot_interval: Duration,
     /// Everything else is looked at this often at the latest.
@@ -46,6 +50,8 @@ impl Settings {
         Settings {
             state_dir: layers.string("state_dir"),
             socket: layers.string("socket"),
+            socket_group: layers.string("socket_group"),
+            socket_readers: layers.string("socket_readers"),
             pilot_interval: time("check_interval.pilot"),
             campaign_interval: time("check_interval.campaign"),
             silent_after: time("silent_after"),

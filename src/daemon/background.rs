@@ -23,16 +23,45 @@ impl Readiness {
         let _ = self.0.write_all(READY.as_bytes());
     }
 
-    /// It could not start.
-    pub fn failed(mut self, why: &str) {
-        let _ = self.0.write_all(why.as_bytes());
+    /// It could not start: the exit status, then the reason.
+    pub fn failed(mut self, why: &str, status: u8) {
+        let _ = self.0.write_all(format!("{status}\n{why}").as_bytes());
+    }
+}
+
+/// Why the child did not start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NotStarted {
+    /// For a person.
+    pub why: String,
+    /// The exit status that the shell gets.
+    pub status: u8,
+}
+
+impl NotStarted {
+    /// What the child's last word means.
+    fn of(said: &str, log: &Path) -> Self {
+        let told = said.split_once('\n');
+        match told.and_then(|(status, why)| Some((status.parse().ok()?, why))) {
+            Some((status, why)) => Self {
+                why: why.into(),
+                status,
+            },
+            None => Self {
+                why: format!(
+                    "error: the daemon died while starting: see {}\n",
+                    log.display()
+                ),
+                status: 1,
+            },
+        }
     }
 }
 
 /// Which side of the fork this is.
 pub enum Side {
-    /// The shell's: how the child's start went, ready or its error's text.
-    Parent(Result<(), String>),
+    /// The shell's: how the child's start went.
+    Parent(Result<(), NotStarted>),
     /// The daemon's.
     Child(Readiness),
 }
@@ -42,11 +71,8 @@ pub enum Side {
 /// # Errors
 /// A log that cannot be opened, or a fork that fails.
 pub fn fork(log: &Path) -> Result<Side, StartError> {
-    let wrong = |message: String| StartError {
-        message,
-        at: log.display().to_string(),
-        right: "campaignd serve without --daemonize".into(),
-    };
+    let wrong =
+        |message: String| StartError::lasting(message, log, "campaignd serve without --daemonize");
     let open = || {
         OpenOptions::new()
             .append(true)
@@ -72,12 +98,7 @@ pub fn fork(log: &Path) -> Result<Side, StartError> {
             let read = File::from(read).read_to_string(&mut said);
             Ok(Side::Parent(match read {
                 Ok(_) if said == READY => Ok(()),
-                Ok(_) if said.is_empty() => Err(format!(
-                    "the daemon died while starting: see {}",
-                    log.display()
-                )),
-                Ok(_) => Err(said),
-                Err(error) => Err(error.to_string()),
+                _ => Err(NotStarted::of(&said, log)),
             }))
         }
         Outcome::Parent(Err(error)) => {

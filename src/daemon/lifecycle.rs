@@ -2,13 +2,22 @@
 
 use super::StartError;
 use crate::{
+    actors::{access::Access, coordinator::Trees},
     artifacts::{create_dir_private, write_atomic},
+    executor::local::OPEN_FILES,
     manifest::StateDir,
+};
+use nix::{
+    sys::{
+        resource::{Resource, getrlimit, setrlimit},
+        stat::{Mode, umask},
+    },
+    unistd::{Gid, chown},
 };
 use std::{
     fs, io,
     os::unix::{
-        fs::{FileTypeExt, PermissionsExt},
+        fs::{FileTypeExt, MetadataExt, PermissionsExt},
         net::UnixListener,
     },
     path::{Path, PathBuf},
@@ -37,14 +46,35 @@ impl Drop for Bound {
     }
 }
 
+/// Who may use the control socket beside the daemon's own user and root.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Doors {
+    /// Its members may change things.
+    pub group: Option<Gid>,
+    /// Whoever may enter the socket's directory may read.
+    pub all_read: bool,
+}
+
+impl Doors {
+    /// The rule that the routes keep.
+    pub fn access(&self) -> Access {
+        Access::new(self.group)
+    }
+
+    /// The mode of the socket: who may connect at all.
+    fn mode(&self) -> u32 {
+        match (self.all_read, self.group) {
+            (true, _) => 0o666,
+            (false, Some(_)) => 0o660,
+            (false, None) => 0o600,
+        }
+    }
+}
+
 /// Binds the control socket. A file left by a daemon that died is replaced: the store's lock is held by now, so nobody
 /// lives behind it.
-pub fn bind(path: &Path) -> Result<Bound, StartError> {
-    let wrong = |message: String, right: &str| StartError {
-        message,
-        at: path.display().to_string(),
-        right: right.into(),
-    };
+pub fn bind(path: &Path, doors: &Doors) -> Result<Bound, StartError> {
+    let wrong = |message: String, right: &str| StartError::lasting(message, path, right);
     let length = path.as_os_str().len();
     if length > SOCKET_PATH {
         let message = format!("the socket path is too long: {length} bytes");
@@ -53,10 +83,10 @@ pub fn bind(path: &Path) -> Result<Bound, StartError> {
             "at most 107: --socket PATH, or a shorter --state-dir",
         ));
     }
-    if let Some(parent) = path.parent() {
-        create_dir_private(parent)
-            .map_err(|error| wrong(error.to_string(), "a directory that this user may write"))?;
-    }
+    let parent = path.parent().unwrap_or(Path::new("/"));
+    create_dir_private(parent)
+        .map_err(|error| StartError::io(&error, path, "a directory that this user may write"))?;
+    refuse_closed_directory(parent, doors)?;
     match fs::symlink_metadata(path) {
         Ok(found) if !found.file_type().is_socket() => {
             return Err(wrong(
@@ -64,23 +94,64 @@ pub fn bind(path: &Path) -> Result<Bound, StartError> {
                 "remove it, or --socket PATH",
             ));
         }
-        Ok(_) => {
-            fs::remove_file(path).map_err(|error| wrong(error.to_string(), "remove it by hand"))?
-        }
+        Ok(_) => fs::remove_file(path)
+            .map_err(|error| StartError::io(&error, path, "remove it by hand"))?,
         Err(_) => {}
     }
-    let listener = UnixListener::bind(path).map_err(|error| {
-        wrong(
-            format!("the socket cannot be bound: {error}"),
-            "--socket PATH",
-        )
+    // Made with a mode for nobody else: the doors open only when everything is set.
+    let mask = umask(Mode::from_bits_truncate(0o177));
+    let bound = UnixListener::bind(path);
+    umask(mask);
+    let listener = bound.map_err(|error| StartError {
+        message: format!("the socket cannot be bound: {error}"),
+        ..StartError::io(&error, path, "--socket PATH")
     })?;
-    fs::set_permissions(path, fs::Permissions::from_mode(0o600))
+    if let Some(group) = doors.group {
+        chown(path, None, Some(group)).map_err(|error| {
+            let message = format!("the socket cannot be given to group {group}: {error}");
+            wrong(message, "a group that campaignd's user is in")
+        })?;
+    }
+    fs::set_permissions(path, fs::Permissions::from_mode(doors.mode()))
         .map_err(|error| wrong(error.to_string(), "a file system with permissions"))?;
     Ok(Bound {
         listener,
         path: path.into(),
     })
+}
+
+/// Open doors in a closed house let nobody in: said at the start, not found out by users.
+fn refuse_closed_directory(parent: &Path, doors: &Doors) -> Result<(), StartError> {
+    let found = fs::metadata(parent)
+        .map_err(|error| StartError::io(&error, parent, "a directory that can be looked at"))?;
+    let needed = match doors {
+        Doors { all_read: true, .. } => 0o001,
+        Doors {
+            group: Some(group), ..
+        } if found.gid() == group.as_raw() => 0o010,
+        Doors { group: Some(_), .. } => 0o001,
+        _ => return Ok(()),
+    };
+    if found.mode() & needed != 0 {
+        return Ok(());
+    }
+    Err(StartError::lasting(
+        "others may use the socket, but not enter its directory",
+        parent,
+        "socket = \"/run/campaignd/control.sock\", in a directory of mode 0755",
+    ))
+}
+
+/// Sockets and followed files take descriptors: asks for as many as are allowed. What was allowed before is passed on to
+/// the jobs.
+pub fn raise_open_files() {
+    if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
+        // Set already where a second daemon is opened in one process; the first value is the right one.
+        let _ = OPEN_FILES.set(soft);
+        if let Err(error) = setrlimit(Resource::RLIMIT_NOFILE, hard, hard) {
+            tracing::warn!("at most {soft} open files: {error}");
+        }
+    }
 }
 
 /// The PID file: information for people; the store's lock is what keeps a second daemon out.
@@ -103,6 +174,28 @@ pub fn ready() {
     if let Err(error) = sd_notify::notify(&state) {
         tracing::debug!("no word to systemd: {error}");
     }
+}
+
+/// A sign of life, and what is under way in one line; the ping only where systemd asks for it.
+pub fn alive(trees: &Trees, ping: bool) {
+    let live = || trees.values().filter(|tree| !tree.campaign.state.ended());
+    let jobs = live().flat_map(|tree| tree.jobs.values());
+    let running: usize = jobs.map(|job| job.running_tasks()).sum();
+    let status = format!("{} campaigns live, {running} jobs running", live().count());
+    let mut state = vec![sd_notify::NotifyState::Status(&status)];
+    if ping {
+        state.push(sd_notify::NotifyState::Watchdog);
+    }
+    if let Err(error) = sd_notify::notify(&state) {
+        tracing::debug!("no word to systemd: {error}");
+    }
+}
+
+/// Tells systemd that settings are read again; [`ready`] ends that.
+pub fn reloading() {
+    // Without systemd there is nobody to tell.
+    let _ = sd_notify::NotifyState::monotonic_usec_now()
+        .and_then(|now| sd_notify::notify(&[sd_notify::NotifyState::Reloading, now]));
 }
 
 /// Tells systemd that it is over.

@@ -4,35 +4,43 @@ pub mod background;
 mod lifecycle;
 pub mod signals;
 pub mod telemetry;
+mod watchdog;
 
-pub use crate::actors::{Pace, control_server::Stop};
+pub use crate::actors::{Pace, control_server::Stop, tuning::Tuned};
+pub use lifecycle::Doors;
+
 use crate::{
     actors::{
         Surroundings,
         campaign_monitor::CampaignMonitor,
         control_server::{self, ControlRoom},
-        coordinator::{Coordinator, Drain, Snapshot},
+        coordinator::{Coordinator, Drain, Lines, Snapshot, Trees},
+        desk::Desk,
         historian::Historian,
-        journal_writer,
+        journal_writer::{self, Orders},
         launcher::Launcher,
-        mirror_writer, now,
+        now,
         pilot_monitor::PilotMonitor,
         seen::Seen,
-        supervision::{CRASH_LOOP, Start, Supervisor},
+        supervision::{Fatal, Plan, Seat, Start, Supervisor},
         trainer::Trainer,
+        tuning::Tuning,
         validator::Validator,
     },
-    artifacts::create_dir_private,
+    artifacts::{create_dir_private, is_starved},
     control::api::RestartView,
     executor::{job_dir::JobDir, local::Local},
-    machines::{admission::Limits, effect::Performer, tree::CampaignTree},
+    machines::effect::Performer,
     manifest::StateDir,
-    store::{SEGMENT_LIMIT, Store, load_trees},
+    points::number,
+    store::{self, Lock, SEGMENT_LIMIT, Store, load_trees},
 };
 use actix::prelude::*;
+use actix_web::web;
 use std::{
     collections::HashMap,
-    path::PathBuf,
+    io,
+    path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -40,6 +48,8 @@ use tokio::sync::{broadcast, mpsc};
 
 /// Lines that wait for a slow follower.
 const FOLLOWED: usize = 4096;
+/// The exit status when something broke that a fresh process may find whole.
+const BROKEN: i32 = 1;
 /// How long local jobs get to end when the daemon ends them.
 const GRACE: Duration = Duration::from_secs(6);
 
@@ -50,10 +60,10 @@ pub struct Options {
     pub state_dir: PathBuf,
     /// The control socket.
     pub socket: PathBuf,
-    /// Limits over all campaigns.
-    pub limits: Limits,
-    /// How often to look.
-    pub pace: Pace,
+    /// Who may use it.
+    pub doors: Doors,
+    /// What a reload may change.
+    pub tuned: Tuned,
 }
 
 /// Why a daemon could not start: a sentence, where, and what would be right.
@@ -65,6 +75,62 @@ pub struct StartError {
     pub at: String,
     /// What to do.
     pub right: String,
+    /// The machine lacks something for now, so that trying again later makes sense.
+    pub passing: bool,
+}
+
+impl StartError {
+    /// One that stays until a person does something.
+    fn lasting(message: impl Into<String>, at: &Path, right: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+            at: at.display().to_string(),
+            right: right.into(),
+            passing: false,
+        }
+    }
+
+    /// What the system said about a path.
+    fn io(error: &io::Error, at: &Path, right: &str) -> Self {
+        Self {
+            passing: is_starved(error),
+            ..Self::lasting(error.to_string(), at, right)
+        }
+    }
+
+    fn store(error: &store::Error, state_dir: &Path) -> Self {
+        let at = error.path().unwrap_or(state_dir);
+        Self {
+            passing: error.is_starved(),
+            ..Self::lasting(error.to_string(), at, error.way_back())
+        }
+    }
+}
+
+/// Takes the state directory, before anything else and before going into the background: who is refused can say so.
+///
+/// # Errors
+/// Another daemon has it, or it cannot be written.
+pub fn take(state_dir: &Path) -> Result<Lock, StartError> {
+    Lock::take(state_dir).map_err(|error| StartError::store(&error, state_dir))
+}
+
+/// Writes this process into the lock that its parent took.
+///
+/// # Errors
+/// It cannot be written.
+pub fn sign(lock: &mut Lock) -> Result<(), StartError> {
+    let signed = lock.sign();
+    signed.map_err(|error| StartError::store(&error, Path::new("lock")))
+}
+
+/// What whoever started the daemon may ask of it.
+#[derive(Clone, Debug)]
+pub struct Remote {
+    /// Where a stop is asked for.
+    pub stop: mpsc::UnboundedSender<Stop>,
+    /// What holds from the next look on.
+    pub tuning: Tuning,
 }
 
 /// A daemon whose store is open and whose socket is bound. Clients may connect already; they are answered once it runs.
@@ -72,7 +138,7 @@ pub struct Daemon {
     options: Options,
     store: Store,
     listener: lifecycle::Bound,
-    trees: std::collections::BTreeMap<crate::ids::CampaignId, CampaignTree>,
+    trees: Trees,
     restart: Option<RestartView>,
 }
 
@@ -80,29 +146,16 @@ impl Daemon {
     /// Opens the store and binds the socket.
     ///
     /// # Errors
-    /// A second daemon, an unreadable store, a socket that cannot be bound.
-    pub fn open(options: Options) -> Result<Daemon, StartError> {
+    /// An unreadable store, a socket that cannot be bound.
+    pub fn open(lock: Lock, options: Options) -> Result<Daemon, StartError> {
         let began = Instant::now();
-        let state = StateDir::new(&options.state_dir);
-        let (store, opened) =
-            Store::open(&options.state_dir, SEGMENT_LIMIT).map_err(|error| StartError {
-                message: error.to_string(),
-                at: error
-                    .path()
-                    .unwrap_or(&options.state_dir)
-                    .display()
-                    .to_string(),
-                right: error.way_back(),
-            })?;
-        let trees = load_trees(&store).map_err(|error| StartError {
-            message: error.to_string(),
-            at: error
-                .path()
-                .unwrap_or(&options.state_dir)
-                .display()
-                .to_string(),
-            right: error.way_back(),
-        })?;
+        lifecycle::raise_open_files();
+        let dir = &options.state_dir;
+        let state = StateDir::new(dir);
+        let limit = number("journal.limit").unwrap_or(SEGMENT_LIMIT);
+        let wrong = |error: store::Error| StartError::store(&error, dir);
+        let (store, opened) = Store::open_locked(lock, dir, limit).map_err(wrong)?;
+        let trees = load_trees(&store).map_err(wrong)?;
         if opened.cut_bytes > 0 {
             tracing::warn!(
                 "a torn append of {} bytes was cut; it was never acknowledged",
@@ -110,14 +163,13 @@ impl Daemon {
             );
         }
         if let Some(why) = &opened.rebuilt {
-            tracing::warn!("the state database was made anew from the journal: {why:?}");
+            tracing::warn!("the state database was made anew from the journal: {why}");
         }
-        create_dir_private(&state.jobs()).map_err(|error| StartError {
-            message: error.to_string(),
-            at: state.jobs().display().to_string(),
-            right: "a directory that this user may write".into(),
+        let jobs = state.jobs();
+        create_dir_private(&jobs).map_err(|error| {
+            StartError::io(&error, &jobs, "a directory that this user may write")
         })?;
-        let listener = lifecycle::bind(&options.socket)?;
+        let listener = lifecycle::bind(&options.socket, &options.doors)?;
         lifecycle::write_pid(&state);
         let live = trees.values().filter(|tree| !tree.campaign.state.ended());
         let restart = (opened.last_seq > 0).then(|| RestartView {
@@ -125,18 +177,18 @@ impl Daemon {
             owed: live.map(|tree| tree.outbox.len() as u64).sum(),
             opened_seconds: began.elapsed().as_secs_f64(),
         });
+        let trees = trees.into_iter().map(|(id, tree)| (id, Arc::new(tree)));
         Ok(Daemon {
+            trees: trees.collect(),
             options,
             store,
             listener,
-            trees,
             restart,
         })
     }
 
-    /// Runs until it is asked to stop; gives the exit status. `started` is called once everything answers, with where a
-    /// stop can be asked for.
-    pub fn run(self, started: impl FnOnce(mpsc::UnboundedSender<Stop>) + 'static) -> i32 {
+    /// Runs until it is asked to stop; gives the exit status. `started` is called once everything answers.
+    pub fn run(self, started: impl FnOnce(Remote) + 'static) -> i32 {
         let system = System::with_tokio_rt(|| {
             tokio::runtime::Builder::new_multi_thread()
                 .worker_threads(2)
@@ -149,90 +201,131 @@ impl Daemon {
         status
     }
 
-    async fn live(self, started: impl FnOnce(mpsc::UnboundedSender<Stop>)) -> i32 {
-        let Daemon {
-            options,
-            store,
-            listener,
-            trees,
-            restart,
-        } = self;
-        let state = StateDir::new(&options.state_dir);
+    async fn live(self, started: impl FnOnce(Remote)) -> i32 {
+        let state = StateDir::new(&self.options.state_dir);
+        let (stop, mut stops) = mpsc::unbounded_channel();
+        let (fatal, mut died) = mpsc::unbounded_channel();
+        let (lock, store_id, history) = (
+            self.store.lock(),
+            self.store.store_id().to_string(),
+            self.store.history(),
+        );
+        let broken = fatal.clone();
+        let (orders, writer) = journal_writer::start(self.store, move |why| {
+            // Nobody listens any more only when the process is ending.
+            let _ = broken.send(Fatal {
+                status: BROKEN,
+                why,
+            });
+        });
+        let tuning = Tuning::new(self.options.tuned);
         let seen = Arc::new(Seen::default());
         let (lines, _) = broadcast::channel(FOLLOWED);
-        let (stop, mut stops) = mpsc::unbounded_channel();
-        let (store_id, history) = (store.store_id().to_string(), store.history());
-        let (fatal, mut died) = mpsc::unbounded_channel();
-        let (decisions, writer) = journal_writer::start(store, move |why| {
-            // Nobody listens any more only when the process is ending.
-            let _ = fatal.send(why);
-        });
-        let coordinator = Coordinator::new(
-            trees,
-            decisions,
-            lines.clone(),
-            options.limits,
-            Arc::clone(&seen),
-        )
-        .start();
-        let surroundings = Surroundings {
+        let cast = Cast {
             state: state.clone(),
             store_id,
-            pace: options.pace,
-            reports: coordinator.clone().recipient(),
+            tuning: tuning.clone(),
             seen: Arc::clone(&seen),
+            lines: lines.clone(),
+            orders,
+            fatal: fatal.clone(),
         };
-        let known: Vec<Arc<CampaignTree>> = coordinator
-            .send(Snapshot)
-            .await
-            .map(|trees| trees.into_values().collect())
-            .unwrap_or_default();
-        actix::spawn(mirror_writer::keep(
-            state.clone(),
-            Arc::clone(&seen),
-            lines.subscribe(),
-            known,
-        ));
-        let supervisor = Supervisor::new(performers(), surroundings, coordinator.clone()).start();
+        let (supervisor, desk) = cast.begin(self.trees);
         let room = ControlRoom {
-            coordinator: coordinator.clone(),
+            desk: desk.clone(),
+            tuning: tuning.clone(),
+            access: self.options.doors.access(),
             seen,
             state: state.clone(),
             lines,
             history,
+            changing: tokio::sync::Mutex::default(),
             stop: stop.clone(),
             started_at: now(),
-            restart,
+            restart: self.restart,
         };
-        let server = match listener
-            .listener()
-            .and_then(|bound| control_server::serve(bound, actix_web::web::Data::new(room)))
-        {
+        let bound = self.listener.listener();
+        let server = bound.and_then(|bound| control_server::serve(bound, web::Data::new(room)));
+        let server = match server {
             Ok(server) => server,
             Err(error) => {
                 tracing::error!("the socket cannot be served: {error}");
-                return CRASH_LOOP;
+                return BROKEN;
             }
         };
         let handle = server.handle();
         actix::spawn(server);
+        actix::spawn(watchdog::keep(
+            supervisor.clone(),
+            desk.clone(),
+            lock,
+            fatal,
+        ));
         lifecycle::ready();
-        started(stop);
+        started(Remote { stop, tuning });
         let status = tokio::select! {
-            why = died.recv() => {
-                tracing::error!("ending: {}", why.unwrap_or_default());
-                CRASH_LOOP
+            fatal = died.recv() => {
+                let fatal = fatal.unwrap_or(Fatal { status: BROKEN, why: "nobody supervises".into() });
+                tracing::error!("ending: {}", fatal.why);
+                fatal.status
             }
             how = stops.recv() => {
-                drain(&coordinator, &state, how.unwrap_or(Stop::Leave)).await;
+                drain(&desk, &state, how.unwrap_or(Stop::Leave)).await;
                 0
             }
         };
-        handle.stop(true).await;
-        drop((supervisor, coordinator));
+        handle.stop(status == 0).await;
+        drop((supervisor, desk));
         System::current().stop();
         drop(writer);
         status
+    }
+}
+
+/// What the actors are made of.
+struct Cast {
+    state: StateDir,
+    store_id: String,
+    tuning: Tuning,
+    seen: Arc<Seen>,
+    lines: Lines,
+    orders: Orders,
+    fatal: mpsc::UnboundedSender<Fatal>,
+}
+
+impl Cast {
+    /// Starts everybody under a supervisor.
+    fn begin(self, trees: Trees) -> (Addr<Supervisor>, Desk) {
+        let (orders, lines, tuning, seen) = (
+            self.orders.clone(),
+            self.lines.clone(),
+            self.tuning.clone(),
+            Arc::clone(&self.seen),
+        );
+        let seat: Seat = Box::new(move |trees, guard| {
+            Coordinator::new(
+                trees,
+                orders.clone(),
+                lines.clone(),
+                tuning.clone(),
+                Arc::clone(&seen),
+                guard,
+            )
+        });
+        Supervisor::begin(trees, seat, |seat, desk| Plan {
+            starts: performers(),
+            seat,
+            surroundings: Surroundings {
+                state: self.state,
+                store_id: self.store_id,
+                tuning: self.tuning,
+                desk,
+                seen: self.seen,
+            },
+            orders: self.orders,
+            lines: self.lines,
+            fatal: self.fatal,
+        })
     }
 }
 
@@ -249,14 +342,14 @@ fn performers() -> HashMap<Performer, Start> {
 }
 
 /// Nothing new is begun; with `Interrupt`, local jobs end, and the next daemon starts them again where they were.
-async fn drain(coordinator: &Addr<Coordinator>, state: &StateDir, how: Stop) {
+async fn drain(desk: &Desk, state: &StateDir, how: Stop) {
     let interrupt = how == Stop::Interrupt;
     // An error means that the coordinator is gone, and with it everything to drain.
-    let _ = coordinator.send(Drain { interrupt }).await;
+    let _ = desk.ask(Drain { interrupt }).await;
     if !interrupt {
         return;
     }
-    let trees = coordinator.send(Snapshot).await.unwrap_or_default();
+    let trees = desk.ask(Snapshot).await.unwrap_or_default();
     let live = trees
         .values()
         .flat_map(|tree| tree.jobs.values())
@@ -268,7 +361,9 @@ async fn drain(coordinator: &Addr<Coordinator>, state: &StateDir, how: Stop) {
         })
         .collect();
     for end in ends {
-        // A panic in one does not keep the others from ending.
-        let _ = end.await;
+        // One that cannot be ended, or panics, does not keep the others from it, and is adopted by the next daemon.
+        if let Ok(Err(error)) = end.await {
+            tracing::warn!("a job goes on: {error}");
+        }
     }
 }

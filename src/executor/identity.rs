@@ -1,8 +1,14 @@
 //! Who a process is: a PID counts only with its start time and the boot it belongs to, because PIDs are used again.
+//!
+//! Every question here can fail (no descriptor left, no memory), and a failure is *no news*: it is never taken for the
+//! death of a process. Only the kernel's own "no such process" is that.
 
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use rustix::{
+    io::Errno,
+    process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal},
+};
 use serde::{Deserialize, Serialize};
-use std::{fs, os::fd::OwnedFd, sync::LazyLock};
+use std::{fs, io, os::fd::OwnedFd, sync::OnceLock};
 use tokio::io::{Interest, unix::AsyncFd};
 
 /// One process, never to be confused with a later one of the same PID.
@@ -30,28 +36,67 @@ fn process_id<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<i32, 
 /// What `/proc/PID/stat` says.
 struct Stat {
     state: char,
+    group: i32,
     session: i32,
     start_time: u64,
 }
 
-/// The id of the running boot; empty where the kernel does not tell.
-pub fn boot_id() -> &'static str {
-    static BOOT: LazyLock<String> = LazyLock::new(|| {
-        let text = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-        text.trim().into()
-    });
-    &BOOT
+impl Stat {
+    /// A zombie has ended; it only waits for its parent.
+    fn runs(&self) -> bool {
+        !matches!(self.state, 'Z' | 'X')
+    }
 }
 
-fn stat(pid: i32) -> Option<Stat> {
-    let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The command may hold anything, parentheses too: the fields begin behind the last one.
+/// The id of the running boot.
+///
+/// # Errors
+/// Those of reading it. A failure is not remembered: were it taken for another boot, every job would be.
+pub fn boot_id() -> io::Result<&'static str> {
+    static BOOT: OnceLock<String> = OnceLock::new();
+    if let Some(known) = BOOT.get() {
+        return Ok(known);
+    }
+    let text = fs::read_to_string("/proc/sys/kernel/random/boot_id")?;
+    Ok(BOOT.get_or_init(|| text.trim().into()))
+}
+
+/// Reads a file of a process; none when there is no such process.
+fn read_proc(pid: i32, file: &str) -> io::Result<Option<Vec<u8>>> {
+    match fs::read(format!("/proc/{pid}/{file}")) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if is_gone(&error) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether an error says that the process is not there. Ending while it is read gives `ESRCH`.
+fn is_gone(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::NotFound
+        || error.raw_os_error() == Some(Errno::SRCH.raw_os_error())
+}
+
+fn stat(pid: i32) -> io::Result<Option<Stat>> {
+    match read_proc(pid, "stat")? {
+        None => Ok(None),
+        Some(bytes) => match parse_stat(&String::from_utf8_lossy(&bytes)) {
+            Some(stat) => Ok(Some(stat)),
+            None => Err(io::Error::other(format!(
+                "/proc/{pid}/stat is not understood"
+            ))),
+        },
+    }
+}
+
+/// The command may hold anything, parentheses too: the fields begin behind the last one (proc(5)).
+fn parse_stat(text: &str) -> Option<Stat> {
     let fields: Vec<&str> = text
         .get(text.rfind(')')? + 2..)?
         .split_ascii_whitespace()
         .collect();
     Some(Stat {
         state: fields.first()?.chars().next()?,
+        group: fields.get(2)?.parse().ok()?,
         session: fields.get(3)?.parse().ok()?,
         start_time: fields.get(19)?.parse().ok()?,
     })
@@ -59,68 +104,170 @@ fn stat(pid: i32) -> Option<Stat> {
 
 impl Identity {
     /// The process that has this PID now.
-    pub fn of(pid: i32) -> Option<Identity> {
-        let start_time = stat(pid)?.start_time;
-        Some(Identity {
+    ///
+    /// # Errors
+    /// What could not be read; nothing is known then.
+    pub fn of(pid: i32) -> io::Result<Option<Identity>> {
+        let boot_id = boot_id()?.to_string();
+        Ok(stat(pid)?.map(|stat| Identity {
             pid,
-            start_time,
-            boot_id: boot_id().into(),
-        })
+            start_time: stat.start_time,
+            boot_id,
+        }))
+    }
+
+    /// This process.
+    ///
+    /// # Errors
+    /// `/proc` cannot be read, or does not show this process.
+    pub fn own() -> io::Result<Identity> {
+        let pid = i32::try_from(std::process::id()).map_err(io::Error::other)?;
+        Identity::of(pid)?.ok_or_else(|| io::Error::other("/proc does not show this process"))
     }
 
     /// Whether it still runs; a zombie does not.
-    pub fn alive(&self) -> bool {
-        self.boot_id == boot_id()
-            && stat(self.pid).is_some_and(|stat| {
-                stat.start_time == self.start_time && !matches!(stat.state, 'Z' | 'X')
-            })
+    ///
+    /// # Errors
+    /// What could not be read; nothing is known then.
+    pub fn alive(&self) -> io::Result<bool> {
+        if self.boot_id != boot_id()? {
+            return Ok(false);
+        }
+        let now = stat(self.pid)?;
+        Ok(now.is_some_and(|stat| stat.start_time == self.start_time && stat.runs()))
     }
 
     /// Whether its PID belongs to another process now.
-    pub fn recycled(&self) -> bool {
-        stat(self.pid).is_some_and(|stat| stat.start_time != self.start_time)
+    ///
+    /// # Errors
+    /// What could not be read; nothing is known then.
+    pub fn recycled(&self) -> io::Result<bool> {
+        Ok(stat(self.pid)?.is_some_and(|stat| stat.start_time != self.start_time))
     }
 
     /// A handle on the process itself. Opened before the identity is compared, so that the PID cannot change hands
     /// between the two.
-    fn handle(&self) -> Option<OwnedFd> {
-        let handle = pidfd_open(Pid::from_raw(self.pid)?, PidfdFlags::NONBLOCK).ok()?;
-        self.alive().then_some(handle)
+    fn handle(&self) -> io::Result<Option<OwnedFd>> {
+        let Some(pid) = Pid::from_raw(self.pid) else {
+            return Ok(None);
+        };
+        let handle = match pidfd_open(pid, PidfdFlags::NONBLOCK) {
+            Ok(handle) => handle,
+            Err(Errno::SRCH) => return Ok(None),
+            Err(errno) => return Err(errno.into()),
+        };
+        Ok(self.alive()?.then_some(handle))
     }
 
     /// Sends it a signal; whether it was there to take it.
-    pub fn signal(&self, signal: Signal) -> bool {
-        self.handle()
-            .is_some_and(|handle| pidfd_send_signal(handle, signal).is_ok())
+    ///
+    /// # Errors
+    /// What could not be opened or read; it may live and not have got the signal.
+    pub fn signal(&self, signal: Signal) -> io::Result<bool> {
+        let Some(handle) = self.handle()? else {
+            return Ok(false);
+        };
+        match pidfd_send_signal(handle, signal) {
+            Ok(()) => Ok(true),
+            Err(Errno::SRCH) => Ok(false),
+            Err(errno) => Err(errno.into()),
+        }
     }
 
     /// Returns when it has ended; at once when it has already.
-    pub async fn ended(&self) {
-        let Some(handle) = self.handle() else { return };
+    ///
+    /// # Errors
+    /// It cannot be waited for now.
+    pub async fn ended(&self) -> io::Result<()> {
+        let Some(handle) = self.handle()? else {
+            return Ok(());
+        };
         #[expect(
             deprecated,
             reason = "its flaw is types whose descriptor changes; an OwnedFd keeps its own"
         )]
-        let Ok(handle) = AsyncFd::with_interest(handle, Interest::READABLE) else {
-            return;
-        };
-        // An error means that there is nothing to wait for; the caller looks again either way.
-        let _ = handle.readable().await;
+        let handle = AsyncFd::with_interest(handle, Interest::READABLE)?;
+        handle.readable().await.map(drop)
     }
 }
 
+fn all_pids() -> io::Result<Vec<i32>> {
+    let mut pids = Vec::new();
+    for entry in fs::read_dir("/proc")? {
+        pids.extend(
+            entry?
+                .file_name()
+                .to_str()
+                .and_then(|name| name.parse::<i32>().ok()),
+        );
+    }
+    Ok(pids)
+}
+
 /// The living processes of a session.
-pub fn session_members(session: i32) -> Vec<i32> {
-    let Ok(entries) = fs::read_dir("/proc") else {
-        return Vec::new();
-    };
-    let pids = entries
-        .flatten()
-        .filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
-    pids.filter(|pid| {
-        stat(*pid).is_some_and(|stat| stat.session == session && !matches!(stat.state, 'Z' | 'X'))
+///
+/// # Errors
+/// What could not be read: a list with holes would pass for an empty session.
+pub fn session_members(session: i32) -> io::Result<Vec<i32>> {
+    living(|stat| stat.session == session)
+}
+
+/// The living processes of a process group.
+///
+/// # Errors
+/// As [`session_members`].
+pub fn group_members(group: i32) -> io::Result<Vec<i32>> {
+    living(|stat| stat.group == group)
+}
+
+fn living(wanted: impl Fn(&Stat) -> bool) -> io::Result<Vec<i32>> {
+    let mut members = Vec::new();
+    for pid in all_pids()? {
+        if stat(pid)?.is_some_and(|stat| wanted(&stat) && stat.runs()) {
+            members.push(pid);
+        }
+    }
+    Ok(members)
+}
+
+/// The living processes whose argument vector ends with `words`.
+///
+/// # Errors
+/// What could not be read.
+pub fn started_with(words: &[&str]) -> io::Result<Vec<Identity>> {
+    let tail: Vec<u8> = words
+        .iter()
+        .flat_map(|word| [word.as_bytes(), b"\0"].concat())
+        .collect();
+    processes(|pid| Ok(read_proc(pid, "cmdline")?.is_some_and(|line| line.ends_with(&tail))))
+}
+
+/// The living processes that have `entry` (`NAME=value`) in their environment. Those of other users are not shown.
+///
+/// # Errors
+/// What could not be read.
+pub fn with_environment(entry: &str) -> io::Result<Vec<Identity>> {
+    processes(|pid| match read_proc(pid, "environ") {
+        Ok(all) => Ok(all.is_some_and(|all| {
+            all.split(|byte| *byte == 0)
+                .any(|one| one == entry.as_bytes())
+        })),
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(false),
+        Err(error) => Err(error),
     })
-    .collect()
+}
+
+fn processes(wanted: impl Fn(i32) -> io::Result<bool>) -> io::Result<Vec<Identity>> {
+    let mut found = Vec::new();
+    for pid in all_pids()? {
+        if wanted(pid)?
+            && let Some(process) = Identity::of(pid)?
+            && process.alive()?
+        {
+            found.push(process);
+        }
+    }
+    Ok(found)
 }
 
 #[cfg(test)]
@@ -129,22 +276,39 @@ mod tests {
 
     #[test]
     fn this_process_is_itself_and_nobody_else() {
-        let pid = i32::try_from(std::process::id()).unwrap();
-        let me = Identity::of(pid).unwrap();
-        assert!(me.alive());
+        let me = Identity::own().unwrap();
+        assert!(me.alive().unwrap());
         let recycled = Identity {
             start_time: me.start_time + 1,
             ..me.clone()
         };
-        assert!(!recycled.alive() && recycled.recycled());
+        assert!(!recycled.alive().unwrap() && recycled.recycled().unwrap());
         assert!(
-            !recycled.signal(Signal::KILL),
+            !recycled.signal(Signal::KILL).unwrap(),
             "an innocent process would have been killed"
         );
         let rebooted = Identity {
             boot_id: "another".into(),
             ..me
         };
-        assert!(!rebooted.alive());
+        assert!(!rebooted.alive().unwrap());
+    }
+
+    #[test]
+    fn processes_are_found_by_what_they_were_started_with() {
+        let mark = format!("CAMPAIGND_TEST={}", std::process::id());
+        let (name, value) = mark.split_once('=').unwrap();
+        let mut child = std::process::Command::new("sleep")
+            .args(["61", "0"])
+            .env(name, value)
+            .spawn()
+            .unwrap();
+        let pids = |found: Vec<Identity>| found.iter().map(|one| one.pid).collect::<Vec<_>>();
+        let pid = i32::try_from(child.id()).unwrap();
+        assert_eq!(pids(with_environment(&mark).unwrap()), [pid]);
+        assert!(pids(started_with(&["sleep", "61", "0"]).unwrap()).contains(&pid));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(with_environment(&mark).unwrap().is_empty());
     }
 }

@@ -10,11 +10,12 @@
 
 use super::identity::{Identity, boot_id};
 use crate::{
-    artifacts::{create_dir_private, write_atomic},
+    artifacts::{create_dir_private, named, write_atomic},
     machines::job::Cause,
+    points::point,
     time::Timestamp,
 };
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize};
 use std::{
     fs, io,
     path::{Path, PathBuf},
@@ -113,6 +114,21 @@ pub struct Claim {
     /// When, in milliseconds.
     pub at: i64,
 }
+
+/// What is known of who has a task.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Claimed {
+    /// Nobody ever took it.
+    Nobody,
+    /// This process took it.
+    By(Claim),
+    /// Somebody took it, and the file no longer says who.
+    Unreadable,
+}
+
+/// A shim's exit status when it could not claim its task for want of room or descriptors: nothing was begun, and the
+/// same may be tried again (`EX_TEMPFAIL` of sysexits.h).
+pub const TRY_AGAIN: u8 = 75;
 
 impl std::ops::Deref for Claim {
     type Target = Identity;
@@ -236,15 +252,18 @@ impl JobDir {
     /// Reads the input.
     ///
     /// # Errors
-    /// A sentence naming the file.
-    pub fn read_request(&self) -> Result<Request, String> {
+    /// Names the file; `InvalidData` where it is no request.
+    pub fn read_request(&self) -> io::Result<Request> {
         let path = self.request_path();
-        let text =
-            fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+        let text = fs::read_to_string(&path).map_err(|error| named(error, "read", &path))?;
+        let wrong = |why: &str| {
+            let text = format!("{}: {why}", path.display());
+            io::Error::new(io::ErrorKind::InvalidData, text)
+        };
         if !text.ends_with(END) {
-            return Err(format!("{}: it has no end", path.display()));
+            return Err(wrong("it has no end"));
         }
-        toml::from_str(&text).map_err(|error| format!("{}: {}", path.display(), error.message()))
+        toml::from_str(&text).map_err(|error| wrong(error.message()))
     }
 
     /// Takes a task exclusively and completely: the content is there from the first instant the name is.
@@ -262,7 +281,9 @@ impl JobDir {
             at,
         };
         write_atomic(&mine, &serde_json::to_vec(&claim)?)?;
+        point!("claim.written");
         let linked = fs::hard_link(&mine, dir.join("claim"));
+        point!("claim.linked");
         fs::remove_file(&mine)?;
         match linked {
             Ok(()) => Ok(true),
@@ -272,8 +293,22 @@ impl JobDir {
     }
 
     /// Who has the task.
+    ///
+    /// # Errors
+    /// Those of reading: nothing is known then, least of all that nobody has it.
+    pub fn claimed(&self, shard: u32) -> io::Result<Claimed> {
+        Ok(match read_file(&self.task(shard).join("claim"))? {
+            None => Claimed::Nobody,
+            Some(bytes) => serde_json::from_slice(&bytes).map_or(Claimed::Unreadable, Claimed::By),
+        })
+    }
+
+    /// Who has the task, where that can be read, for screens.
     pub fn read_claim(&self, shard: u32) -> Option<Claim> {
-        read_json(&self.task(shard).join("claim"))
+        match self.claimed(shard) {
+            Ok(Claimed::By(claim)) => Some(claim),
+            _ => None,
+        }
     }
 
     /// Says that a task is over; the last thing a shim does.
@@ -287,9 +322,13 @@ impl JobDir {
         )
     }
 
-    /// How the task ended; none while it has not. Written by rename, a torn one was never written by a shim.
-    pub fn read_exit(&self, shard: u32) -> Option<Exit> {
-        read_json(&self.task(shard).join("exit.json"))
+    /// How the task ended; none while it has not. Written by rename: a torn one was never written by a shim.
+    ///
+    /// # Errors
+    /// Those of reading: nothing is known then.
+    pub fn read_exit(&self, shard: u32) -> io::Result<Option<Exit>> {
+        let bytes = read_file(&self.task(shard).join("exit.json"))?;
+        Ok(bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
     }
 
     /// Writes down what was started, for people; claims are the evidence.
@@ -302,11 +341,16 @@ impl JobDir {
             .map(|(shard, process)| serde_json::json!({ "shard": shard, "process": process }))
             .collect();
         let handle =
-            serde_json::json!({ "executor": "local", "boot_id": boot_id(), "tasks": tasks });
+            serde_json::json!({ "executor": "local", "boot_id": boot_id()?, "tasks": tasks });
         write_atomic(&self.handle(), handle.to_string().as_bytes())
     }
 }
 
-fn read_json<T: DeserializeOwned>(path: &Path) -> Option<T> {
-    serde_json::from_slice(&fs::read(path).ok()?).ok()
+/// The content of a file; none when there is none.
+fn read_file(path: &Path) -> io::Result<Option<Vec<u8>>> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(named(error, "read", path)),
+    }
 }

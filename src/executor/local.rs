@@ -1,9 +1,10 @@
 //! Local jobs: each task a shim in a session of its own, which outlives the daemon and is found again by its claim.
 
 use super::{
-    identity::{Identity, boot_id, session_members},
-    job_dir::{Exit, JobDir},
+    identity::{Identity, boot_id, session_members, started_with, with_environment},
+    job_dir::{Claimed, Exit, JobDir, TRY_AGAIN},
 };
+use crate::{artifacts::named, points::point};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
@@ -11,6 +12,7 @@ use nix::{
 use std::{
     io,
     process::Stdio,
+    sync::OnceLock,
     time::{Duration, Instant},
 };
 use tokio::process::{Child, Command};
@@ -19,6 +21,9 @@ use tokio::process::{Child, Command};
 const CLAIM_WITHIN: Duration = Duration::from_secs(30);
 /// Between two looks at something that is about to happen.
 const SOON: Duration = Duration::from_millis(5);
+
+/// How many open files a command may have: what this process was started with, before it asked for more for itself.
+pub static OPEN_FILES: OnceLock<u64> = OnceLock::new();
 
 /// What a launch came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +48,11 @@ pub enum Observed {
         /// What is known of that.
         why: String,
     },
+    /// No news: it could not be looked at, and may be in any of the other states.
+    Unknown {
+        /// Why not.
+        why: String,
+    },
 }
 
 /// The local executor. It knows nothing: a job directory says it all.
@@ -56,122 +66,161 @@ impl Local {
     /// # Errors
     /// Why a shim could not be started; tasks that did start go on.
     pub async fn launch(self, dir: &JobDir) -> io::Result<Launched> {
-        let request = dir.read_request().map_err(io::Error::other)?;
+        let request = dir.read_request()?;
         let mut started = Vec::new();
         for task in &request.tasks {
-            if dir.read_claim(task.shard).is_none() && dir.read_exit(task.shard).is_none() {
+            // A claim that cannot be read is somebody's: who it was is for an observer to find out.
+            let free = dir.claimed(task.shard)? == Claimed::Nobody;
+            if free && dir.read_exit(task.shard)?.is_none() {
                 started.push((task.shard, spawn_shim(dir, task.shard)?));
+                point!("launch.spawned");
             }
         }
         let adopted = started.is_empty();
         for (shard, child) in started {
             await_claim(dir, shard, child).await?;
         }
+        point!("launch.claimed");
         let claims = request
             .tasks
             .iter()
             .filter_map(|task| Some((task.shard, dir.read_claim(task.shard)?.process)));
         dir.write_handle(&claims.collect::<Vec<_>>())?;
+        point!("launch.handled");
         Ok(Launched { adopted })
     }
 
     /// Looks at one task. A shim that died without a word has its session killed first: an orphaned command must not
-    /// write beside its successor.
+    /// write beside its successor. What cannot be looked at is no news, never a death.
     pub async fn observe(self, dir: &JobDir, shard: u32) -> Observed {
-        if let Some(exit) = dir.read_exit(shard) {
-            return Observed::Ended(exit);
+        self.look(dir, shard)
+            .await
+            .unwrap_or_else(|error| Observed::Unknown {
+                why: error.to_string(),
+            })
+    }
+
+    /// Looks at a task that is known to have been started, though its job directory may not say so any more.
+    pub async fn observe_started(self, dir: &JobDir, shard: u32) -> Observed {
+        match self.observe(dir, shard).await {
+            Observed::NotStarted => by_name(dir, shard, "its job directory is gone")
+                .await
+                .unwrap_or_else(|error| Observed::Unknown {
+                    why: error.to_string(),
+                }),
+            seen => seen,
         }
-        let Some(claim) = dir.read_claim(shard) else {
-            return Observed::NotStarted;
+    }
+
+    async fn look(self, dir: &JobDir, shard: u32) -> io::Result<Observed> {
+        if let Some(exit) = dir.read_exit(shard)? {
+            return Ok(Observed::Ended(exit));
+        }
+        let claim = match dir.claimed(shard)? {
+            Claimed::Nobody => return Ok(Observed::NotStarted),
+            Claimed::Unreadable => return by_name(dir, shard, "its claim cannot be read").await,
+            Claimed::By(claim) => claim,
         };
         if claim.by == "canceller" {
-            return Observed::Cancelled;
+            return Ok(Observed::Cancelled);
         }
-        if claim.alive() {
-            return Observed::Running(claim.process);
+        if claim.alive()? {
+            return Ok(Observed::Running(claim.process));
         }
-        let why = if claim.boot_id == boot_id() {
-            kill_session(&claim.process).await;
+        let why = if claim.boot_id == boot_id()? {
+            kill_session(&claim.process).await?;
             format!("PID {} is gone and left no exit.json", claim.pid)
         } else {
             format!("the machine was started anew since PID {} ran", claim.pid)
         };
-        // It may have said its last word between the two looks.
-        match dir.read_exit(shard) {
-            Some(exit) => Observed::Ended(exit),
-            None => Observed::Lost { why },
-        }
+        last_word(dir, shard, why)
     }
 
     /// Returns when the task's shim has ended, or after `at_most`.
     pub async fn changed(self, shim: &Identity, at_most: Duration) {
-        // Over time there is simply nothing new.
-        let _ = tokio::time::timeout(at_most, shim.ended()).await;
+        if let Ok(Err(_)) = tokio::time::timeout(at_most, shim.ended()).await {
+            // It cannot be waited for now: looked at soon instead.
+            tokio::time::sleep(at_most.min(Duration::from_secs(1))).await;
+        }
     }
 
-    /// Ends every task of a job: those not begun will never begin, those running are asked, then killed. Returns how
-    /// each ended; nothing of the job runs any more.
-    pub async fn end(self, dir: &JobDir, grace: Duration) -> Vec<(u32, Observed)> {
-        let Ok(request) = dir.read_request() else {
-            return Vec::new();
-        };
-        let me = i32::try_from(std::process::id())
-            .ok()
-            .and_then(Identity::of);
-        for task in &request.tasks {
-            if dir.read_exit(task.shard).is_some() {
+    /// Ends these tasks of a job: those not begun will never begin, those running are asked, then killed. Returns how
+    /// each ended; nothing of them runs any more.
+    ///
+    /// # Errors
+    /// A task could not be claimed, looked at or signalled: it may still begin or run, and this is to be called again.
+    pub async fn end(
+        self,
+        dir: &JobDir,
+        shards: &[u32],
+        grace: Duration,
+    ) -> io::Result<Vec<(u32, Observed)>> {
+        let me = Identity::own()?;
+        for &shard in shards {
+            if dir.read_exit(shard)?.is_some() {
                 continue;
             }
-            // Where a shim has the claim already this does nothing.
-            let cancelled = me
-                .clone()
-                .map(|me| dir.take_claim(task.shard, me, "canceller"));
-            if matches!(cancelled, Some(Ok(true))) {
-                continue;
-            }
-            if let Some(claim) = dir.read_claim(task.shard) {
-                claim.signal(rustix::process::Signal::TERM);
+            // Where a shim has the claim already this takes nothing.
+            dir.take_claim(shard, me.clone(), "canceller")?;
+            if let Observed::Running(shim) = self.look_closely(dir, shard).await? {
+                shim.signal(rustix::process::Signal::TERM)?;
             }
         }
+        point!("end.asked");
         let deadline = Instant::now() + grace;
         let mut ends = Vec::new();
-        for task in &request.tasks {
-            ends.push((task.shard, self.end_of(dir, task.shard, deadline).await));
+        for &shard in shards {
+            ends.push((shard, self.end_of(dir, shard, deadline).await?));
         }
-        ends
+        Ok(ends)
+    }
+
+    /// A claim taken to cancel a task says nothing of a shim whose job directory was removed under it: it is looked for
+    /// by name.
+    async fn look_closely(self, dir: &JobDir, shard: u32) -> io::Result<Observed> {
+        match self.look(dir, shard).await? {
+            Observed::Cancelled => Ok(match by_name(dir, shard, "").await? {
+                Observed::Lost { .. } => Observed::Cancelled,
+                found => found,
+            }),
+            seen => Ok(seen),
+        }
     }
 
     /// Asks every running task of a job to end, and waits for it. Tasks not begun are left to be begun later.
-    pub async fn stop(self, dir: &JobDir, grace: Duration) {
-        let Ok(request) = dir.read_request() else {
-            return;
-        };
-        let claims = |shard: u32| dir.read_claim(shard).filter(|claim| claim.by == "shim");
-        for claim in request.tasks.iter().filter_map(|task| claims(task.shard)) {
-            claim.signal(rustix::process::Signal::TERM);
+    ///
+    /// # Errors
+    /// A task could not be looked at or signalled; it goes on.
+    pub async fn stop(self, dir: &JobDir, grace: Duration) -> io::Result<()> {
+        let request = dir.read_request()?;
+        let mut asked = Vec::new();
+        for task in &request.tasks {
+            if let Claimed::By(claim) = dir.claimed(task.shard)?
+                && claim.by == "shim"
+            {
+                claim.signal(rustix::process::Signal::TERM)?;
+                asked.push(task.shard);
+            }
         }
         let deadline = Instant::now() + grace;
-        for task in request
-            .tasks
-            .iter()
-            .filter(|task| claims(task.shard).is_some())
-        {
-            self.end_of(dir, task.shard, deadline).await;
+        for shard in asked {
+            self.end_of(dir, shard, deadline).await?;
         }
+        Ok(())
     }
 
-    async fn end_of(self, dir: &JobDir, shard: u32, deadline: Instant) -> Observed {
+    async fn end_of(self, dir: &JobDir, shard: u32, deadline: Instant) -> io::Result<Observed> {
         loop {
-            match self.observe(dir, shard).await {
+            match self.look_closely(dir, shard).await? {
                 Observed::Running(shim) if Instant::now() < deadline => {
                     let left = deadline.saturating_duration_since(Instant::now());
                     self.changed(&shim, left).await;
                 }
                 Observed::Running(shim) => {
-                    shim.signal(rustix::process::Signal::KILL);
-                    shim.ended().await;
+                    shim.signal(rustix::process::Signal::KILL)?;
+                    shim.ended().await?;
                 }
-                over => return over,
+                over => return Ok(over),
             }
         }
     }
@@ -179,7 +228,11 @@ impl Local {
 
 /// Starts a shim: this very binary, even if its file has been replaced meanwhile. It makes a session of its own.
 fn spawn_shim(dir: &JobDir, shard: u32) -> io::Result<Child> {
-    Command::new("/proc/self/exe")
+    let mut command = Command::new("/proc/self/exe");
+    if let Some(limit) = OPEN_FILES.get() {
+        command.env("CAMPAIGND_OPEN_FILES", limit.to_string());
+    }
+    command
         .args(["worker", "exec"])
         .arg(dir.root())
         .arg(shard.to_string())
@@ -189,27 +242,28 @@ fn spawn_shim(dir: &JobDir, shard: u32) -> io::Result<Child> {
         .current_dir(dir.root())
         .kill_on_drop(false)
         .spawn()
-        .map_err(|error| {
-            io::Error::new(
-                error.kind(),
-                format!("the shim of task {shard} cannot be started: {error}"),
-            )
-        })
+        .map_err(|error| named(error, "start the shim of", &dir.task(shard)))
 }
 
 async fn await_claim(dir: &JobDir, shard: u32, mut child: Child) -> io::Result<()> {
     let deadline = Instant::now() + CLAIM_WITHIN;
     loop {
-        if dir.read_claim(shard).is_some() {
+        let claimed = || dir.claimed(shard).map(|claimed| claimed != Claimed::Nobody);
+        if claimed()? {
             // Reaped when it ends, as long as this daemon lives; afterwards by init.
             tokio::spawn(async move { child.wait().await });
             return Ok(());
         }
         if let Some(status) = child.try_wait()?
-            && dir.read_claim(shard).is_none()
+            && !claimed()?
         {
+            let kind = if status.code() == Some(TRY_AGAIN.into()) {
+                io::ErrorKind::StorageFull
+            } else {
+                io::ErrorKind::Other
+            };
             let text = format!("the shim of task {shard} ended without a claim: {status}");
-            return Err(io::Error::other(text));
+            return Err(io::Error::new(kind, text));
         }
         if Instant::now() > deadline {
             // Not begun and in nobody's way: were it to wake up later, the next attempt's claim would stop it.
@@ -224,14 +278,14 @@ async fn await_claim(dir: &JobDir, shard: u32, mut child: Child) -> io::Result<(
 
 /// Kills what is left of a dead shim's session and returns when it is empty. While a session has members its id cannot
 /// be given to a new process, so members under a dead leader are the shim's own; under a living one they are not.
-async fn kill_session(shim: &Identity) {
+async fn kill_session(shim: &Identity) -> io::Result<()> {
     loop {
-        if shim.recycled() {
-            return;
+        if shim.recycled()? {
+            return Ok(());
         }
-        let members = session_members(shim.pid);
+        let members = session_members(shim.pid)?;
         if members.is_empty() {
-            return;
+            return Ok(());
         }
         for pid in members {
             // Gone already is as good.
@@ -239,4 +293,33 @@ async fn kill_session(shim: &Identity) {
         }
         tokio::time::sleep(SOON).await;
     }
+}
+
+/// Looks for a task by what its processes were started with, where its claim does not say who they are: a living shim is
+/// adopted, what a dead one left is killed.
+async fn by_name(dir: &JobDir, shard: u32, why: &str) -> io::Result<Observed> {
+    let root = dir.root().to_string_lossy().into_owned();
+    let progress = format!("CAMPAIGND_PROGRESS={}", dir.progress(shard).display());
+    loop {
+        let shim = started_with(&["worker", "exec", &root, &shard.to_string()])?;
+        if let Some(shim) = shim.into_iter().next() {
+            return Ok(Observed::Running(shim));
+        }
+        let left = with_environment(&progress)?;
+        if left.is_empty() {
+            return last_word(dir, shard, why.into());
+        }
+        for process in left {
+            process.signal(rustix::process::Signal::KILL)?;
+        }
+        tokio::time::sleep(SOON).await;
+    }
+}
+
+/// A shim may have said how its task ended between two looks.
+fn last_word(dir: &JobDir, shard: u32, why: String) -> io::Result<Observed> {
+    Ok(match dir.read_exit(shard)? {
+        Some(exit) => Observed::Ended(exit),
+        None => Observed::Lost { why },
+    })
 }

@@ -63,6 +63,11 @@ pub enum Error {
         /// What the system said.
         source: io::Error,
     },
+    /// The journal's file was removed while it was open. Nothing written to it since can be kept.
+    Gone {
+        /// The file that is not there any more.
+        path: PathBuf,
+    },
     /// The batch is too large for one frame. Nothing was committed.
     TooLarge {
         /// Its size in bytes.
@@ -128,10 +133,21 @@ impl Error {
             | Error::Damaged { file, .. }
             | Error::Unreadable { file, .. } => Some(file),
             Error::InUse { path, .. } | Error::Full { path } | Error::Io { path, .. } => Some(path),
-            Error::Poisoned { path }
+            Error::Gone { path }
+            | Error::Poisoned { path }
             | Error::Unapplied { path, .. }
             | Error::State { path, .. } => Some(path),
             Error::TooLarge { .. } => None,
+        }
+    }
+
+    /// Whether the machine merely lacks something for now, room or descriptors: nothing was committed, and the same
+    /// commit may succeed later.
+    pub fn is_starved(&self) -> bool {
+        match self {
+            Error::Full { .. } => true,
+            Error::Io { source, .. } => crate::artifacts::is_starved(source),
+            _ => false,
         }
     }
 
@@ -155,6 +171,10 @@ impl Error {
             Error::Io { path, .. } => {
                 format!("see to {} and start campaignd again", path.display())
             }
+            Error::Gone { path } => format!(
+                "restore {} from a backup; jobs that run go on by themselves",
+                path.display()
+            ),
             Error::TooLarge { .. } => "fewer entries in one commit".into(),
             Error::Poisoned { .. } | Error::Unapplied { .. } | Error::State { .. } => {
                 "start campaignd again: the journal repairs the state".into()
@@ -207,6 +227,9 @@ impl fmt::Display for Error {
                 doing,
                 source,
             } => write!(f, "cannot {doing} {}: {source}", path.display()),
+            Error::Gone { path } => {
+                write!(f, "{} was removed while campaignd ran", path.display())
+            }
             Error::TooLarge { bytes, limit } => {
                 write!(
                     f,

@@ -2,8 +2,10 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
+
+use crate::points::point;
 
 use super::change::{Change, Entry};
 use super::error::Error;
@@ -78,6 +80,11 @@ impl Journal {
         &self.active.header
     }
 
+    /// What the segment that is written to says, read again.
+    pub(super) fn replay(&self) -> Result<Replay, Error> {
+        replay::replay(&self.active.path)
+    }
+
     /// How many batches went to disk since it was opened, one `fdatasync` each.
     pub(super) fn syncs(&self) -> u64 {
         self.syncs
@@ -102,9 +109,11 @@ impl Journal {
             first_seq: self.last_seq + 1,
         };
         let next = segment::write(&self.dir, header, live)?;
+        point!("journal.segment_written");
         // From here a failure leaves open which segment is the last one: an entry in the other would be lost.
         self.poisoned = true;
         segment::publish(&self.dir, &next)?;
+        point!("journal.segment_published");
         self.poisoned = false;
         self.snapshot_len = next.len;
         self.active = next;
@@ -125,6 +134,7 @@ impl Journal {
         }
         let bytes = frame::frame(self.active.header.seal(), seq, &body);
         self.write(&bytes).map_err(|error| self.undo(error))?;
+        self.refuse_if_removed()?;
         self.active.len += bytes.len() as u64;
         self.last_seq = seq;
         self.syncs += 1;
@@ -150,8 +160,23 @@ impl Journal {
     }
 
     fn write(&self, bytes: &[u8]) -> io::Result<()> {
+        point!("journal.append");
         self.active.file.write_all_at(bytes, self.active.len)?;
-        self.active.file.sync_data()
+        point!("journal.written");
+        self.active.file.sync_data()?;
+        point!("journal.synced");
+        Ok(())
+    }
+
+    /// A file without a name takes every write and keeps none of them.
+    fn refuse_if_removed(&mut self) -> Result<(), Error> {
+        let path = &self.active.path;
+        let named = self.active.file.metadata().map(|file| file.nlink() > 0);
+        if named.map_err(Error::io(path, "look at"))? {
+            return Ok(());
+        }
+        self.poisoned = true;
+        Err(Error::Gone { path: path.clone() })
     }
 
     /// Takes a failed append back, so that it can never appear later, and passes its error on.

@@ -38,12 +38,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub use change::{Change, Draft, Entry, Tree};
 pub use error::Error;
 pub use history::{Entries, History};
+pub use lock::Lock;
 pub use rebuilt::Rebuilt;
 pub use records::{changes, load_trees, removal};
 pub use wire::{Fault, Record};
 
 use journal::Journal;
-use lock::Lock;
 use state::State;
 
 /// The size at which a segment of the journal is closed, in bytes: large enough that snapshots are rare, small enough
@@ -68,7 +68,8 @@ pub struct Opened {
 /// The store, open for writing. One process has it at a time, one thread writes.
 pub struct Store {
     journal: Journal,
-    state: State,
+    /// None only while, and if, a repair failed.
+    state: Option<State>,
     state_path: PathBuf,
     id: String,
     durable: Arc<AtomicU64>,
@@ -76,15 +77,18 @@ pub struct Store {
     unapplied: Option<(u64, String)>,
     dir: PathBuf,
     /// Last, so that it is given back only after sled is closed.
-    _lock: Lock,
+    lock: Arc<Lock>,
 }
 
 impl Store {
     /// Opens the store in `state_dir`, creating it if there is none. A segment of the journal is closed once it has
     /// `limit` bytes of entries ([`SEGMENT_LIMIT`] outside tests).
     pub fn open(state_dir: &Path, limit: u64) -> Result<(Store, Opened), Error> {
-        files::private_dir(state_dir)?;
-        let lock = Lock::take(state_dir)?;
+        Self::open_locked(Lock::take(state_dir)?, state_dir, limit)
+    }
+
+    /// [`Store::open`] under a lock that was taken before, by this process or by its parent.
+    pub fn open_locked(lock: Lock, state_dir: &Path, limit: u64) -> Result<(Store, Opened), Error> {
         let state_path = state_dir.join("db");
         // The journal is created first, so a state without a journal has lost it.
         let (journal, replay) =
@@ -106,11 +110,11 @@ impl Store {
                 .collect(),
             durable: Arc::new(AtomicU64::new(journal.last_seq())),
             journal,
-            state,
+            state: Some(state),
             state_path,
             unapplied: None,
             dir: state_dir.to_path_buf(),
-            _lock: lock,
+            lock: Arc::new(lock),
         };
         Ok((store, opened))
     }
@@ -118,7 +122,8 @@ impl Store {
     /// Commits `drafts` together: all of them are on disk when it returns, or none ever will be. Returns their numbers.
     ///
     /// It waits for the disk, once: give it a burst as one batch, and do not call it on an async thread.
-    /// After [`Error::Full`] or [`Error::Io`] a later commit may succeed; after [`Error::Unapplied`] the batch counts.
+    /// After [`Error::Full`] or [`Error::Io`] a later commit may succeed; after [`Error::Unapplied`] the batch counts, and
+    /// [`Store::repair`] makes later ones possible.
     pub fn commit(&mut self, drafts: Vec<Draft>) -> Result<Vec<u64>, Error> {
         self.refuse_if_unapplied()?;
         if drafts.is_empty() {
@@ -139,6 +144,20 @@ impl Store {
         Ok((first..=last).collect())
     }
 
+    /// Makes the state database anew, or brings it forward, after [`Error::Unapplied`] or [`Error::State`]: sled refuses
+    /// everything after a failure until it is opened again.
+    ///
+    /// # Errors
+    /// It still fails; nothing that is committed is lost, and it may be tried again.
+    pub fn repair(&mut self) -> Result<(), Error> {
+        // Closed before its files are opened again: it holds a lock on them.
+        self.state = None;
+        let replay = self.journal.replay()?;
+        self.state = Some(State::open(&self.state_path, &replay)?.0);
+        self.unapplied = None;
+        Ok(())
+    }
+
     /// Every record of a type, by key. Fails on the first that cannot be read.
     pub fn load<R: Record>(&self) -> Result<Vec<(String, R)>, Error> {
         let records = self.raw(R::TREE)?.into_iter();
@@ -153,7 +172,7 @@ impl Store {
     /// The keys and encoded values of `tree`, by key.
     pub fn raw(&self, tree: Tree) -> Result<Vec<(String, Vec<u8>)>, Error> {
         self.refuse_if_unapplied()?;
-        self.state.list(tree)
+        self.state()?.list(tree)
     }
 
     /// The random id of this store, 16 hexadecimal digits: effect ids contain it.
@@ -164,6 +183,11 @@ impl Store {
     /// The last committed entry, 0 for none.
     pub fn last_seq(&self) -> u64 {
         self.journal.last_seq()
+    }
+
+    /// The lock that it is open under.
+    pub fn lock(&self) -> Arc<Lock> {
+        Arc::clone(&self.lock)
     }
 
     /// How many times a commit waited for the disk since the store was opened.
@@ -183,7 +207,8 @@ impl Store {
 
     fn apply(&mut self, seq: u64, entries: &[Entry]) -> Result<(), Error> {
         let changes = entries.iter().flat_map(|entry| &entry.changes);
-        self.state.apply(seq, changes).map_err(|error| {
+        let applied = self.state().and_then(|state| state.apply(seq, changes));
+        applied.map_err(|error| {
             let why = error.to_string();
             self.unapplied = Some((seq, why.clone()));
             Error::Unapplied {
@@ -195,9 +220,21 @@ impl Store {
     }
 
     fn roll(&mut self) -> Result<(), Error> {
-        self.journal.roll(self.state.snapshot())?;
+        let state = self.state.as_ref().ok_or_else(|| self.closed())?;
+        self.journal.roll(state.snapshot())?;
         // After a kill the state is then rarely older than the snapshot, and need not be made anew.
-        self.state.flush()
+        state.flush()
+    }
+
+    fn state(&self) -> Result<&State, Error> {
+        self.state.as_ref().ok_or_else(|| self.closed())
+    }
+
+    fn closed(&self) -> Error {
+        Error::State {
+            path: self.state_path.clone(),
+            why: "it is closed since a repair failed".into(),
+        }
     }
 
     fn refuse_if_unapplied(&self) -> Result<(), Error> {

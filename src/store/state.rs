@@ -275,11 +275,16 @@ fn text(key: &[u8]) -> Result<String, String> {
     String::from_utf8(key.to_vec()).map_err(|_| format!("the key {key:?} is no text"))
 }
 
+/// sled says what the system said, and a full disk is no broken database.
 fn failed(path: &Path, why: String) -> Error {
-    Error::State {
-        path: path.to_path_buf(),
-        why,
+    let path = path.to_path_buf();
+    if ["(os error 28)", "(os error 122)"]
+        .iter()
+        .any(|full| why.contains(full))
+    {
+        return Error::Full { path };
     }
+    Error::State { path, why }
 }
 
 fn why(error: Error) -> String {

@@ -4,10 +4,12 @@ use crate::{
     artifacts::{
         create_dir_private,
         jsonl::{JsonlReader, Line},
+        room::{patiently, say},
         sync_dir,
     },
     curation::{Counts, Fate, Reason, Split, card::card, decide, row::Row},
     executor::job_dir::{JobDir, Work},
+    points::point,
 };
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
@@ -59,7 +61,7 @@ pub fn run(job_dir: &Path, shard: u32) -> Result<(), String> {
         split,
         seed,
         name,
-    } = dir.read_request()?.work
+    } = dir.read_request().map_err(|error| error.to_string())?.work
     else {
         return Err("request.toml asks for other work".into());
     };
@@ -73,7 +75,13 @@ pub fn run(job_dir: &Path, shard: u32) -> Result<(), String> {
         progress: Some(dir.progress(shard)),
     };
     let counts = curate(&job)?;
-    println!("{} rows of {}", counts["kept"], counts["rows_in"]);
+    // The data set is there; stdout may lie on a full disk.
+    let _ = writeln!(
+        std::io::stdout(),
+        "{} rows of {}",
+        counts["kept"],
+        counts["rows_in"]
+    );
     Ok(())
 }
 
@@ -104,7 +112,8 @@ pub fn curate(job: &Job) -> Result<Value, String> {
             json!(counts.removed)
         ));
     }
-    write(job, &rows, &fates, &unread, &counts)
+    let say_so = |error: &std::io::Error| say(&format!("{error}; waiting for room"));
+    patiently(say_so, || write(job, &rows, &fates, &unread, &counts))
         .map_err(|error| format!("the data set cannot be written: {error}"))?;
     Ok(counts.render())
 }
@@ -202,7 +211,9 @@ fn write(
     )?;
     checksums(&making)?;
     sync_dir(&making)?;
+    point!("curate.written");
     fs::rename(&making, &job.output)?;
+    point!("curate.renamed");
     job.output.parent().map_or(Ok(()), sync_dir)
 }
 

@@ -3,15 +3,19 @@
 //! The same locally and in a batch script, so exit status, signals and progress have one code path.
 
 use crate::{
-    artifacts::{create_dir_private, jsonl::cut_torn_tail},
+    artifacts::{create_dir_private, is_starved, jsonl::cut_torn_tail, named, room},
     executor::{
-        identity::Identity,
-        job_dir::{Exit, JobDir, Request, TaskRequest, Work},
+        identity::{Identity, group_members},
+        job_dir::{Exit, JobDir, Request, TRY_AGAIN, TaskRequest, Work},
     },
+    points::point,
     time::Timestamp,
 };
 use nix::{
-    sys::signal::{SigSet, Signal, killpg},
+    sys::{
+        resource::{Resource, getrlimit, setrlimit},
+        signal::{SigSet, Signal, killpg},
+    },
     unistd::{Pid, setsid},
 };
 use std::{
@@ -31,6 +35,9 @@ use std::{
 /// How long a command that is asked to end may take.
 const GRACE: Duration = Duration::from_secs(5);
 
+/// Between two looks at processes that are about to be gone.
+const SOON: Duration = Duration::from_millis(2);
+
 /// What a shim waits for.
 enum Happened {
     Ended(io::Result<ExitStatus>),
@@ -41,6 +48,7 @@ enum Happened {
 pub fn exec(job_dir: &Path, shard: u32) -> ExitCode {
     // Fails only for the leader of a group, which a batch script's shell may make it; the session is then its own.
     let _ = setsid();
+    restore_open_files();
     // Before any thread exists, so that every thread inherits it and the signals wait for the one that asks.
     let signals: SigSet = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP]
         .into_iter()
@@ -53,43 +61,57 @@ pub fn exec(job_dir: &Path, shard: u32) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("campaignd: task {shard} of {}: {error}", job_dir.display());
-            ExitCode::FAILURE
+            if is_starved(&error) {
+                ExitCode::from(TRY_AGAIN)
+            } else {
+                ExitCode::FAILURE
+            }
         }
     }
 }
 
+/// Commands get the limit of open files that the daemon was started with: more than 1,024 breaks programs that use
+/// select(2).
+fn restore_open_files() {
+    let wanted = std::env::var("CAMPAIGND_OPEN_FILES")
+        .ok()
+        .and_then(|text| text.parse().ok());
+    if let (Some(wanted), Ok((_, hard))) = (wanted, getrlimit(Resource::RLIMIT_NOFILE)) {
+        // A limit that cannot be lowered does no harm.
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, wanted, hard);
+    }
+}
+
 fn run(dir: &JobDir, shard: u32, signals: SigSet) -> io::Result<()> {
-    let request = dir.read_request().map_err(io::Error::other)?;
+    point!("shim.started");
+    let request = dir.read_request()?;
     let task = request.tasks.iter().find(|task| task.shard == shard);
     let task = task.ok_or_else(|| io::Error::other("no such task in request.toml"))?;
-    let me = i32::try_from(std::process::id())
-        .ok()
-        .and_then(Identity::of);
-    let me = me.ok_or_else(|| io::Error::other("/proc does not show this process"))?;
+    let me = Identity::own()?;
     if !dir.take_claim(shard, me, "shim")? {
         return Ok(());
     }
+    point!("shim.claimed");
     let started_at = clock();
     // A child inherits the mask. A signal in this instant ends the shim, which is then found lost: safe, if abrupt.
     let unblocked = signals.thread_unblock();
-    let started = start(dir, &request, task);
+    let started = patiently(|| start(dir, &request, task));
     signals.thread_block().and(unblocked)?;
-    let (status, told, timed_out) = match started {
-        Ok(child) => attend(
-            child,
-            signals,
-            request.time_seconds.map(Duration::from_secs),
-        ),
-        Err(why) => {
+    let child = match started {
+        Ok(child) => child,
+        Err(error) => {
             let exit = Exit {
-                cannot_start: Some(why),
+                cannot_start: Some(error.to_string()),
                 started_at,
                 ended_at: clock(),
                 ..Exit::default()
             };
-            return dir.write_exit(shard, &exit);
+            return patiently(|| dir.write_exit(shard, &exit));
         }
     };
+    point!("shim.spawned");
+    let limit = request.time_seconds.map(Duration::from_secs);
+    let (status, told, timed_out) = attend(child, signals, limit);
     let status = status?;
     let exit = Exit {
         status: status.code(),
@@ -100,7 +122,16 @@ fn run(dir: &JobDir, shard: u32, signals: SigSet) -> io::Result<()> {
         started_at,
         ended_at: clock(),
     };
-    dir.write_exit(shard, &exit)
+    point!("shim.ended");
+    // A command that ended has done its work: a full disk must not make it count as lost.
+    let said = patiently(|| dir.write_exit(shard, &exit));
+    point!("shim.told");
+    said
+}
+
+/// Says nothing while it waits: a shim has nobody to say it to, and the daemon notices the same want by itself.
+fn patiently<T>(attempt: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    room::patiently(|_| (), attempt)
 }
 
 fn clock() -> i64 {
@@ -108,32 +139,38 @@ fn clock() -> i64 {
 }
 
 /// Starts the command in a process group of its own inside the shim's session; an error is a sentence.
-fn start(dir: &JobDir, request: &Request, task: &TaskRequest) -> Result<Child, String> {
+fn start(dir: &JobDir, request: &Request, task: &TaskRequest) -> io::Result<Child> {
     if let Some(output) = &task.output {
         prepare_output(Path::new(output))
-            .map_err(|error| format!("{output} cannot be prepared: {error}"))?;
+            .map_err(|error| named(error, "prepare", Path::new(output)))?;
     }
     let argv = argv(dir, request, task);
-    let (program, arguments) = argv.split_first().ok_or("the command is empty")?;
-    let log = |path: PathBuf| {
-        append(&path).map_err(|error| format!("{} cannot be opened: {error}", path.display()))
-    };
+    let (program, arguments) = argv
+        .split_first()
+        .ok_or_else(|| io::Error::other("the command is empty"))?;
+    let log = |path: PathBuf| append(&path).map_err(|error| named(error, "open", &path));
     Command::new(program)
         .args(arguments)
         .current_dir(&request.directory)
         .envs(environment(dir, request, task))
+        .env_remove("CAMPAIGND_OPEN_FILES")
         .stdin(Stdio::null())
         .stdout(log(dir.stdout(task.shard))?)
         .stderr(log(dir.stderr(task.shard))?)
         .process_group(0)
         .spawn()
-        .map_err(|error| match Path::new(&request.directory).is_dir() {
-            true => format!("\"{program}\" cannot be started: {error}"),
-            false => format!(
-                "the directory {} cannot be entered: {error}",
-                request.directory
-            ),
-        })
+        .map_err(|error| cannot_start(error, program, &request.directory))
+}
+
+fn cannot_start(error: io::Error, program: &str, directory: &str) -> io::Error {
+    if is_starved(&error) {
+        return error;
+    }
+    io::Error::other(if Path::new(directory).is_dir() {
+        format!("\"{program}\" cannot be started: {error}")
+    } else {
+        format!("the directory {directory} cannot be entered: {error}")
+    })
 }
 
 fn append(path: &Path) -> io::Result<File> {
@@ -247,8 +284,20 @@ fn attend(
         let _ = happened.send(Happened::Ended(child.wait()));
     });
     let (status, told, timed_out) = follow(&happenings, group, limit);
-    signal(group, Signal::SIGKILL);
+    empty(group);
     (status, told, timed_out)
+}
+
+/// Kills what is left of the command's process group, and returns when nothing of it lives: a signal sent is not yet a
+/// death.
+fn empty(group: Option<Pid>) {
+    let Some(group) = group else { return };
+    signal(Some(group), Signal::SIGKILL);
+    // What cannot be looked at for now may live.
+    while !group_members(group.as_raw()).is_ok_and(|members| members.is_empty()) {
+        thread::sleep(SOON);
+        signal(Some(group), Signal::SIGKILL);
+    }
 }
 
 fn follow(

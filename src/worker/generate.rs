@@ -1,15 +1,19 @@
 //! The built-in generator's worker: appends the plan's samples to its shard, and makes none twice.
 
 use crate::{
-    artifacts::jsonl::{JsonlReader, Line},
+    artifacts::{
+        jsonl::{JsonlReader, Line},
+        room::{patiently, write_patiently},
+    },
     executor::job_dir::{JobDir, Work},
     generation::{Plan, QuerySample},
+    points::point,
 };
 use serde::Deserialize;
 use std::{
     collections::HashSet,
     fs::{File, OpenOptions},
-    io::{BufReader, Write},
+    io::{self, BufReader, Write},
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     time::{Duration, Instant},
@@ -67,7 +71,7 @@ struct Row {
 /// A sentence.
 pub fn run(job_dir: &Path, shard: u32) -> Result<(), String> {
     let dir = JobDir::new(job_dir);
-    let request = dir.read_request()?;
+    let request = dir.read_request().map_err(|error| error.to_string())?;
     let task = request
         .tasks
         .iter()
@@ -124,22 +128,27 @@ pub fn generate(shard: &Shard) -> Result<Made, String> {
         made.accepted += u64::from(sample.accepted);
         made.quality += sample.quality_score;
         if made.new.is_multiple_of(ROWS) {
-            file.write_all(&waiting).map_err(named)?;
+            write_patiently(&mut file, &waiting).map_err(named)?;
+            point!("generate.appended");
             waiting.clear();
             told.tell(&made, false);
         }
     }
-    file.write_all(&waiting)
-        .and_then(|()| file.sync_data())
+    write_patiently(&mut file, &waiting)
+        .and_then(|()| patiently(|_| (), || file.sync_data()))
         .map_err(named)?;
+    point!("generate.synced");
     told.tell(&made, true);
     Ok(made)
 }
 
 /// The ids that the file has. The shim has cut a torn last line already.
 fn existing(output: &Path) -> Result<HashSet<String>, String> {
-    let Ok(file) = File::open(output) else {
-        return Ok(HashSet::new());
+    let file = match File::open(output) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(HashSet::new()),
+        // Taken for an empty file, its samples would be made twice.
+        Err(error) => return Err(format!("{}: {error}", output.display())),
     };
     let mut ids = HashSet::new();
     for line in JsonlReader::<_, Row>::new(BufReader::new(file)) {
@@ -212,7 +221,8 @@ impl Teller {
                     100.0 * acceptance
                 );
             }
-            println!("{text}");
+            // The same holds for stdout, which may lie on a full disk.
+            let _ = writeln!(io::stdout(), "{text}");
         }
     }
 }

@@ -21,7 +21,7 @@ fn job() -> (TempDir, JobDir) {
 
 /// How the task ended, where that can be read.
 fn exit(job: &JobDir) -> Option<Exit> {
-    job.read_exit(0)
+    job.read_exit(0).unwrap()
 }
 
 fn task(shard: u32) -> TaskRequest {

@@ -1,28 +1,44 @@
 //! The routes that change something: submit, the verbs of a campaign, clean.
 
-use super::{Answered, Peer, Room, ending, refusal};
+use super::{Answered, Body, Room, ending, refusal};
 use crate::{
     actors::coordinator::Clean,
+    artifacts::left,
     control::api::{Accepted, ActRequest, SubmitRequest, VERSION},
+    ids::CampaignId,
     machines::{campaign::State, event::Event, tree::CampaignTree},
+    points::point,
 };
 use actix_web::{HttpRequest, http::StatusCode, web};
+use std::{fs, io};
 
 /// A new campaign, or the same one again: its id answers, and nothing is started twice.
 pub(super) async fn submit(
     room: web::Data<Room>,
-    request: web::Json<SubmitRequest>,
+    request: Body<SubmitRequest>,
     connection: HttpRequest,
 ) -> Answered<web::Json<Accepted>> {
-    let SubmitRequest { spec, parts, amend } = request.into_inner();
-    let peer = connection.conn_data::<Peer>().copied();
+    let uid = room.changer(&connection).await?;
+    let SubmitRequest {
+        mut spec,
+        parts,
+        amend,
+    } = request.0;
     let id = spec.name.clone();
-    let Some(tree) = room.trees().await?.get(&id).cloned() else {
+    let _one_at_a_time = room.changing.lock().await;
+    let known = room.trees().await?.get(&id).cloned();
+    // A setting of this daemon, not of the file or of who hands it in; frozen as everything else is.
+    spec.retry = match &known {
+        Some(tree) => tree.campaign.spec.retry,
+        None => room.tuning.get().retry,
+    };
+    let Some(tree) = known else {
+        set_aside(&room, &id).await?;
         let event = Event::Submitted {
             spec: Box::new(spec),
             parts,
         };
-        return room.ask(id, event, peer).await.map(web::Json);
+        return room.ask(id, event, uid).await.map(web::Json);
     };
     let campaign = &tree.campaign;
     let gate_differs = campaign.spec.criteria_difference(&spec).is_some();
@@ -30,7 +46,7 @@ pub(super) async fn submit(
     if gate_differs && amend && amendable {
         let criteria = spec.criteria.clone();
         return room
-            .ask(id, Event::CriteriaAmended { criteria }, peer)
+            .ask(id, Event::CriteriaAmended { criteria }, uid)
             .await
             .map(web::Json);
     }
@@ -56,7 +72,7 @@ pub(super) async fn submit(
     }
     if campaign.parts != parts && campaign.state == State::Halted {
         return room
-            .ask(id, Event::Continued { parts }, peer)
+            .ask(id, Event::Continued { parts }, uid)
             .await
             .map(web::Json);
     }
@@ -66,7 +82,7 @@ pub(super) async fn submit(
         seq: None,
         state: campaign.state.name().into(),
         what: format!("{id} is {} already", campaign.state),
-        uid: peer.and_then(|peer| peer.uid),
+        uid: Some(uid),
         campaign: Some(room.view(&tree)),
     }))
 }
@@ -74,14 +90,14 @@ pub(super) async fn submit(
 pub(super) async fn act(
     room: web::Data<Room>,
     path: web::Path<(String, String)>,
-    request: web::Json<ActRequest>,
+    request: Body<ActRequest>,
     connection: HttpRequest,
 ) -> Answered<web::Json<Accepted>> {
+    let uid = room.changer(&connection).await?;
     let (word, verb) = path.into_inner();
     let tree = room.find(&word).await?;
     let id = tree.campaign.id.clone();
-    let peer = connection.conn_data::<Peer>().copied();
-    let request = request.into_inner();
+    let request = request.0;
     let event = match verb.as_str() {
         "approve" => Event::ApprovalGranted {},
         "reject" => Event::ApprovalDenied { why: request.why },
@@ -94,37 +110,37 @@ pub(super) async fn act(
         "resume" => Event::ResumeAsked {},
         "cancel" => Event::CancelAsked { why: request.why },
         "retry" => Event::RetryAsked {},
-        "clean" => return clean(&room, &tree, peer).await.map(web::Json),
+        "clean" => return clean(&room, &tree, uid).await.map(web::Json),
         other => {
             let message = format!("there is no verb {other:?}");
             return Err(refusal(StatusCode::NOT_FOUND, "usage", message, None, None));
         }
     };
-    room.ask(id, event, peer).await.map(web::Json)
+    room.ask(id, event, uid).await.map(web::Json)
 }
 
 /// Forgets an ended campaign: its record first, so that files without a record are garbage and never the reverse.
-async fn clean(room: &Room, tree: &CampaignTree, peer: Option<Peer>) -> Answered<Accepted> {
+async fn clean(room: &Room, tree: &CampaignTree, uid: u32) -> Answered<Accepted> {
     let id = tree.campaign.id.clone();
-    let uid = peer.and_then(|peer| peer.uid);
-    let answer = room
-        .coordinator
-        .send(Clean {
-            campaign: id.clone(),
-            uid,
-        })
-        .await
-        .map_err(|_| ending())?;
-    let answer = match answer {
+    let one_at_a_time = room.changing.lock().await;
+    let cleaned = Clean {
+        campaign: id.clone(),
+        uid: Some(uid),
+    };
+    let answer = match room.desk.ask(cleaned).await.map_err(|_| ending())? {
         Ok(answer) => answer,
         Err(refused) => return Err(room.refused(&id, "cleaned", refused).await),
     };
-    let mut folders = vec![room.state.campaign(&id).root().to_path_buf()];
-    folders.extend(tree.jobs.keys().map(|job| room.state.job(job)));
-    let removed = tokio::task::spawn_blocking(move || {
-        let all = folders.iter().filter(|folder| folder.exists());
-        all.map(std::fs::remove_dir_all)
-            .collect::<Result<Vec<()>, _>>()
+    point!("clean.recorded");
+    let (state, campaign) = (room.state.clone(), id.clone());
+    // Out of the way at once: the name is free for another campaign from here on.
+    let aside = tokio::task::spawn_blocking(move || left::set_aside(&state, &campaign)).await;
+    drop(one_at_a_time);
+    let removed = tokio::task::spawn_blocking(move || match aside {
+        Ok(Ok(Some(aside))) => fs::remove_dir_all(aside),
+        Ok(Ok(None)) => Ok(()),
+        Ok(Err(error)) => Err(error),
+        Err(panicked) => Err(io::Error::other(panicked)),
     });
     if let Ok(Err(error)) = removed.await {
         tracing::warn!(campaign = %id, "cleaning left files behind: {error}");
@@ -135,7 +151,28 @@ async fn clean(room: &Room, tree: &CampaignTree, peer: Option<Peer>) -> Answered
         seq: Some(answer.seq),
         state: "cleaned".into(),
         what: answer.what,
-        uid,
+        uid: Some(uid),
         campaign: None,
     })
+}
+
+/// Files of a campaign that has no record: an end of campaignd within a clean left them, or a store was restored. A new
+/// campaign must not take them for its own; they are kept, under another name.
+async fn set_aside(room: &Room, id: &CampaignId) -> Answered<()> {
+    let (state, campaign) = (room.state.clone(), id.clone());
+    let set = tokio::task::spawn_blocking(move || left::set_aside(&state, &campaign)).await;
+    match set.unwrap_or_else(|panicked| Err(io::Error::other(panicked))) {
+        Ok(None) => Ok(()),
+        Ok(Some(aside)) => {
+            let aside = aside.display();
+            tracing::warn!(campaign = %id, "files of an earlier campaign of this name are kept in {aside}");
+            Ok(())
+        }
+        Err(error) => {
+            let message = format!("files of an earlier campaign {id} are in the way: {error}");
+            let right = Some("another name, or move them".into());
+            let status = StatusCode::CONFLICT;
+            Err(refusal(status, "state", message, None, right))
+        }
+    }
 }
