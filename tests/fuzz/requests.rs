@@ -105,11 +105,32 @@ fn begins(request: SubmitRequest, seen: &Seen) -> TestCaseResult {
     Ok(())
 }
 
+/// Campaigns that the parser takes whatever their numbers are.
+fn odd_numbers() -> impl Strategy<Value = Vec<u8>> {
+    let edges = vec![0, 1, 2, 190, 10_000, 10_001, 1 << 40, u64::MAX];
+    let number = || prop::sample::select(edges.clone());
+    let shards = prop::sample::select(vec![0, 1, 8, 10_000, 10_001, u32::MAX]);
+    let share = prop::sample::select(vec![-0.1, 0.0, 0.75, 1.0, 1.5, 1e300]);
+    let input = (shards, number(), number(), number(), share, any::<bool>());
+    input.prop_map(|(shards, target, pilot, seconds, share, all)| {
+        let mut request = submit();
+        request.spec.generator.shards = shards;
+        request.spec.generator.time_seconds = Some(seconds);
+        if all {
+            request.spec.campaign_target = target;
+            request.spec.criteria.pilot_target = pilot;
+            request.spec.generator.faults = share;
+        }
+        serde_json::to_vec(&request).unwrap()
+    })
+}
+
 #[test]
 fn a_submitted_campaign_begins_or_is_refused() {
     let valid = serde_json::to_string_pretty(&submit()).unwrap();
     let input = prop_oneof![
         anything(),
+        odd_numbers(),
         mutated(valid.clone().into_bytes()),
         reworded(&valid, ':').prop_map(String::into_bytes),
     ];

@@ -5,8 +5,10 @@
 //! `store::tests::versions`. `golden/store-v1` was written by version 1 and must open for ever.
 #![allow(clippy::unwrap_used, reason = "a test ends where its assumption does")]
 
+#[path = "../common/mod.rs"]
 mod common;
-#[path = "common/journal.rs"]
+mod daemon;
+#[path = "../common/journal.rs"]
 mod journal;
 
 use campaignd::{
@@ -21,10 +23,8 @@ use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeMap,
     fs,
-    os::unix::net::UnixStream,
     path::{Path, PathBuf},
-    process::{Command, Output, Stdio},
-    time::{Duration, Instant},
+    process::Command,
 };
 use tempfile::TempDir;
 
@@ -450,63 +450,4 @@ fn a_journal_that_is_gone_is_not_begun_anew_until_it_is_restored() {
     fs::remove_dir_all(&journal).unwrap();
     fs::rename(&aside, &journal).unwrap();
     assert_eq!(records(&open(dir.path()).0), known);
-}
-
-fn serve(dir: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_campaignd"));
-    command
-        .arg("serve")
-        .arg("--state-dir")
-        .arg(dir)
-        .stdin(Stdio::null());
-    command
-}
-
-fn refused_by_the_daemon(dir: &Path) -> String {
-    let Output { status, stderr, .. } = serve(dir).output().unwrap();
-    let said = String::from_utf8(stderr).unwrap();
-    assert_eq!(status.code(), Some(2), "{said}");
-    said
-}
-
-#[test]
-fn the_daemon_refuses_a_newer_store_with_a_sentence() {
-    let (dir, _) = written();
-    raise_format(dir.path());
-    let before = files(dir.path());
-    let said = refused_by_the_daemon(dir.path());
-    let sentence = "error: the store was written by a newer campaignd: version 2, this reads 1";
-    assert!(said.contains(sentence), "{said}");
-    assert!(
-        said.contains("  right  the campaignd that wrote it, or a newer one (nothing was changed)"),
-        "{said}"
-    );
-    assert!(files(dir.path()) == before, "something was changed");
-}
-
-#[test]
-fn the_daemon_names_the_way_back_from_damage_and_starts_once_it_is_gone() {
-    let (dir, _, error, whole) = damaged();
-    let said = refused_by_the_daemon(dir.path());
-    assert!(said.contains(&format!("error: {error}")), "{said}");
-    assert!(
-        said.contains(&format!("  right  {}", error.way_back())),
-        "{said}"
-    );
-    fs::write(last_segment(dir.path()), whole).unwrap();
-    let mut daemon = serve(dir.path()).stderr(Stdio::null()).spawn().unwrap();
-    let deadline = Instant::now() + Duration::from_secs(60);
-    let socket = dir.path().join("control.sock");
-    let answers = loop {
-        if UnixStream::connect(&socket).is_ok() {
-            break true;
-        }
-        if Instant::now() > deadline || daemon.try_wait().unwrap().is_some() {
-            break false;
-        }
-        std::thread::sleep(Duration::from_millis(10));
-    };
-    daemon.kill().unwrap();
-    daemon.wait().unwrap();
-    assert!(answers, "it does not start again");
 }
