@@ -89,10 +89,15 @@ impl FromStr for EffectId {
     fn from_str(text: &str) -> Result<Self, String> {
         let wrong = || format!("\"{text}\" is no job id: NAME-NUMBER");
         let (campaign, number) = text.rsplit_once('-').ok_or_else(wrong)?;
-        Ok(Self {
+        let id = Self {
             campaign: campaign.parse()?,
             number: number.parse().map_err(|_| wrong())?,
-        })
+        };
+        // `x-07` and `x-+7` would be further keys of the same job.
+        if id.to_string() != text {
+            return Err(wrong());
+        }
+        Ok(id)
     }
 }
 

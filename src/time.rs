@@ -12,6 +12,9 @@ use std::{
 )]
 pub struct Timestamp(pub i64);
 
+/// The end of the year 9999: RFC 3339 has no later one. A clock that far ahead is merely odd, too.
+const END_OF_YEARS: i64 = 253_402_300_799_000;
+
 impl Timestamp {
     /// How long after `earlier` this is; zero when the clock went backwards.
     pub fn since(self, earlier: Timestamp) -> Duration {
@@ -43,7 +46,8 @@ impl From<SystemTime> for Timestamp {
 /// RFC 3339 in UTC with seconds: `2026-03-02T09:14:02Z`.
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&humantime::format_rfc3339_seconds(self.to_system()).to_string())
+        let shown = Timestamp(self.0.min(END_OF_YEARS)).to_system();
+        f.pad(&humantime::format_rfc3339_seconds(shown).to_string())
     }
 }
 
@@ -97,6 +101,7 @@ mod tests {
     fn instants_print_as_rfc_3339_and_tolerate_a_clock_set_back() {
         let at = Timestamp(1_772_442_842_000);
         assert_eq!(at.to_string(), "2026-03-02T09:14:02Z");
+        assert_eq!(Timestamp(i64::MAX).to_string(), "9999-12-31T23:59:59Z");
         assert_eq!(Timestamp(5).since(Timestamp(9)), Duration::ZERO);
         assert_eq!(Timestamp::from(at.to_system()), at);
     }

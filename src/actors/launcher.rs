@@ -15,7 +15,11 @@ use crate::{
     },
     points::point,
 };
-use std::{fmt, io, time::Duration};
+use std::{
+    fmt,
+    io::{self, ErrorKind},
+    time::Duration,
+};
 
 /// How long a job that is asked to end may take before its session is killed.
 const GRACE: Duration = Duration::from_secs(8);
@@ -87,9 +91,13 @@ async fn try_launch(here: &Surroundings, perform: &Perform) -> Result<Launched, 
     let request = requests::request(&here.state, &here.store_id, &perform.tree, job)
         .map_err(Trouble::Never)?;
     let dir = JobDir::new(here.state.job(&perform.id));
-    // What is written first is what every later attempt to perform this effect finds.
-    if !dir.request_path().try_exists().map_err(Trouble::Io)? {
-        dir.write_request(&request).map_err(Trouble::Io)?;
+    // What is written first is what every later attempt to perform this effect finds, unless it was damaged since.
+    match dir.read_request() {
+        Ok(_) => {}
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::InvalidData) => {
+            dir.write_request(&request).map_err(Trouble::Io)?;
+        }
+        Err(error) => return Err(Trouble::Io(error)),
     }
     Local.launch(&dir).await.map_err(Trouble::Io)
 }

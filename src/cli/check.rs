@@ -3,6 +3,8 @@
 use super::{
     args::{Shape, SpecFlags},
     fail::Fail,
+    out,
+    style::thousands,
 };
 use crate::{
     config::{Env, Settings, check as report},
@@ -48,12 +50,12 @@ pub struct QueriesArgs {
 /// `campaignd check`.
 pub fn check(args: &CheckArgs, shape: Shape) -> Result<u8, Fail> {
     if args.keys {
-        print!("{}", report::all_keys());
+        out::print(&report::all_keys())?;
         return Ok(0);
     }
     if args.daemon {
         Settings::load(args.file.as_deref())?;
-        println!("the settings are right");
+        out::line("the settings are right")?;
         return Ok(0);
     }
     let settings = Settings::load(None)?;
@@ -61,14 +63,14 @@ pub fn check(args: &CheckArgs, shape: Shape) -> Result<u8, Fail> {
         .flags
         .read(args.file.as_deref(), &Env::capture(), &settings)?;
     if shape.json {
-        println!("{}", serde_json::json!({ "version": 1, "campaign": spec }));
+        out::json(&serde_json::json!({ "version": 1, "campaign": spec }))?;
         return Ok(0);
     }
     let name = args
         .file
         .as_ref()
         .map_or("the quickstart".into(), |file| file.display().to_string());
-    print!("{}", report::report(&name, &spec, args.all));
+    out::print(&report::report(&name, &spec, args.all))?;
     Ok(0)
 }
 
@@ -95,55 +97,59 @@ pub fn init(file: &Path) -> Result<u8, Fail> {
         .map_err(wrong)?;
     made.write_all(report::template(&name).as_bytes())
         .map_err(wrong)?;
-    println!(
+    out::line(&format!(
         "{} written: campaignd check {0}, then campaignd run {0}",
         file.display()
-    );
+    ))?;
     Ok(0)
 }
 
 /// `campaignd queries`.
 pub fn queries(args: &QueriesArgs, shape: Shape) -> Result<u8, Fail> {
     if let Some(count) = args.sample {
-        let plan = Plan {
-            seed: args.seed,
-            faults: 0.0,
-        };
-        for sample in (0..count).map_while(|index| plan.sample(index)) {
-            if shape.json {
-                println!("{}", serde_json::json!(sample));
-            } else {
-                println!("{:<13} {}", sample.analysis_type, sample.query);
-            }
-        }
-        return Ok(0);
+        return samples(count, args.seed, shape);
     }
     let rows = matrix();
     if shape.json {
-        println!(
-            "{}",
-            serde_json::json!({ "version": 1, "matrix": rows, "catalogue": catalogue_size() })
-        );
+        let value =
+            serde_json::json!({ "version": 1, "matrix": rows, "catalogue": catalogue_size() });
+        out::json(&value)?;
         return Ok(0);
     }
-    println!(
-        "{:<14} {:>9} {:>10} {:>15} {:>13}",
+    let mut text = format!(
+        "{:<14} {:>9} {:>10} {:>15} {:>13}\n",
         "ANALYSIS", "ORGANISMS", "VARIATIONS", "ERROR SCENARIOS", "TOTAL QUERIES"
     );
     for row in &rows {
-        println!(
-            "{:<14} {:>9} {:>10} {:>15} {:>13}",
+        text += &format!(
+            "{:<14} {:>9} {:>10} {:>15} {:>13}\n",
             row.analysis, row.organisms, row.variations, row.scenarios, row.total
         );
     }
     let total: usize = rows.iter().map(|row| row.total).sum();
-    println!(
-        "{:<14} {:>9} {:>10} {:>15} {total:>13}",
+    text += &format!(
+        "{:<14} {:>9} {:>10} {:>15} {total:>13}\n",
         "total", "-", "-", "-"
     );
-    println!(
-        "the whole catalogue: {} distinct queries",
-        super::style::thousands(catalogue_size())
-    );
+    let all = thousands(catalogue_size());
+    out::print(&format!(
+        "{text}the whole catalogue: {all} distinct queries\n"
+    ))?;
+    Ok(0)
+}
+
+/// A sample a line, for as long as somebody reads: there may be millions.
+fn samples(count: u64, seed: u64, shape: Shape) -> Result<u8, Fail> {
+    let plan = Plan { seed, faults: 0.0 };
+    for sample in (0..count).map_while(|index| plan.sample(index)) {
+        let read = if shape.json {
+            out::json(&sample)?
+        } else {
+            out::line(&format!("{:<13} {}", sample.analysis_type, sample.query))?
+        };
+        if !read {
+            break;
+        }
+    }
     Ok(0)
 }

@@ -2,17 +2,27 @@
 
 use super::{
     args::{Place, Shape, SpecFlags},
-    fail::{Fail, INTERRUPTED},
-    follow, look, steer,
+    fail::{Fail, INTERRUPTED, USAGE},
+    follow, look, out, steer,
 };
 use crate::{
-    config::{Env, Settings},
-    control::{api::ActRequest, client::Client},
-    machines::{spec::Parts, table::tables},
+    config::{Env, Settings, check::report},
+    control::{
+        api::{ActRequest, VERSION},
+        client::Client,
+    },
+    machines::{
+        spec::{CampaignSpec, Parts},
+        table::tables,
+    },
     time::parse_duration,
 };
 use clap::{CommandFactory, Parser, Subcommand};
-use std::{path::PathBuf, process::ExitCode, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
 
 const EXAMPLES: &str = "\
 start   submit  approve  reject  amend  retry
@@ -236,7 +246,10 @@ pub fn parts(only: Option<Only>, skip_pilot: bool) -> Parts {
 
 /// The program.
 pub fn campaignctl() -> ExitCode {
-    let ctl = Ctl::parse();
+    let ctl = match out::parse::<Ctl>() {
+        Ok(ctl) => ctl,
+        Err(status) => return status,
+    };
     let json = ctl.shape.json;
     match tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -262,16 +275,8 @@ async fn interruptible(ctl: Ctl) -> Result<u8, Fail> {
 async fn run(ctl: Ctl) -> Result<u8, Fail> {
     let shape = ctl.shape;
     match &ctl.verb {
-        Verb::Machine { name, format } => return Ok(machine(name, format)),
-        Verb::Completions { shell } => {
-            clap_complete::generate(
-                *shell,
-                &mut Ctl::command(),
-                "campaignctl",
-                &mut std::io::stdout(),
-            );
-            return Ok(0);
-        }
+        Verb::Machine { name, format } => return machine(name, format),
+        Verb::Completions { shell } => return out::completions(*shell, Ctl::command()),
         _ => {}
     }
     let env = Env::capture();
@@ -292,14 +297,11 @@ async fn run(ctl: Ctl) -> Result<u8, Fail> {
             skip_pilot,
         } => {
             let spec = flags.read(Some(&file), &env, &settings)?;
+            let parts = parts(only, skip_pilot);
             if dry_run {
-                print!(
-                    "{}",
-                    crate::config::check::report(&file.display().to_string(), &spec, false)
-                );
-                return Ok(0);
+                return rehearse(&file, &spec, parts, shape);
             }
-            steer::submit(&client, shape, spec, parts(only, skip_pilot)).await
+            steer::submit(&client, shape, spec, parts).await
         }
         Verb::Status { id } => look::status(&client, shape, id.as_deref()).await,
         Verb::List { state, since } => look::list(&client, shape, state.as_deref(), since).await,
@@ -355,16 +357,26 @@ async fn run(ctl: Ctl) -> Result<u8, Fail> {
     }
 }
 
+/// `submit --dry-run`: what would be handed in.
+fn rehearse(file: &Path, spec: &CampaignSpec, parts: Parts, shape: Shape) -> Result<u8, Fail> {
+    if shape.json {
+        out::json(&serde_json::json!({ "version": VERSION, "campaign": spec, "parts": parts }))?;
+    } else {
+        out::print(&report(&file.display().to_string(), spec, false))?;
+    }
+    Ok(0)
+}
+
 /// Needs no daemon: the tables are compiled in.
-fn machine(name: &str, format: &str) -> u8 {
+fn machine(name: &str, format: &str) -> Result<u8, Fail> {
     let Some(table) = tables().named(name) else {
-        return 2;
+        return Ok(USAGE);
     };
     let text = match format {
         "dot" => table.dot(),
         "mermaid" => table.mermaid(),
         _ => table.text(),
     };
-    print!("{text}");
-    0
+    out::print(&text)?;
+    Ok(0)
 }

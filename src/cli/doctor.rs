@@ -3,6 +3,7 @@
 use super::{
     args::{Place, Shape},
     fail::Fail,
+    out,
 };
 use crate::{
     artifacts::create_dir_private,
@@ -46,18 +47,18 @@ pub fn doctor(place: &Place, shape: Shape) -> Result<u8, Fail> {
             .iter()
             .map(|found| serde_json::json!({ "what": found.what, "state": found.state, "text": found.text }))
             .collect();
-        println!(
-            "{}",
-            serde_json::json!({ "version": 1, "findings": all, "missing": missing })
-        );
+        out::json(&serde_json::json!({ "version": 1, "findings": all, "missing": missing }))?;
     } else {
         for found in &findings {
-            println!("{:<10} {:<8} {}", found.what, found.state, found.text);
+            out::line(&format!(
+                "{:<10} {:<8} {}",
+                found.what, found.state, found.text
+            ))?;
         }
-        match missing {
-            0 => println!("nothing that is needed is missing"),
-            some => println!("{some} of what is needed is missing"),
-        }
+        out::line(&match missing {
+            0 => "nothing that is needed is missing".into(),
+            some => format!("{some} of what is needed is missing"),
+        })?;
     }
     Ok(u8::from(missing > 0))
 }

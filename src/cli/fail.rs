@@ -1,5 +1,6 @@
 //! Errors on their way to a person: three lines on stderr, or one JSON value, and an exit status.
 
+use super::out;
 use crate::{
     config::Problem,
     control::{
@@ -42,13 +43,14 @@ impl Fail {
 
     /// Says it; gives the exit status.
     pub fn tell(&self, json: bool) -> ExitCode {
-        eprint!("{self}");
+        out::prompt(&self.to_string());
         if json {
             let body = ErrorBody {
                 version: VERSION,
                 error: self.0.first().cloned().unwrap_or_default(),
             };
-            println!("{}", serde_json::json!(body));
+            // The error has a status and is on stderr already; that stdout takes nothing changes neither.
+            let _ = out::json(&body);
         }
         ExitCode::from(self.status())
     }

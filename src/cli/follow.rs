@@ -1,16 +1,30 @@
 //! The verbs that follow: watch, events, logs.
 
-use super::{args::Shape, fail::Fail, screen};
+use super::{args::Shape, fail::Fail, out, screen};
 use crate::control::{
-    api::{EventView, LogView},
-    client::Client,
+    api::EventView,
+    client::{Client, Target},
 };
-use std::io::Write;
+use serde::{Serialize, de::DeserializeOwned};
 
-/// Prints a line; whether anybody still reads.
-fn print(text: &str) -> bool {
-    let mut out = std::io::stdout().lock();
-    writeln!(out, "{text}").and_then(|()| out.flush()).is_ok()
+/// Shows each value of a stream, for as long as somebody reads.
+async fn show<T: DeserializeOwned + Serialize>(
+    client: &Client,
+    shape: Shape,
+    target: &Target,
+    screen: impl Fn(&T) -> String,
+) -> Result<u8, Fail> {
+    let mut written = Ok(true);
+    let each = |value: T| {
+        written = if shape.json {
+            out::json(&value)
+        } else {
+            out::line(&screen(&value))
+        };
+        written == Ok(true)
+    };
+    client.follow(target, each).await?;
+    written.map(|_| 0)
 }
 
 /// `events [ID] [-f]`; `watch [ID]` is what comes from now on.
@@ -21,23 +35,14 @@ pub async fn events(
     past: bool,
     follow: bool,
 ) -> Result<u8, Fail> {
-    let mut path = format!(
-        "/v1/events?past={}&follow={}",
-        u8::from(past),
-        u8::from(follow)
-    );
-    if let Some(id) = id {
-        path += &format!("&id={id}");
-    }
-    let each = |event: EventView| {
-        if shape.json {
-            print(&serde_json::json!(event).to_string())
-        } else {
-            print(&screen::event(&event, shape.utc))
-        }
-    };
-    client.follow(&path, each).await?;
-    Ok(0)
+    let target = Target::new(&["events"])
+        .query("past", u8::from(past))
+        .query("follow", u8::from(follow))
+        .query_some("id", id);
+    show(client, shape, &target, |event: &EventView| {
+        screen::event(event, shape.utc)
+    })
+    .await
 }
 
 /// `logs [ID] [-f] [--level]`.
@@ -48,22 +53,8 @@ pub async fn logs(
     level: &str,
     follow: bool,
 ) -> Result<u8, Fail> {
-    let path = format!(
-        "/v1/campaigns/{id}/logs?level={level}&follow={}",
-        u8::from(follow)
-    );
-    let each = |line: LogView| {
-        if shape.json {
-            return print(&serde_json::json!(line).to_string());
-        }
-        let space = if line.task.is_empty() { "" } else { " " };
-        let who = format!("{}{space}{}", line.job, line.task);
-        print(&if who.is_empty() {
-            line.text
-        } else {
-            format!("{who} | {}", line.text)
-        })
-    };
-    client.follow(&path, each).await?;
-    Ok(0)
+    let target = Target::new(&["campaigns", id, "logs"])
+        .query("level", level)
+        .query("follow", u8::from(follow));
+    show(client, shape, &target, screen::log).await
 }

@@ -1,9 +1,12 @@
 //! The verbs that look: status, list, explain, verdict, jobs, job.
 
-use super::{args::Shape, fail::Fail, screen, style::Style};
-use crate::control::{
-    api::{ExplainView, JobsView, ListView, StatusView, VerdictAnswer},
-    client::Client,
+use super::{args::Shape, fail::Fail, now, out, screen, style::Style};
+use crate::{
+    control::{
+        api::{ExplainView, JobsView, ListView, StatusView, VerdictAnswer},
+        client::{Client, Target},
+    },
+    time::Timestamp,
 };
 use serde::{Serialize, de::DeserializeOwned};
 use std::time::Duration;
@@ -12,14 +15,22 @@ use std::time::Duration;
 async fn show<T: DeserializeOwned + Serialize>(
     client: &Client,
     shape: Shape,
-    path: &str,
+    target: &Target,
     screen: impl FnOnce(&T) -> String,
 ) -> Result<u8, Fail> {
-    let view: T = client.get(path).await?;
+    let view: T = client.get(target).await?;
+    tell(&view, shape, screen)
+}
+
+fn tell<T: Serialize>(
+    view: &T,
+    shape: Shape,
+    screen: impl FnOnce(&T) -> String,
+) -> Result<u8, Fail> {
     if shape.json {
-        println!("{}", serde_json::json!(view));
+        out::json(view)?;
     } else {
-        print!("{}", screen(&view));
+        out::print(&screen(view))?;
     }
     Ok(0)
 }
@@ -30,9 +41,9 @@ fn style(shape: Shape) -> Style {
 
 /// `status [ID]`.
 pub async fn status(client: &Client, shape: Shape, id: Option<&str>) -> Result<u8, Fail> {
-    let path = id.map_or("/v1/status".into(), |id| format!("/v1/status?id={id}"));
-    show(client, shape, &path, |view: &StatusView| {
-        screen::status(view, style(shape))
+    let target = Target::new(&["status"]).query_some("id", id);
+    show(client, shape, &target, |view: &StatusView| {
+        screen::status(view, style(shape), now())
     })
     .await
 }
@@ -44,44 +55,38 @@ pub async fn list(
     state: Option<&str>,
     since: Option<Duration>,
 ) -> Result<u8, Fail> {
-    let path = state.map_or("/v1/campaigns".into(), |state| {
-        format!("/v1/campaigns?state={state}")
-    });
-    let mut view: ListView = client.get(&path).await?;
+    let target = Target::new(&["campaigns"]).query_some("state", state);
+    let mut view: ListView = client.get(&target).await?;
     if let Some(since) = since {
-        let young = |at: &str| {
-            humantime::parse_rfc3339(at)
-                .ok()
-                .and_then(|at| at.elapsed().ok())
-                .is_none_or(|age| age <= since)
-        };
+        let now = now();
         view.campaigns
-            .retain(|campaign| young(&campaign.created_at));
+            .retain(|campaign| young(&campaign.created_at, since, now));
     }
-    if shape.json {
-        println!("{}", serde_json::json!(view));
-    } else {
-        print!("{}", screen::table(&view.campaigns, style(shape)));
-    }
-    Ok(0)
+    tell(&view, shape, |view| {
+        screen::table(&view.campaigns, style(shape))
+    })
+}
+
+/// An instant that cannot be read is shown rather than hidden.
+fn young(at: &str, since: Duration, now: Timestamp) -> bool {
+    let at = humantime::parse_rfc3339(at);
+    at.map_or(true, |at| now.since(at.into()) <= since)
 }
 
 /// `explain [ID]`.
 pub async fn explain(client: &Client, shape: Shape, id: &str) -> Result<u8, Fail> {
-    show(
-        client,
-        shape,
-        &format!("/v1/campaigns/{id}/explain"),
-        |view: &ExplainView| screen::explain(view),
-    )
+    let target = Target::new(&["campaigns", id, "explain"]);
+    show(client, shape, &target, |view: &ExplainView| {
+        screen::explain(view, shape.utc)
+    })
     .await
 }
 
 /// `verdict [ID]`.
 pub async fn verdict(client: &Client, shape: Shape, id: &str) -> Result<u8, Fail> {
-    let path = format!("/v1/campaigns/{id}/verdict");
-    show(client, shape, &path, |view: &VerdictAnswer| {
-        screen::verdict(&view.verdict, style(shape))
+    let target = Target::new(&["campaigns", id, "verdict"]);
+    show(client, shape, &target, |view: &VerdictAnswer| {
+        screen::verdict(&view.verdict, style(shape), now())
     })
     .await
 }
@@ -93,8 +98,8 @@ pub async fn jobs(
     id: Option<&str>,
     job: Option<&str>,
 ) -> Result<u8, Fail> {
-    let path = id.map_or("/v1/jobs".into(), |id| format!("/v1/jobs?id={id}"));
-    let mut view: JobsView = client.get(&path).await?;
+    let target = Target::new(&["jobs"]).query_some("id", id);
+    let mut view: JobsView = client.get(&target).await?;
     if let Some(job) = job {
         view.jobs.retain(|row| row.job == job);
         if view.jobs.is_empty() {
@@ -104,16 +109,29 @@ pub async fn jobs(
             ));
         }
     }
-    if shape.json {
-        println!("{}", serde_json::json!(view));
-        return Ok(0);
+    tell(&view, shape, |view| {
+        let mut text = screen::jobs(&view.jobs, now());
+        if let Some(row) = view.jobs.first().filter(|_| job.is_some()) {
+            text += &format!(
+                "status     {}   attempt {}\ndirectory  {}\n",
+                row.status, row.attempt, row.directory
+            );
+        }
+        text
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn young_is_what_is_no_older_than_asked() {
+        let now = Timestamp(1_772_442_842_000);
+        let hour = Duration::from_secs(3_600);
+        assert!(young("2026-03-02T08:14:02Z", hour, now));
+        assert!(!young("2026-03-02T08:14:01Z", hour, now));
+        assert!(young("2026-03-02T10:00:00Z", hour, now), "a clock set back");
+        assert!(young("unknown", hour, now));
     }
-    print!("{}", screen::jobs(&view.jobs));
-    if let Some(row) = view.jobs.first().filter(|_| job.is_some()) {
-        println!(
-            "status     {}   attempt {}\ndirectory  {}",
-            row.status, row.attempt, row.directory
-        );
-    }
-    Ok(0)
 }

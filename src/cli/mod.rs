@@ -1,4 +1,12 @@
 //! The command line: what is typed, and what comes of it. stdout is the answer; everything else goes to stderr.
+#![deny(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "they panic where a stream takes nothing: `out` does not"
+)]
+
+use crate::time::Timestamp;
+use std::time::SystemTime;
 
 mod args;
 mod check;
@@ -7,6 +15,7 @@ mod doctor;
 mod fail;
 mod follow;
 mod look;
+mod out;
 mod run;
 mod screen;
 mod serve;
@@ -16,3 +25,8 @@ mod style;
 
 pub use ctl::campaignctl;
 pub use serve::campaignd;
+
+/// The only look at the clock that a screen is drawn by.
+fn now() -> Timestamp {
+    SystemTime::now().into()
+}

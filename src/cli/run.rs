@@ -4,21 +4,21 @@ use super::{
     args::{Place, Shape, SpecFlags},
     ctl::{Only, parts},
     fail::{Fail, INTERRUPTED},
-    screen, serve,
-    style::Style,
+    now, out, screen, serve,
+    style::{Style, ago, thousands},
 };
 use crate::{
     config::{Env, Settings},
     control::{
-        api::{Accepted, ActRequest, CampaignView, StatusView, SubmitRequest},
-        client::Client,
+        api::{Accepted, ActRequest, CampaignView, ListView, StatusView, SubmitRequest, VERSION},
+        client::{Client, Target},
     },
     daemon::{self, Daemon, Stop, signals},
     machines::spec::{CampaignSpec, Parts},
 };
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::{
-    io::{IsTerminal, Write},
+    io::IsTerminal,
     path::{Path, PathBuf},
     sync::mpsc,
     thread,
@@ -75,26 +75,24 @@ pub fn run(args: RunArgs, place: &Place, shape: Shape) -> Result<u8, Fail> {
     });
     // The follower loses its daemon when a signal ended that first.
     match result.recv_timeout(Duration::from_secs(5)) {
-        Ok(Ok(Some(view))) => Ok(finish(&view, shape)),
+        Ok(Ok(Some(view))) => finish(&view, shape),
         Ok(Err(fail)) if fail.0.first().is_none_or(|error| error.kind != "no_daemon") => Err(fail),
         _ if status != 0 => Ok(u8::try_from(status).unwrap_or(1)),
         _ => {
-            eprintln!("interrupted; everything is saved; the same command continues");
+            out::note("interrupted; everything is saved; the same command continues");
             Ok(INTERRUPTED)
         }
     }
 }
 
-fn finish(view: &CampaignView, shape: Shape) -> u8 {
+fn finish(view: &CampaignView, shape: Shape) -> Result<u8, Fail> {
     if shape.json {
-        println!("{}", serde_json::json!({ "version": 1, "campaign": view }));
+        out::json(&serde_json::json!({ "version": VERSION, "campaign": view }))?;
     } else if !shape.quiet {
-        print!(
-            "{}",
-            screen::summary(view, Style::of(&std::io::stdout(), shape.color))
-        );
+        let style = Style::of(&std::io::stdout(), shape.color);
+        out::print(&screen::summary(view, style))?;
     }
-    view.exit_status.unwrap_or(1)
+    Ok(view.exit_status.unwrap_or(1))
 }
 
 fn attend(
@@ -125,7 +123,7 @@ async fn follow(
     let id = spec.name.to_string();
     let accepted: Accepted = client
         .post(
-            "/v1/campaigns",
+            &Target::new(&["campaigns"]),
             &SubmitRequest {
                 spec,
                 parts,
@@ -136,16 +134,18 @@ async fn follow(
     if let (None, Some(view)) = (accepted.seq, &accepted.campaign)
         && view.ended_at.is_some()
     {
-        let ago = super::style::ago(view.ended_at.as_deref());
-        eprintln!(
+        let ago = ago(view.ended_at.as_deref(), now());
+        out::note(&format!(
             "{id} is already {} ({ago} ago); start another: --new",
             view.state
-        );
+        ));
         return Ok(accepted.campaign);
     }
     let mut block = Block::new(shape);
     loop {
-        let status: StatusView = client.get(&format!("/v1/status?id={id}")).await?;
+        let status: StatusView = client
+            .get(&Target::new(&["status"]).query("id", &id))
+            .await?;
         let Some(view) = status.campaigns.into_iter().next() else {
             return Ok(None);
         };
@@ -163,7 +163,7 @@ async fn follow(
 
 /// The first free NAME-2, NAME-3 ...
 async fn rename(client: &Client, spec: &mut CampaignSpec) -> Result<(), Fail> {
-    let all: crate::control::api::ListView = client.get("/v1/campaigns").await?;
+    let all: ListView = client.get(&Target::new(&["campaigns"])).await?;
     let taken = |name: &str| all.campaigns.iter().any(|view| view.id == name);
     let base = spec.name.to_string();
     let free = (2..)
@@ -183,12 +183,10 @@ async fn approve(client: &Client, view: &CampaignView, yes: bool) -> Result<bool
     let verb = if yes {
         "approve"
     } else if std::io::stdin().is_terminal() && std::io::stderr().is_terminal() {
-        eprint!(
+        out::prompt(&format!(
             "launch the generation of {} samples?  [y]es  [r]eject  [l]ater ",
-            view.campaign_target
-        );
-        // A prompt that cannot be shown is answered later.
-        let _ = std::io::stderr().flush();
+            thousands(view.campaign_target)
+        ));
         let mut answer = String::new();
         let _ = std::io::stdin().read_line(&mut answer);
         match answer.trim() {
@@ -197,7 +195,7 @@ async fn approve(client: &Client, view: &CampaignView, yes: bool) -> Result<bool
             _ => return Ok(false),
         }
     } else {
-        eprintln!("waiting for approval: campaignd run --approve");
+        out::note("waiting for approval: campaignd run --approve");
         return Ok(false);
     };
     let request = ActRequest {
@@ -205,7 +203,7 @@ async fn approve(client: &Client, view: &CampaignView, yes: bool) -> Result<bool
         ..ActRequest::default()
     };
     let _: Accepted = client
-        .post(&format!("/v1/campaigns/{}/{verb}", view.id), &request)
+        .post(&Target::new(&["campaigns", &view.id, verb]), &request)
         .await?;
     Ok(true)
 }
@@ -242,22 +240,9 @@ impl Block {
         }
     }
 
-    fn text(&self, view: &CampaignView) -> String {
-        let age = super::style::ago(Some(&view.created_at));
-        let mut text = format!("{}  {}   {age}\n", view.id, self.style.word(&view.state));
-        text += &screen::steps(view, self.style, true);
-        for warning in &view.warnings {
-            text += &format!("  warning: {warning}\n");
-        }
-        text + &format!(
-            "  {} jobs running.  Ctrl-C keeps everything; the same command continues.",
-            view.jobs.running
-        )
-    }
-
     fn show(&mut self, view: &CampaignView) {
         if let Some((_, bar)) = &self.bars {
-            bar.set_message(self.text(view));
+            bar.set_message(screen::block(view, self.style, now()));
             bar.tick();
             return;
         }
@@ -268,7 +253,7 @@ impl Block {
         let changed = view.state != self.state;
         let moved = done != self.done && self.told.elapsed() >= TOLD;
         if changed || moved || self.told.elapsed() >= Duration::from_secs(60) {
-            eprintln!("{}", line(view));
+            out::note(&screen::progress(view, now()));
             self.state.clone_from(&view.state);
             self.told = Instant::now();
             self.done = done;
@@ -278,41 +263,7 @@ impl Block {
     /// The block stays, with each step's time.
     fn end(&self, view: &CampaignView) {
         if let Some((_, bar)) = &self.bars {
-            let text = format!(
-                "{}  {}\n{}",
-                view.id,
-                self.style.word(&view.state),
-                screen::steps(view, self.style, true)
-            );
-            bar.finish_with_message(text.trim_end().to_string());
+            bar.finish_with_message(screen::last_block(view, self.style));
         }
     }
-}
-
-/// `2026-03-02T09:14:07Z quickstart generating  12,480/34,500 2,610/s`.
-fn line(view: &CampaignView) -> String {
-    let now = crate::time::Timestamp::from(std::time::SystemTime::now());
-    let mut text = format!("{now} {} {}", view.id, view.state);
-    if let Some(progress) = view.progress.as_ref().filter(|progress| progress.total > 0) {
-        text += &format!(
-            "  {}/{}",
-            super::style::thousands(progress.done),
-            super::style::thousands(progress.total)
-        );
-        if let Some(speed) = progress.rate_per_second {
-            text += &format!(" {}", super::style::rate(speed));
-        }
-    } else if let Some(verdict) = view
-        .verdict
-        .as_ref()
-        .filter(|_| view.phase.as_deref() != Some("pilot"))
-    {
-        let mean = view
-            .quality
-            .as_ref()
-            .and_then(|quality| quality.mean)
-            .unwrap_or(0.0);
-        text += &format!("  {} quality {mean:.3} n={}", verdict.decision, verdict.n);
-    }
-    text
 }

@@ -4,7 +4,7 @@ use super::{
     args::{Place, Shape},
     check, doctor,
     fail::Fail,
-    run, simulate,
+    out, run, simulate,
 };
 use crate::{
     config::{Env, Settings},
@@ -100,7 +100,10 @@ enum Verb {
 
 /// The program.
 pub fn campaignd() -> ExitCode {
-    let args = Campaignd::parse();
+    let args = match out::parse::<Campaignd>() {
+        Ok(args) => args,
+        Err(status) => return status,
+    };
     let (place, shape) = (args.place, args.shape);
     let done = match args.verb {
         Verb::Worker { kind, dir, shard } => return work(&kind, &dir, shard),
@@ -115,9 +118,7 @@ pub fn campaignd() -> ExitCode {
         Verb::Simulate(simulate) => simulate::simulate(&simulate, shape),
         Verb::Queries(queries) => check::queries(&queries, shape),
         Verb::Completions { shell } => {
-            let mut command = <Campaignd as clap::CommandFactory>::command();
-            clap_complete::generate(shell, &mut command, "campaignd", &mut std::io::stdout());
-            Ok(0)
+            out::completions(shell, <Campaignd as clap::CommandFactory>::command())
         }
     };
     match done {
@@ -136,7 +137,7 @@ fn work(kind: &str, dir: &Path, shard: u32) -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("campaignd worker {kind}: {error}");
+            out::note(&format!("campaignd worker {kind}: {error}"));
             ExitCode::FAILURE
         }
     }
@@ -210,11 +211,11 @@ fn serve(config: Option<&Path>, daemonize: bool, place: &Place) -> Result<u8, Fa
             lock.leave();
             match answer {
                 Ok(()) => {
-                    println!("campaignd answers on {}", socket.display());
+                    out::line(&format!("campaignd answers on {}", socket.display()))?;
                     Ok(0)
                 }
                 Err(NotStarted { why, status }) => {
-                    eprint!("{why}");
+                    out::prompt(&why);
                     Ok(status)
                 }
             }

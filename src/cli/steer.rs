@@ -3,15 +3,16 @@
 use super::{
     args::Shape,
     fail::{Fail, TIMEOUT, USAGE},
+    out,
     style::{seconds, thousands},
 };
 use crate::control::{
-    api::{Accepted, ActRequest, CampaignView, StatusView, StopRequest, SubmitRequest},
-    client::Client,
+    api::{Accepted, ActRequest, CampaignView, StatusView, StopRequest, Stopping, SubmitRequest},
+    client::{Client, Target},
 };
 use crate::machines::spec::{CampaignSpec, Parts};
 use std::{
-    io::{IsTerminal, Write},
+    io::IsTerminal,
     time::{Duration, Instant},
 };
 
@@ -23,16 +24,14 @@ fn sure(question: &str, yes: bool) -> bool {
     if yes || !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
         return true;
     }
-    eprint!("{question} [y/N] ");
-    // A prompt that cannot be shown is answered no below.
-    let _ = std::io::stderr().flush();
+    out::prompt(&format!("{question} [y/N] "));
     let mut answer = String::new();
     std::io::stdin().read_line(&mut answer).is_ok() && matches!(answer.trim(), "y" | "Y" | "yes")
 }
 
-fn tell(accepted: &Accepted, shape: Shape, text: &str) {
+fn tell(accepted: &Accepted, shape: Shape, text: &str) -> Result<u8, Fail> {
     if shape.json {
-        println!("{}", serde_json::json!(accepted));
+        out::json(accepted)?;
     } else if !shape.quiet {
         let uid = accepted
             .uid
@@ -40,8 +39,9 @@ fn tell(accepted: &Accepted, shape: Shape, text: &str) {
         let entry = accepted
             .seq
             .map_or(String::new(), |seq| format!("  (entry {seq}{uid})"));
-        println!("{text}{entry}");
+        out::line(&format!("{text}{entry}"))?;
     }
+    Ok(0)
 }
 
 /// `submit FILE`.
@@ -54,7 +54,7 @@ pub async fn submit(
     let pilot = spec.criteria.pilot_target;
     let accepted: Accepted = client
         .post(
-            "/v1/campaigns",
+            &Target::new(&["campaigns"]),
             &SubmitRequest {
                 spec,
                 parts,
@@ -70,8 +70,7 @@ pub async fn submit(
         ),
         None => accepted.what.clone(),
     };
-    tell(&accepted, shape, &text);
-    Ok(0)
+    tell(&accepted, shape, &text)
 }
 
 /// A verb without an extra: approve, pause, resume, retry; or with one: reject, amend.
@@ -83,11 +82,10 @@ pub async fn act(
     request: &ActRequest,
 ) -> Result<u8, Fail> {
     let accepted: Accepted = client
-        .post(&format!("/v1/campaigns/{id}/{verb}"), request)
+        .post(&Target::new(&["campaigns", id, verb]), request)
         .await?;
     let text = format!("{} {}: {}", accepted.id, past(verb), accepted.what);
-    tell(&accepted, shape, &text);
-    Ok(0)
+    tell(&accepted, shape, &text)
 }
 
 fn past(verb: &str) -> &str {
@@ -104,7 +102,8 @@ fn past(verb: &str) -> &str {
 }
 
 async fn one(client: &Client, id: &str) -> Result<CampaignView, Fail> {
-    let view: StatusView = client.get(&format!("/v1/status?id={id}")).await?;
+    let target = Target::new(&["status"]).query("id", id);
+    let view: StatusView = client.get(&target).await?;
     let found = view.campaigns.into_iter().next();
     found.ok_or_else(|| Fail::usage("there is no campaign yet", "campaignctl submit FILE"))
 }
@@ -146,7 +145,7 @@ pub async fn cancel(
         ..ActRequest::default()
     };
     let accepted: Accepted = client
-        .post(&format!("/v1/campaigns/{}/cancel", view.id), &request)
+        .post(&Target::new(&["campaigns", &view.id, "cancel"]), &request)
         .await?;
     let mut now = one(client, &view.id).await?;
     while now.jobs.running + now.jobs.waiting > 0 && began.elapsed() < Duration::from_secs(60) {
@@ -160,18 +159,17 @@ pub async fn cancel(
         view.jobs.running,
         thousands(samples(&now))
     );
-    tell(&accepted, shape, &text);
-    Ok(0)
+    tell(&accepted, shape, &text)
 }
 
 /// `clean [ID]`: lists what goes, asks, removes.
 pub async fn clean(client: &Client, shape: Shape, id: &str, yes: bool) -> Result<u8, Fail> {
     let view = one(client, id).await?;
     if !shape.json {
-        eprintln!(
+        out::note(&format!(
             "clean {} ({}): its record, its job directories and\n  {}",
             view.id, view.state, view.directory
-        );
+        ));
     }
     if !sure("remove them for good?", yes) {
         return Ok(USAGE);
@@ -189,22 +187,31 @@ pub async fn stop(client: &Client, shape: Shape, interrupt: bool, yes: bool) -> 
     {
         return Ok(USAGE);
     }
-    let answer: serde_json::Value = client.post("/v1/stop", &StopRequest { interrupt }).await?;
+    let answer: Stopping = client
+        .post(&Target::new(&["stop"]), &StopRequest { interrupt })
+        .await?;
     let deadline = Instant::now() + Duration::from_secs(30);
     while client.socket().exists() && Instant::now() < deadline {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    if shape.json {
-        println!("{answer}");
-    } else if !shape.quiet {
-        println!(
-            "campaignd stopped; {}",
-            if interrupt {
-                "local jobs ended, to go on"
-            } else {
-                "local jobs go on, to be adopted"
-            }
+    if client.socket().exists() {
+        let mut fail = Fail::usage(
+            "campaignd still ends",
+            "campaignctl stop, again, or its log",
         );
+        fail.0[0].exit_status = TIMEOUT;
+        fail.0[0].kind = "timeout".into();
+        return Err(fail);
+    }
+    if shape.json {
+        out::json(&answer)?;
+    } else if !shape.quiet {
+        let jobs = if interrupt {
+            "local jobs ended, to go on"
+        } else {
+            "local jobs go on, to be adopted"
+        };
+        out::line(&format!("campaignd stopped; {jobs}"))?;
     }
     Ok(0)
 }
@@ -217,7 +224,8 @@ pub async fn wait(
     state: Option<&str>,
     timeout: Duration,
 ) -> Result<u8, Fail> {
-    let deadline = Instant::now() + timeout;
+    // A time that no clock reaches is no limit.
+    let deadline = Instant::now().checked_add(timeout);
     loop {
         let view = one(client, id).await?;
         let status = match state {
@@ -228,13 +236,13 @@ pub async fn wait(
         };
         if let Some(status) = status {
             if shape.json {
-                println!("{}", serde_json::json!(view));
+                out::json(&view)?;
             } else if !shape.quiet {
-                println!("{} is {}", view.id, view.state);
+                out::line(&format!("{} is {}", view.id, view.state))?;
             }
             return Ok(status);
         }
-        if Instant::now() >= deadline {
+        if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
             let mut fail = Fail::usage(
                 format!("{} is {} still", view.id, view.state),
                 "campaignctl explain, or --timeout 2d",

@@ -1,7 +1,7 @@
 //! Colour, bars and numbers as people read them. Colour is never the only carrier.
 
 use super::args::Color;
-use crate::time::two_units;
+use crate::time::{Timestamp, two_units};
 use std::{io::IsTerminal, time::Duration};
 
 /// How to write to one stream.
@@ -32,6 +32,13 @@ impl Style {
     #[cfg(test)]
     pub const PLAIN: Style = Style {
         color: false,
+        unicode: true,
+    };
+
+    /// Text in colour.
+    #[cfg(test)]
+    pub const COLOR: Style = Style {
+        color: true,
         unicode: true,
     };
 
@@ -96,11 +103,11 @@ pub fn rate(per_second: f64) -> String {
 }
 
 /// How long ago an RFC 3339 instant was; `-` for none.
-pub fn ago(at: Option<&str>) -> String {
+pub fn ago(at: Option<&str>, now: Timestamp) -> String {
     let Some(at) = at.and_then(|at| humantime::parse_rfc3339(at).ok()) else {
         return "-".into();
     };
-    two_units(at.elapsed().unwrap_or_default())
+    two_units(now.since(at.into()))
 }
 
 #[cfg(test)]

@@ -139,7 +139,8 @@ impl Layers {
         let plain = toml::from_str::<toml::Table>(&format!("x = {written}"))
             .ok()
             .and_then(|mut table| table.remove("x"));
-        let Some(plain) = plain else { return };
+        // What dotted keys make, `seed.x = 1`, has no text of its own: a table, which no key takes.
+        let plain = plain.unwrap_or_else(|| toml::Value::Table(toml::Table::new()));
         self.put(
             key,
             plain,

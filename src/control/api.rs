@@ -428,6 +428,15 @@ pub struct StopRequest {
     pub interrupt: bool,
 }
 
+/// The answer to [`StopRequest`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stopping {
+    /// [`VERSION`].
+    pub version: u32,
+    /// Whether the daemon ends.
+    pub stopping: bool,
+}
+
 /// An acknowledged change: it is durable.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Accepted {
@@ -450,7 +459,8 @@ pub struct Accepted {
 /// An error.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ErrorView {
-    /// `usage`, `settings`, `unknown`, `state`, `store`, `no_daemon`, `not_allowed`, `timeout`.
+    /// `usage`, `settings`, `unknown`, `state`, `store`, `no_daemon`, `not_allowed`, `protocol`, `timeout`,
+    /// `stdout`.
     pub kind: String,
     /// One sentence.
     pub message: String,

@@ -1,39 +1,58 @@
-//! The client: one request a connection, over the Unix socket.
+//! The client: one request a connection, over the Unix socket. Whatever listens there, it ends: an answer that does not
+//! come in time, that is not ours or that has no end is an error, and takes no more memory than the limits below.
 
-use super::api::{ErrorBody, ErrorView};
-use http_body_util::{BodyExt, Full};
+mod error;
+mod target;
+#[cfg(test)]
+mod tests;
+
+pub use error::ClientError;
+pub use target::Target;
+
+use super::api::{ErrorBody, VERSION};
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::{
     Request, Response,
     body::{Bytes, Incoming},
 };
 use hyper_util::rt::TokioIo;
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::{
-    fmt, io,
+    io,
     path::{Path, PathBuf},
+    time::Duration,
 };
-use tokio::net::UnixStream;
+use tokio::{net::UnixStream, time};
 
-/// Statuses that the client itself leads to (ux: "STATUS").
-const NO_DAEMON: u8 = 7;
-const NOT_ALLOWED: u8 = 8;
+/// Between two tries while the listener's queue is full.
+const QUEUE_TICK: Duration = Duration::from_millis(20);
+/// A daemon that has bound its socket and still reads its store answers late, not never.
+const ANSWER_WITHIN: Duration = Duration::from_secs(60);
+/// Bytes of an answer: some hundred thousand campaigns.
+const MAX_ANSWER: usize = 256 << 20;
+/// Bytes of a line of a stream.
+const MAX_LINE: usize = 16 << 20;
 
-/// A refusal, from the daemon or on the way to it. Boxed: it is far larger than what succeeds.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ClientError(pub Box<ErrorView>);
-
-impl fmt::Display for ClientError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0.message)
-    }
+/// What every answer says of itself. A line of a stream says nothing, and is of the version of its stream.
+#[derive(Deserialize)]
+struct Versioned {
+    #[serde(default)]
+    version: Option<u32>,
 }
 
-impl std::error::Error for ClientError {}
+/// What the daemon's side may cost.
+#[derive(Clone, Copy, Debug)]
+struct Limits {
+    answer_within: Duration,
+    answer: usize,
+    line: usize,
+}
 
 /// Speaks to the daemon behind one socket.
 #[derive(Clone, Debug)]
 pub struct Client {
     socket: PathBuf,
+    limits: Limits,
 }
 
 impl Client {
@@ -41,7 +60,19 @@ impl Client {
     pub fn new(socket: impl Into<PathBuf>) -> Self {
         Self {
             socket: socket.into(),
+            limits: Limits {
+                answer_within: ANSWER_WITHIN,
+                answer: MAX_ANSWER,
+                line: MAX_LINE,
+            },
         }
+    }
+
+    /// The same client, which waits `time` for an answer; for the begin of a stream, which itself may last.
+    #[must_use]
+    pub fn within(mut self, time: Duration) -> Self {
+        self.limits.answer_within = time;
+        self
     }
 
     /// The socket.
@@ -52,82 +83,117 @@ impl Client {
     /// Asks for a value.
     ///
     /// # Errors
-    /// The daemon's own, or why it cannot be reached.
-    pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
-        self.read(self.send("GET", path, Bytes::new()).await?).await
+    /// The daemon's own, or why it cannot be reached or understood.
+    pub async fn get<T: DeserializeOwned>(&self, target: &Target) -> Result<T, ClientError> {
+        self.timely(async {
+            let response = self.send("GET", target, Bytes::new()).await?;
+            self.read(response).await
+        })
+        .await
     }
 
     /// Asks for a change.
     ///
     /// # Errors
-    /// The daemon's own, or why it cannot be reached.
+    /// The daemon's own, or why it cannot be reached or understood.
     pub async fn post<B: Serialize, T: DeserializeOwned>(
         &self,
-        path: &str,
+        target: &Target,
         body: &B,
     ) -> Result<T, ClientError> {
-        let body = serde_json::to_vec(body).map_err(|error| self.broken(&error))?;
-        self.read(self.send("POST", path, Bytes::from(body)).await?)
-            .await
+        let body = serde_json::to_vec(body).map_err(|error| self.unsendable(&error))?;
+        self.timely(async {
+            let response = self.send("POST", target, Bytes::from(body)).await?;
+            self.read(response).await
+        })
+        .await
     }
 
     /// Follows a stream of values, one a line, until it ends or `each` says false.
     ///
     /// # Errors
-    /// The daemon's own, or why it cannot be reached.
+    /// The daemon's own, or why it cannot be reached or understood; a stream that ends in the middle of a line.
     pub async fn follow<T: DeserializeOwned>(
         &self,
-        path: &str,
+        target: &Target,
         mut each: impl FnMut(T) -> bool,
     ) -> Result<(), ClientError> {
-        let mut response = self
-            .refuse(self.send("GET", path, Bytes::new()).await?)
-            .await?;
+        let begun = self.timely(async {
+            let response = self.send("GET", target, Bytes::new()).await?;
+            self.refuse(response).await
+        });
+        let mut response = begun.await?;
         let mut waiting = Vec::new();
         while let Some(frame) = response.body_mut().frame().await {
             let frame = frame.map_err(|error| self.broken(&error))?;
-            let Some(data) = frame.data_ref() else {
-                continue;
-            };
-            waiting.extend_from_slice(data);
-            while let Some(end) = waiting.iter().position(|byte| *byte == b'\n') {
-                let line: Vec<u8> = waiting.drain(..=end).collect();
-                if line.len() == 1 {
+            let data = frame.data_ref().map_or(&[][..], |data| data);
+            for piece in data.split_inclusive(|byte| *byte == b'\n') {
+                if waiting.len() + piece.len() > self.limits.line {
+                    return Err(self.endless("a line", self.limits.line));
+                }
+                waiting.extend_from_slice(piece);
+                if !piece.ends_with(b"\n") {
                     continue;
                 }
-                let value = serde_json::from_slice(&line).map_err(|error| self.broken(&error))?;
-                if !each(value) {
+                if !waiting.trim_ascii().is_empty() && !each(self.decode(&waiting)?) {
                     return Ok(());
                 }
+                waiting.clear();
             }
         }
-        Ok(())
+        if waiting.is_empty() {
+            Ok(())
+        } else {
+            Err(self.broken(&"in the middle of a line"))
+        }
+    }
+
+    async fn timely<T>(
+        &self,
+        answer: impl Future<Output = Result<T, ClientError>>,
+    ) -> Result<T, ClientError> {
+        let limit = self.limits.answer_within;
+        let answered = time::timeout(limit, answer).await;
+        answered.unwrap_or_else(|_| Err(self.silent(limit)))
     }
 
     async fn send(
         &self,
         method: &str,
-        path: &str,
+        target: &Target,
         body: Bytes,
     ) -> Result<Response<Incoming>, ClientError> {
-        let stream = UnixStream::connect(&self.socket)
+        let request = Request::builder()
+            .method(method)
+            .uri(target.as_str())
+            .header("host", "campaignd")
+            .header("content-type", "application/json")
+            .body(Full::new(body))
+            .map_err(|error| self.unsendable(&error))?;
+        let stream = self
+            .connect()
             .await
             .map_err(|error| self.unreachable(&error))?;
         let handshake = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await;
         let (mut sender, connection) = handshake.map_err(|error| self.broken(&error))?;
         // The connection ends with the response; its error, if any, is the response's too.
         tokio::spawn(connection);
-        let request = Request::builder()
-            .method(method)
-            .uri(path)
-            .header("host", "campaignd")
-            .header("content-type", "application/json")
-            .body(Full::new(body))
-            .map_err(|error| self.broken(&error))?;
         sender
             .send_request(request)
             .await
-            .map_err(|error| self.broken(&error))
+            .map_err(|error| self.unread(&error))
+    }
+
+    /// A Unix socket whose queue is full answers at once that one would have to wait: so one waits.
+    async fn connect(&self) -> io::Result<UnixStream> {
+        loop {
+            match UnixStream::connect(&self.socket).await {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    time::sleep(QUEUE_TICK).await;
+                }
+                done => return done,
+            }
+        }
     }
 
     async fn read<T: DeserializeOwned>(
@@ -135,12 +201,18 @@ impl Client {
         response: Response<Incoming>,
     ) -> Result<T, ClientError> {
         let response = self.refuse(response).await?;
-        let body = response
-            .into_body()
-            .collect()
-            .await
-            .map_err(|error| self.broken(&error))?;
-        serde_json::from_slice(&body.to_bytes()).map_err(|error| self.broken(&error))
+        self.decode(&self.body(response).await?)
+    }
+
+    async fn body(&self, response: Response<Incoming>) -> Result<Bytes, ClientError> {
+        let body = Limited::new(response.into_body(), self.limits.answer);
+        match body.collect().await {
+            Ok(body) => Ok(body.to_bytes()),
+            Err(error) if error.is::<LengthLimitError>() => {
+                Err(self.endless("the answer", self.limits.answer))
+            }
+            Err(error) => Err(self.broken(&error)),
+        }
     }
 
     async fn refuse(
@@ -151,48 +223,26 @@ impl Client {
         if status.is_success() {
             return Ok(response);
         }
-        let body = response
-            .into_body()
-            .collect()
-            .await
-            .map_err(|error| self.broken(&error))?;
-        match serde_json::from_slice::<ErrorBody>(&body.to_bytes()) {
-            Ok(body) => Err(ClientError(Box::new(body.error))),
-            Err(_) => Err(self.broken(&format!("status {status}"))),
+        let body = self.body(response).await?;
+        if serde_json::from_slice::<Versioned>(&body).is_err() {
+            return Err(self.foreign(format!("the answer is not campaignd's: status {status}")));
         }
+        let mut error = self.decode::<ErrorBody>(&body)?.error;
+        // A refusal ends in no success, whatever it says, and is one sentence on a terminal, whatever it holds.
+        error.exit_status = error.exit_status.max(1);
+        error.message = error.message.replace(char::is_control, " ");
+        Err(ClientError(Box::new(error)))
     }
 
-    fn unreachable(&self, error: &io::Error) -> ClientError {
-        let socket = self.socket.display();
-        let (kind, exit_status, why) = match error.kind() {
-            io::ErrorKind::NotFound => ("no_daemon", NO_DAEMON, "no such file"),
-            io::ErrorKind::ConnectionRefused => ("no_daemon", NO_DAEMON, "nobody listens"),
-            io::ErrorKind::PermissionDenied => ("not_allowed", NOT_ALLOWED, "permission denied"),
-            _ => ("no_daemon", NO_DAEMON, "it does not open"),
-        };
-        let message = if exit_status == NOT_ALLOWED {
-            "the socket may not be opened"
-        } else {
-            "no campaignd answers"
-        };
-        ClientError(Box::new(ErrorView {
-            kind: kind.into(),
-            message: message.into(),
-            at: Some(format!("{socket}   ({why})")),
-            right: Some("campaignd serve --daemonize   or: systemctl start campaignd".into()),
-            exit_status,
-            ..ErrorView::default()
-        }))
-    }
-
-    fn broken(&self, why: &impl fmt::Display) -> ClientError {
-        ClientError(Box::new(ErrorView {
-            kind: "no_daemon".into(),
-            message: format!("campaignd's answer broke off: {why}"),
-            at: Some(self.socket.display().to_string()),
-            right: Some("campaignctl status".into()),
-            exit_status: NO_DAEMON,
-            ..ErrorView::default()
-        }))
+    /// A value of the version that this client reads: names are only ever added to one, so another means another thing.
+    fn decode<T: DeserializeOwned>(&self, body: &[u8]) -> Result<T, ClientError> {
+        let not_ours = |error| self.foreign(format!("the answer is not campaignd's: {error}"));
+        let found: Versioned = serde_json::from_slice(body).map_err(not_ours)?;
+        if let Some(version) = found.version.filter(|version| *version != VERSION) {
+            return Err(self.foreign(format!(
+                "campaignd answers in version {version} of its language, this reads {VERSION}"
+            )));
+        }
+        serde_json::from_slice(body).map_err(not_ours)
     }
 }

@@ -2,7 +2,10 @@
 
 use super::StartError;
 use daemonize::{Daemonize, Outcome};
-use nix::unistd::pipe;
+use nix::{
+    sys::stat::{Mode, umask},
+    unistd::pipe,
+};
 use std::{
     fs::{File, OpenOptions},
     io::{Read, Write},
@@ -66,6 +69,13 @@ pub enum Side {
     Child(Readiness),
 }
 
+/// The umask, which can only be read by setting it; without a word daemonize sets one of its own.
+fn umask_now() -> u32 {
+    let now = umask(Mode::from_bits_truncate(0o077));
+    umask(now);
+    now.bits()
+}
+
 /// Forks; stdout and stderr of the child go to `log`.
 ///
 /// # Errors
@@ -86,7 +96,7 @@ pub fn fork(log: &Path) -> Result<Side, StartError> {
     let here = std::env::current_dir().unwrap_or_else(|_| "/".into());
     match Daemonize::new()
         .working_directory(here)
-        .umask(0o077)
+        .umask(umask_now())
         .stdout(stdout)
         .stderr(stderr)
         .execute()

@@ -4,7 +4,7 @@ use super::StartError;
 use crate::{
     actors::{access::Access, coordinator::Trees},
     artifacts::{create_dir_private, write_atomic},
-    executor::local::OPEN_FILES,
+    executor::local::{INHERITED, Inherited},
     manifest::StateDir,
 };
 use nix::{
@@ -98,11 +98,8 @@ pub fn bind(path: &Path, doors: &Doors) -> Result<Bound, StartError> {
             .map_err(|error| StartError::io(&error, path, "remove it by hand"))?,
         Err(_) => {}
     }
-    // Made with a mode for nobody else: the doors open only when everything is set.
-    let mask = umask(Mode::from_bits_truncate(0o177));
-    let bound = UnixListener::bind(path);
-    umask(mask);
-    let listener = bound.map_err(|error| StartError {
+    // Made for nobody else, by this process's umask: the doors open only when everything is set.
+    let listener = UnixListener::bind(path).map_err(|error| StartError {
         message: format!("the socket cannot be bound: {error}"),
         ..StartError::io(&error, path, "--socket PATH")
     })?;
@@ -142,15 +139,21 @@ fn refuse_closed_directory(parent: &Path, doors: &Doors) -> Result<(), StartErro
     ))
 }
 
-/// Sockets and followed files take descriptors: asks for as many as are allowed. What was allowed before is passed on to
-/// the jobs.
-pub fn raise_open_files() {
-    if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
-        // Set already where a second daemon is opened in one process; the first value is the right one.
-        let _ = OPEN_FILES.set(soft);
-        if let Err(error) = setrlimit(Resource::RLIMIT_NOFILE, hard, hard) {
-            tracing::warn!("at most {soft} open files: {error}");
-        }
+/// Asks for as many descriptors as are allowed, since sockets and followed files take many, and makes everything private
+/// that this process will ever create: sled names its own modes. What was before is passed on to the jobs.
+pub fn settle_in() {
+    let before = umask(Mode::from_bits_truncate(0o077)).bits();
+    let (soft, hard) = match getrlimit(Resource::RLIMIT_NOFILE) {
+        Ok(limits) => limits,
+        Err(error) => return tracing::warn!("how many files may be open is unknown: {error}"),
+    };
+    // Set already where a second daemon is opened in one process; the first values are the right ones.
+    let _ = INHERITED.set(Inherited {
+        open_files: soft,
+        umask: before,
+    });
+    if let Err(error) = setrlimit(Resource::RLIMIT_NOFILE, hard, hard) {
+        tracing::warn!("at most {soft} open files: {error}");
     }
 }
 
@@ -181,7 +184,12 @@ pub fn alive(trees: &Trees, ping: bool) {
     let live = || trees.values().filter(|tree| !tree.campaign.state.ended());
     let jobs = live().flat_map(|tree| tree.jobs.values());
     let running: usize = jobs.map(|job| job.running_tasks()).sum();
-    let status = format!("{} campaigns live, {running} jobs running", live().count());
+    let counted = |number: usize, what: &str| {
+        let plural = if number == 1 { "" } else { "s" };
+        format!("{number} {what}{plural}")
+    };
+    let (campaigns, jobs) = (counted(live().count(), "campaign"), counted(running, "job"));
+    let status = format!("{campaigns} live, {jobs} running");
     let mut state = vec![sd_notify::NotifyState::Status(&status)];
     if ping {
         state.push(sd_notify::NotifyState::Watchdog);

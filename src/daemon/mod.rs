@@ -150,7 +150,7 @@ impl Daemon {
     /// An unreadable store, a socket that cannot be bound.
     pub fn open(lock: Lock, options: Options) -> Result<Daemon, StartError> {
         let began = Instant::now();
-        lifecycle::raise_open_files();
+        lifecycle::settle_in();
         let handles = Handles::inherit();
         let dir = &options.state_dir;
         let state = StateDir::new(dir);
@@ -265,8 +265,9 @@ impl Daemon {
             lock,
             fatal,
         ));
-        lifecycle::ready();
+        // Signals are heard before anybody is told that it runs: a reload at once must not be the end.
         started(Remote { stop, tuning });
+        lifecycle::ready();
         let status = tokio::select! {
             fatal = died.recv() => {
                 let fatal = fatal.unwrap_or(Fatal { status: BROKEN, why: "nobody supervises".into() });

@@ -16,6 +16,8 @@ pub fn start(level: &str) {
             let plain = tracing_subscriber::fmt::layer()
                 .with_writer(std::io::stderr)
                 .with_ansi(false)
+                // A full stderr cannot be told of on stderr: trying to ends in a panic.
+                .log_internal_errors(false)
                 .with_target(false);
             registry.with(plain).try_init()
         }

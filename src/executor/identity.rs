@@ -15,11 +15,22 @@ use tokio::io::{Interest, unix::AsyncFd};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Identity {
     /// The process id.
+    #[serde(deserialize_with = "process_id")]
     pub pid: i32,
     /// Clock ticks after boot at which it started (`/proc/PID/stat`, field 22).
     pub start_time: u64,
     /// `/proc/sys/kernel/random/boot_id`.
     pub boot_id: String,
+}
+
+/// Refuses 0 and below: no process has such an id, and to the kernel it means a whole group or everybody.
+fn process_id<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<i32, D::Error> {
+    let pid = i32::deserialize(deserializer)?;
+    if pid > 0 {
+        return Ok(pid);
+    }
+    let message = format!("{pid} is no process id");
+    Err(serde::de::Error::custom(message))
 }
 
 /// What `/proc/PID/stat` says.

@@ -22,6 +22,10 @@ use std::{
     time::SystemTime,
 };
 
+/// The last line of `request.toml`. The beginning of a TOML file is a TOML file too, with fewer tasks: without this a
+/// torn request would read as a smaller one.
+const END: &str = "\n# end\n";
+
 /// The complete input of a job.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Request {
@@ -161,9 +165,16 @@ impl Exit {
             Some(Cause::TimeLimit)
         } else if self.stopped {
             Some(Cause::Stopped)
+        } else if self.killed_from_outside() {
+            Some(Cause::Transient)
         } else {
             (self.status != Some(0)).then_some(Cause::Program)
         }
+    }
+
+    /// Programs do not kill themselves: the kernel does it when memory is short, a person or a shutting node otherwise.
+    fn killed_from_outside(&self) -> bool {
+        matches!(self.signal, Some(9 | 15))
     }
 
     /// In words: `ended with status 3`.
@@ -177,6 +188,12 @@ impl Exit {
                 timed_out: true, ..
             } => "reached its time limit".into(),
             Exit { stopped: true, .. } => "was stopped by a signal to its shim".into(),
+            Exit {
+                signal: Some(signal),
+                ..
+            } if self.killed_from_outside() => {
+                format!("was killed from outside by signal {signal}, perhaps for want of memory")
+            }
             Exit {
                 signal: Some(signal),
                 ..
@@ -240,7 +257,8 @@ impl JobDir {
     pub fn write_request(&self, request: &Request) -> io::Result<()> {
         create_dir_private(&self.root)?;
         let text = toml::to_string(request)
-            .map_err(|error| io::Error::other(format!("request.toml: {error}")))?;
+            .map_err(|error| io::Error::other(format!("request.toml: {error}")))?
+            + END;
         write_atomic(&self.request_path(), text.as_bytes())
     }
 
@@ -251,10 +269,14 @@ impl JobDir {
     pub fn read_request(&self) -> io::Result<Request> {
         let path = self.request_path();
         let text = fs::read_to_string(&path).map_err(|error| named(error, "read", &path))?;
-        toml::from_str(&text).map_err(|error| {
-            let text = format!("{}: {}", path.display(), error.message());
+        let wrong = |why: &str| {
+            let text = format!("{}: {why}", path.display());
             io::Error::new(io::ErrorKind::InvalidData, text)
-        })
+        };
+        if !text.ends_with(END) {
+            return Err(wrong("it has no end"));
+        }
+        toml::from_str(&text).map_err(|error| wrong(error.message()))
     }
 
     /// Takes a task exclusively and completely: the content is there from the first instant the name is.

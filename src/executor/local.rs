@@ -31,8 +31,17 @@ const OF_THE_SERVICE: [&str; 6] = [
 /// Between two looks at something that is about to happen.
 const SOON: Duration = Duration::from_millis(5);
 
-/// How many open files a command may have: what this process was started with, before it asked for more for itself.
-pub static OPEN_FILES: OnceLock<u64> = OnceLock::new();
+/// What commands are to find as this process found it, before it changed it for itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Inherited {
+    /// How many open files they may have.
+    pub open_files: u64,
+    /// The mode bits that their new files do not get.
+    pub umask: u32,
+}
+
+/// Set once, when a daemon begins.
+pub static INHERITED: OnceLock<Inherited> = OnceLock::new();
 
 /// What a launch came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -238,8 +247,9 @@ impl Local {
 /// Starts a shim: this very binary, even if its file has been replaced meanwhile. It makes a session of its own.
 fn spawn_shim(dir: &JobDir, shard: u32) -> io::Result<Child> {
     let mut command = Command::new("/proc/self/exe");
-    if let Some(limit) = OPEN_FILES.get() {
-        command.env("CAMPAIGND_OPEN_FILES", limit.to_string());
+    if let Some(inherited) = INHERITED.get() {
+        command.env("CAMPAIGND_OPEN_FILES", inherited.open_files.to_string());
+        command.env("CAMPAIGND_UMASK", inherited.umask.to_string());
     }
     for name in OF_THE_SERVICE {
         command.env_remove(name);

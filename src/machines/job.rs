@@ -76,7 +76,7 @@ words! {
     pub enum Cause {
         /// The command could not be started.
         CannotStart = "cannot_start",
-        /// It ended with a status other than 0, or by a signal of its own.
+        /// It ended with a status other than 0, or by a signal of its own making.
         Program = "program",
         /// It ended with status 0 and has not made what was asked.
         Incomplete = "incomplete",
@@ -84,7 +84,7 @@ words! {
         TimeLimit = "time_limit",
         /// It vanished without a word: its session was killed and seen empty.
         Lost = "lost",
-        /// The node or the network failed it.
+        /// The node or the network failed it, or its command was killed from outside.
         Transient = "transient",
         /// Somebody sent its shim a termination signal.
         Stopped = "stopped",

@@ -166,7 +166,69 @@ pub struct Provenance {
     pub from: String,
 }
 
+/// The most tasks of one phase: a record names each of them.
+pub const MOST_SHARDS: u32 = 10_000;
+
+/// The most samples that are asked for at once; sums of such numbers never overflow.
+pub const MOST_SAMPLES: u64 = 1_000_000_000;
+
 impl CampaignSpec {
+    /// What a spec may not ask for whoever wrote it, a sentence each. A campaign file is checked with file and line
+    /// before; this is for what came over the socket.
+    pub fn problems(&self) -> Vec<String> {
+        let GeneratorSpec {
+            brain,
+            command,
+            shards,
+            faults,
+            ..
+        } = &self.generator;
+        let mut problems = self.criteria.problems();
+        let mut refuse = |wrong: bool, sentence: String| {
+            if wrong {
+                problems.push(sentence);
+            }
+        };
+        let (target, pilot) = (self.campaign_target, self.criteria.max_pilot_samples);
+        refuse(
+            !(1..=MOST_SAMPLES).contains(&target),
+            format!("campaign_target = {target} is not 1 to {MOST_SAMPLES}"),
+        );
+        refuse(
+            pilot > MOST_SAMPLES,
+            format!("max_pilot_samples = {pilot} is more than {MOST_SAMPLES}"),
+        );
+        refuse(
+            !(1..=MOST_SHARDS).contains(shards),
+            format!("generator.shards = {shards} is not 1 to {MOST_SHARDS}"),
+        );
+        refuse(
+            !(0.0..=1.0).contains(faults),
+            format!("generator.faults = {faults} is not between 0 and 1"),
+        );
+        refuse(
+            *brain == Brain::Command && command.first().is_none_or(String::is_empty),
+            "generator.command is empty".into(),
+        );
+        refuse(
+            !self.directory.starts_with('/'),
+            format!("directory = \"{}\" is not absolute", self.directory),
+        );
+        if let Some(CurationSpec { min_quality, split }) = &self.curation {
+            refuse(
+                !(0.0..=1.0).contains(min_quality),
+                format!("curation.min_quality = {min_quality} is not between 0 and 1"),
+            );
+            let shares = split.iter().all(|share| (0.0..=1.0).contains(share));
+            let sum: f64 = split.iter().sum();
+            refuse(
+                !shares || (sum - 1.0).abs() > 1e-9,
+                format!("curation.split = {split:?} is no split"),
+            );
+        }
+        problems
+    }
+
     /// The first difference to `other` that a person could have meant, as (key, ours, theirs); none when both ask for
     /// the same campaign. Where a value came from, and where the file lies, is no difference.
     pub fn difference(&self, other: &CampaignSpec) -> Option<(String, String, String)> {

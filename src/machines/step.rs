@@ -83,6 +83,9 @@ pub fn step(
 ) -> Result<Outcome, Refused> {
     let mut stepper = match (tree, event) {
         (None, Event::Submitted { spec, parts }) => {
+            if let Some(problem) = spec.problems().into_iter().next() {
+                return Err(Refused::Pointless(problem));
+            }
             let draft = Campaign::draft((**spec).clone(), *parts, now);
             Stepper::new(CampaignTree::new(draft), now)
         }

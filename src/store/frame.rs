@@ -159,16 +159,20 @@ impl Frames {
     /// Whether the bad bytes at [`Frames::offset`] are what an interrupted append leaves: nothing follows them.
     pub(super) fn is_torn(&mut self) -> io::Result<bool> {
         self.file.seek(SeekFrom::Start(self.at))?;
-        if let Some(head) = self.head()? {
-            return Ok(head.end(self.at) >= self.end);
+        if self
+            .head()?
+            .is_some_and(|head| head.end(self.at) < self.end)
+        {
+            return Ok(false);
         }
+        // Even a whole head proves nothing: where bytes are missing from its body, later frames lie within it.
         self.file.seek(SeekFrom::Start(self.at))?;
         let mut tail = Vec::new();
         self.file
             .by_ref()
             .take(self.end - self.at)
             .read_to_end(&mut tail)?;
-        Ok(!tail.windows(HEAD).any(|bytes| {
+        Ok(!tail.windows(HEAD).skip(1).any(|bytes| {
             bytes
                 .try_into()
                 .is_ok_and(|bytes| Head::parse(bytes, self.seal).is_some())

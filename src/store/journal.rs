@@ -38,13 +38,14 @@ impl Journal {
         may_begin: bool,
     ) -> Result<(Journal, Replay), Error> {
         files::private_dir(dir)?;
-        segment::sweep(dir)?;
         let last = match segment::list(dir)?.pop() {
             Some(last) => last,
             None if may_begin => begin(dir)?,
             None => return Err(gone(dir)),
         };
         let replay = replay::replay(&last)?;
+        // Only now is it known that this program may write here.
+        segment::sweep(dir)?;
         let file = files::private_file(&last)?;
         if replay.torn > 0 {
             file.set_len(replay.len).map_err(Error::io(&last, "cut"))?;

@@ -82,7 +82,9 @@ impl Replay {
                     changes.into_iter().for_each(|change| self.apply(change))
                 }
                 Body::SnapshotEnd { keys, seq } => {
-                    if keys != self.image.len() as u64 || seq + 1 != self.header.first_seq {
+                    if keys != self.image.len() as u64
+                        || seq.checked_add(1) != Some(self.header.first_seq)
+                    {
                         return Err(
                             self.no_snapshot(offset, "its snapshot is not the one it announces")
                         );
@@ -125,7 +127,7 @@ impl Replay {
     }
 
     fn follow(&mut self, offset: u64, entry: Entry) -> Result<(), Error> {
-        if entry.seq != self.last_seq + 1 {
+        if Some(entry.seq) != self.last_seq.checked_add(1) {
             let why = format!("entry {} follows entry {}", entry.seq, self.last_seq);
             return Err(self.bad_frame(offset, &why));
         }

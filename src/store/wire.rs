@@ -8,6 +8,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::change::Tree;
+use super::frame::MAX_BODY;
 
 /// Why bytes are no value of the wanted type.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,10 +79,27 @@ pub fn split(bytes: &[u8]) -> Result<(u16, &[u8]), Fault> {
     }
 }
 
+/// Sizes of encoded values, in bytes, for each of which a bound on what they may claim to hold is set.
+const SMALL: usize = 64 << 10;
+const LARGE: usize = 16 << 20;
+
+/// bincode counts what a number takes in memory, not in the file: one byte there can be sixteen here.
+const WIDEST: usize = 16;
+
 /// Reads an encoded value without its version. Bytes left over are a fault: they show that the type is another.
+///
+/// bincode makes room for a text before it reads it, as much as the length says that stands before the text. Without a
+/// bound a few damaged bytes would ask for more memory than there is, which ends the process.
 pub fn body<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Fault> {
-    let (value, used) = bincode::serde::decode_from_slice(bytes, bincode::config::standard())
-        .map_err(|error| Fault::Malformed(error.to_string()))?;
+    use bincode::{config::standard, serde::decode_from_slice};
+    let read = if bytes.len() <= SMALL {
+        decode_from_slice(bytes, standard().with_limit::<{ WIDEST * SMALL }>())
+    } else if bytes.len() <= LARGE {
+        decode_from_slice(bytes, standard().with_limit::<{ WIDEST * LARGE }>())
+    } else {
+        decode_from_slice(bytes, standard().with_limit::<{ WIDEST * MAX_BODY }>())
+    };
+    let (value, used) = read.map_err(|error| Fault::Malformed(error.to_string()))?;
     match bytes.len() - used {
         0 => Ok(value),
         left => Err(Fault::Malformed(format!("{left} bytes are left over"))),
@@ -101,14 +119,23 @@ pub fn decode<T: DeserializeOwned>(version: u16, bytes: &[u8]) -> Result<T, Faul
     }
 }
 
+/// Reads a value of `version`; an older one is given to `migrate`, with its version and without the prefix.
+pub fn migrated<T: DeserializeOwned>(
+    version: u16,
+    bytes: &[u8],
+    migrate: impl FnOnce(u16, &[u8]) -> Result<T, Fault>,
+) -> Result<T, Fault> {
+    let (found, rest) = split(bytes)?;
+    if found < version {
+        migrate(found, rest)
+    } else {
+        decode(version, bytes)
+    }
+}
+
 /// Reads a record, migrating it when it is older.
 pub fn record<R: Record>(bytes: &[u8]) -> Result<R, Fault> {
-    let (found, rest) = split(bytes)?;
-    if found < R::VERSION {
-        R::migrate(found, rest)
-    } else {
-        decode(R::VERSION, bytes)
-    }
+    migrated(R::VERSION, bytes, R::migrate)
 }
 
 #[cfg(test)]

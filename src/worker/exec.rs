@@ -15,6 +15,7 @@ use nix::{
     sys::{
         resource::{Resource, getrlimit, setrlimit},
         signal::{SigSet, Signal, killpg},
+        stat::{Mode, umask},
     },
     unistd::{Pid, setsid},
 };
@@ -48,7 +49,7 @@ enum Happened {
 pub fn exec(job_dir: &Path, shard: u32) -> ExitCode {
     // Fails only for the leader of a group, which a batch script's shell may make it; the session is then its own.
     let _ = setsid();
-    restore_open_files();
+    let theirs = restore();
     // Before any thread exists, so that every thread inherits it and the signals wait for the one that asks.
     let signals: SigSet = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP]
         .into_iter()
@@ -57,7 +58,7 @@ pub fn exec(job_dir: &Path, shard: u32) -> ExitCode {
         return ExitCode::FAILURE;
     }
     let dir = JobDir::new(job_dir);
-    match run(&dir, shard, signals) {
+    match run(&dir, shard, signals, theirs) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("campaignd: task {shard} of {}: {error}", job_dir.display());
@@ -70,19 +71,21 @@ pub fn exec(job_dir: &Path, shard: u32) -> ExitCode {
     }
 }
 
-/// Commands get the limit of open files that the daemon was started with: more than 1,024 breaks programs that use
-/// select(2).
-fn restore_open_files() {
-    let wanted = std::env::var("CAMPAIGND_OPEN_FILES")
-        .ok()
-        .and_then(|text| text.parse().ok());
+/// Commands get what the daemon was started with: its limit of open files, for more than 1,024 breaks programs that use
+/// select(2), and its umask, which is the result. What the shim itself makes is private.
+fn restore() -> Mode {
+    let told = |name: &str| -> Option<u64> { std::env::var(name).ok()?.parse().ok() };
+    let found = umask(Mode::from_bits_truncate(0o077));
+    let wanted = told("CAMPAIGND_OPEN_FILES");
     if let (Some(wanted), Ok((_, hard))) = (wanted, getrlimit(Resource::RLIMIT_NOFILE)) {
         // A limit that cannot be lowered does no harm.
         let _ = setrlimit(Resource::RLIMIT_NOFILE, wanted, hard);
     }
+    let told = told("CAMPAIGND_UMASK").and_then(|bits| u32::try_from(bits).ok());
+    told.map_or(found, Mode::from_bits_truncate)
 }
 
-fn run(dir: &JobDir, shard: u32, signals: SigSet) -> io::Result<()> {
+fn run(dir: &JobDir, shard: u32, signals: SigSet, theirs: Mode) -> io::Result<()> {
     point!("shim.started");
     let request = dir.read_request()?;
     let task = request.tasks.iter().find(|task| task.shard == shard);
@@ -95,7 +98,7 @@ fn run(dir: &JobDir, shard: u32, signals: SigSet) -> io::Result<()> {
     let started_at = clock();
     // A child inherits the mask. A signal in this instant ends the shim, which is then found lost: safe, if abrupt.
     let unblocked = signals.thread_unblock();
-    let started = patiently(|| start(dir, &request, task));
+    let started = patiently(|| start(dir, &request, task, theirs));
     signals.thread_block().and(unblocked)?;
     let child = match started {
         Ok(child) => child,
@@ -139,7 +142,7 @@ fn clock() -> i64 {
 }
 
 /// Starts the command in a process group of its own inside the shim's session; an error is a sentence.
-fn start(dir: &JobDir, request: &Request, task: &TaskRequest) -> io::Result<Child> {
+fn start(dir: &JobDir, request: &Request, task: &TaskRequest, theirs: Mode) -> io::Result<Child> {
     if let Some(output) = &task.output {
         prepare_output(Path::new(output))
             .map_err(|error| named(error, "prepare", Path::new(output)))?;
@@ -149,17 +152,23 @@ fn start(dir: &JobDir, request: &Request, task: &TaskRequest) -> io::Result<Chil
         .split_first()
         .ok_or_else(|| io::Error::other("the command is empty"))?;
     let log = |path: PathBuf| append(&path).map_err(|error| named(error, "open", &path));
-    Command::new(program)
+    append(&dir.progress(task.shard))?;
+    let mut command = Command::new(program);
+    command
         .args(arguments)
         .current_dir(&request.directory)
         .envs(environment(dir, request, task))
         .env_remove("CAMPAIGND_OPEN_FILES")
+        .env_remove("CAMPAIGND_UMASK")
         .stdin(Stdio::null())
         .stdout(log(dir.stdout(task.shard))?)
         .stderr(log(dir.stderr(task.shard))?)
-        .process_group(0)
-        .spawn()
-        .map_err(|error| cannot_start(error, program, &request.directory))
+        .process_group(0);
+    // There is no other thread yet.
+    let mine = umask(theirs);
+    let started = command.spawn();
+    umask(mine);
+    started.map_err(|error| cannot_start(error, program, &request.directory))
 }
 
 fn cannot_start(error: io::Error, program: &str, directory: &str) -> io::Error {
@@ -189,7 +198,8 @@ fn prepare_output(output: &Path) -> io::Result<()> {
     if output.exists() {
         cut_torn_tail(output).map(drop)
     } else {
-        Ok(())
+        // Made here, so that it is private whatever the command's umask is.
+        append(output).map(drop)
     }
 }
 
@@ -306,7 +316,8 @@ fn follow(
     limit: Option<Duration>,
 ) -> (io::Result<ExitStatus>, bool, bool) {
     let (mut told, mut timed_out) = (false, false);
-    let mut due = limit.map(|limit| Instant::now() + limit);
+    // A limit beyond the clock's reach is none.
+    let mut due = limit.and_then(|limit| Instant::now().checked_add(limit));
     loop {
         let happened = match due {
             Some(at) => happenings.recv_timeout(at.saturating_duration_since(Instant::now())),

@@ -19,6 +19,8 @@ pub struct House {
     pub program: PathBuf,
     /// Variables of the daemon, and so of everything that it starts.
     pub env: Vec<(String, String)>,
+    /// Variables of the clients.
+    pub client_env: Vec<(String, String)>,
     /// What is written before `campaignd`, as `prlimit --nofile=64`.
     pub wrapper: Vec<String>,
 }
@@ -49,6 +51,7 @@ impl House {
             daemon: None,
             program: env!("CARGO_BIN_EXE_campaignd").into(),
             env: Vec::new(),
+            client_env: Vec::new(),
             wrapper: Vec::new(),
         }
     }
@@ -82,6 +85,7 @@ impl House {
 
     pub fn ctl(&self, args: &[&str]) -> Output {
         self.command(env!("CARGO_BIN_EXE_campaignctl"))
+            .envs(self.client_env.iter().cloned())
             .args(args)
             .output()
             .unwrap()
@@ -127,6 +131,18 @@ impl House {
         let status = self.daemon.as_mut()?.try_wait().unwrap()?;
         self.daemon = None;
         Some(status)
+    }
+
+    /// Waits for the daemon to end by itself; its exit status.
+    pub fn exit_status(&mut self) -> Option<i32> {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        loop {
+            if let Some(status) = self.ended() {
+                return status.code();
+            }
+            assert!(Instant::now() < deadline, "it does not end: {}", self.log());
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 
     /// The daemon's log.

@@ -5,6 +5,7 @@ mod format;
 mod history;
 mod kill;
 mod model;
+pub(super) mod versions;
 
 use std::collections::BTreeMap;
 use std::fs;

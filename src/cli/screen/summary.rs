@@ -1,0 +1,98 @@
+//! What a finished campaign made, how good it is, where it lies, what is next.
+
+use super::{
+    super::style::{Style, seconds, thousands},
+    fit::{choices, labelled},
+    steps::{bounds, quality},
+};
+use crate::control::api::{CampaignView, DatasetView};
+
+/// The last page of `run`.
+pub fn summary(view: &CampaignView, style: Style) -> String {
+    let state = style.word(&view.state);
+    let mut text = labelled("", &format!("{} {state}{}", view.id, took(view)));
+    text += &made(view);
+    if let Some(verdict) = &view.verdict {
+        let check = verdict.checks.iter().find(|check| check.check == "quality");
+        let mean = quality(check.and_then(|check| check.observed));
+        let word = style.word(&verdict.decision);
+        text += &labelled(
+            "good   pilot      ",
+            &format!("{word} quality {mean} ({})", bounds(view)),
+        );
+    }
+    if let Some(cause) = &view.cause {
+        text += &labelled("why    ", cause);
+    }
+    let inside = if view.dataset.is_some() {
+        "dataset/  data/  mirror/"
+    } else {
+        "data/  mirror/"
+    };
+    text += &format!("where  {}\n       {inside}\n", view.directory);
+    text + &choices("next   ", &next(view), "   or: ")
+}
+
+fn took(view: &CampaignView) -> String {
+    let ended = view.ended_at.as_deref().map(humantime::parse_rfc3339);
+    match (humantime::parse_rfc3339(&view.created_at), ended) {
+        (Ok(began), Some(Ok(ended))) => {
+            let took = ended.duration_since(began).unwrap_or_default();
+            format!(" in {}", seconds(took.as_secs_f64()))
+        }
+        _ => String::new(),
+    }
+}
+
+fn made(view: &CampaignView) -> String {
+    if let Some(dataset) = &view.dataset {
+        return data_set(dataset);
+    }
+    let made = view
+        .phases
+        .iter()
+        .find(|phase| phase.phase == "generate" && phase.done > 0);
+    made.map_or(String::new(), |made| {
+        let (done, all) = (thousands(made.done), thousands(view.campaign_target));
+        format!("made   samples    {done} of {all}\n")
+    })
+}
+
+fn data_set(dataset: &DatasetView) -> String {
+    let rows = format!(
+        "{} rows of {} samples; {} removed, with reasons",
+        thousands(dataset.rows),
+        thousands(dataset.rows_in),
+        thousands(dataset.removed)
+    );
+    let splits = format!(
+        "train {}   validation {}   test {}",
+        thousands(dataset.train),
+        thousands(dataset.validation),
+        thousands(dataset.test)
+    );
+    labelled("made   data set   ", &rows) + &labelled("       splits     ", &splits)
+}
+
+fn next(view: &CampaignView) -> Vec<String> {
+    let id = &view.id;
+    match view.state.as_str() {
+        "completed" => {
+            vec!["campaignd init my.toml && campaignd run my.toml     one of your own".into()]
+        }
+        "rejected" => vec![
+            "campaignd run --quality-threshold X".into(),
+            format!("campaignctl amend {id} --quality-threshold X"),
+        ],
+        "failed" => vec![
+            format!("campaignctl explain {id}"),
+            format!("campaignctl retry {id}"),
+        ],
+        "awaiting_approval" => vec![
+            format!("campaignctl approve {id}"),
+            format!("campaignctl reject {id} --why W"),
+        ],
+        "halted" => vec!["campaignd run   with another part, or the whole".into()],
+        _ => vec![format!("campaignctl clean {id}")],
+    }
+}
