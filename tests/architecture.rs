@@ -201,6 +201,7 @@ const FENCES: &[(&str, &[&str])] = &[
     ("actix_web::", &["actors", "daemon"]),
     ("signal_hook::", &["daemon"]),
     ("daemonize::", &["daemon"]),
+    ("sd_notify::", &["daemon", "executor"]),
     ("tracing_journald", &["daemon"]),
     ("hyper::", &["control"]),
     ("indicatif::", &["cli"]),
