@@ -178,6 +178,8 @@ impl Mirrored {
     fn try_write(&mut self, state: &StateDir, seen: &Seen, lines: &[&Line]) -> io::Result<()> {
         let tree = Arc::clone(&self.tree);
         let campaign = &tree.campaign;
+        // A state directory that was removed is not to be made anew by its mirror.
+        state.root().metadata()?;
         let dir = state.campaign(&campaign.id).mirror();
         create_dir_private(&dir)?;
         self.write_spec(state)?;
