@@ -189,7 +189,7 @@ fn measured(seen: &Seen, id: &CampaignId, phase: Phase) -> Measured {
         ..
     } = seen.count(id, phase);
     let scores = if phase == Phase::Pilot {
-        seen.tally(id, phase).scores()
+        seen.latest_scores(id, phase, SCORES)
     } else {
         Vec::new()
     };
@@ -197,7 +197,7 @@ fn measured(seen: &Seen, id: &CampaignId, phase: Phase) -> Measured {
         done: distinct,
         accepted,
         quality,
-        scores: scores[scores.len().saturating_sub(SCORES)..].to_vec(),
+        scores,
         last_update: grew_at,
     }
 }

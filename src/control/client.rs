@@ -90,16 +90,18 @@ impl Client {
                 continue;
             };
             waiting.extend_from_slice(data);
-            while let Some(end) = waiting.iter().position(|byte| *byte == b'\n') {
-                let line: Vec<u8> = waiting.drain(..=end).collect();
-                if line.len() == 1 {
+            let whole = waiting.iter().rposition(|byte| *byte == b'\n');
+            let rest = waiting.split_off(whole.map_or(0, |end| end + 1));
+            for line in waiting.split(|byte| *byte == b'\n') {
+                if line.is_empty() {
                     continue;
                 }
-                let value = serde_json::from_slice(&line).map_err(|error| self.broken(&error))?;
+                let value = serde_json::from_slice(line).map_err(|error| self.broken(&error))?;
                 if !each(value) {
                     return Ok(());
                 }
             }
+            waiting = rest;
         }
         Ok(())
     }
