@@ -72,6 +72,9 @@ pub async fn keep(
                     .or_insert_with(|| fresh(Arc::clone(&line.tree)));
                 mirrored.tree = Arc::clone(&line.tree);
                 mirrored.write(&state, &seen, Some(&line));
+                if line.tree.campaign.state.ended() {
+                    seen.rest(&line.campaign);
+                }
             }
             None => {
                 for mirrored in all

@@ -22,6 +22,8 @@ use std::{
 /// So much of a shard is read before it is counted. Reading holds up nobody; counting this much takes less than a
 /// millisecond, for which whoever asks for the count waits.
 const READ_BYTES: u64 = 1 << 20;
+/// So many scores are kept of a campaign that has ended.
+const SCORES: usize = 100;
 /// Rates are taken over the looks of the last this many milliseconds.
 const RATE_WINDOW_MS: i64 = 60_000;
 
@@ -36,6 +38,14 @@ pub struct PhaseSeen {
     pub grew_at: Option<Timestamp>,
     /// What the jobs' own progress lines say, for phases that count no samples, and for quality that rests on a log.
     pub hint: Option<Progress>,
+    /// What is shown of a campaign that has ended, once its samples are forgotten.
+    resting: Option<Resting>,
+}
+
+/// What is kept of a phase that nothing is added to: memory is for those that go on.
+struct Resting {
+    count: Count,
+    scores: Vec<f64>,
 }
 
 /// One shard's file, and what of it is counted.
@@ -142,7 +152,7 @@ impl Seen {
     }
 
     /// Counts every shard that a campaign's jobs have made: after a restart those of ended tasks too, which nobody
-    /// watches any more. Blocking.
+    /// watches any more. Of an ended campaign the counts alone are kept. Blocking.
     pub fn recount(&self, tree: &CampaignTree, state: &StateDir, now: Timestamp) {
         let dirs = state.campaign(&tree.campaign.id);
         let jobs = tree.jobs.values().filter(|job| job.phase.makes_samples());
@@ -154,6 +164,18 @@ impl Seen {
             if let Err(error) = self.look(&tree.campaign.id, phase, shard, &file, now) {
                 tracing::warn!(campaign = %tree.campaign.id, "{error}");
             }
+        }
+        if tree.campaign.state.ended() {
+            self.rest(&tree.campaign.id);
+        }
+    }
+
+    /// Keeps the counts of a campaign that has ended and forgets its samples; the next look at one of its shards counts
+    /// them all again.
+    pub fn rest(&self, campaign: &CampaignId) {
+        let phases = lock(&self.phases);
+        for (_, phase) in phases.iter().filter(|((id, _), _)| id == campaign) {
+            lock(phase).rest();
         }
     }
 
@@ -179,7 +201,7 @@ impl Seen {
         lock(&self.phase(campaign, phase)).count()
     }
 
-    /// One sample's score each, and the counts, as the gate needs them.
+    /// One sample's score each, and the counts, as the gate needs them after its look.
     pub fn tally(&self, campaign: &CampaignId, phase: Phase) -> Tally {
         lock(&self.phase(campaign, phase)).total.clone()
     }
@@ -188,7 +210,10 @@ impl Seen {
     pub fn latest_scores(&self, campaign: &CampaignId, phase: Phase, most: usize) -> Vec<f64> {
         let seen = self.phase(campaign, phase);
         let seen = lock(&seen);
-        seen.total.latest_scores(most)
+        match &seen.resting {
+            Some(resting) => resting.scores[resting.scores.len().saturating_sub(most)..].to_vec(),
+            None => seen.total.latest_scores(most),
+        }
     }
 
     /// Ids that stand in more than one shard.
@@ -208,13 +233,20 @@ enum Look {
     Counted(ShardCount),
     /// The phase is being counted anew; what was in hand is not to be counted.
     Overtaken,
-    /// The file is another one, or was cut: the phase is to be counted anew, these shards with it.
+    /// The file is another one, or was cut, or the phase was at rest: it is to be counted anew, from these shards.
     AnotherFile(Vec<(u32, PathBuf)>),
 }
 
 /// Reads a shard to its end. The phase is held only while what was read is counted.
 fn read_on(phase: &Mutex<PhaseSeen>, shard: u32, file: &Path, now: Timestamp) -> io::Result<Look> {
-    let reader = Arc::clone(&lock(phase).shard(shard, file).reader);
+    let reader = {
+        let mut seen = lock(phase);
+        let reader = Arc::clone(&seen.shard(shard, file).reader);
+        if seen.resting.take().is_some() {
+            return Ok(Look::AnotherFile(seen.start_over()));
+        }
+        reader
+    };
     let mut rows = lock(&reader);
     let mut lines = Vec::new();
     loop {
@@ -250,6 +282,18 @@ impl PhaseSeen {
                 (*number, file)
             })
             .collect()
+    }
+
+    fn rest(&mut self) {
+        if self.resting.is_some() || self.shards.is_empty() {
+            return;
+        }
+        self.looks.clear();
+        self.resting = Some(Resting {
+            count: self.count(),
+            scores: self.total.latest_scores(SCORES),
+        });
+        self.start_over();
     }
 
     fn add(&mut self, shard: u32, file: &Path, lines: &[Line], now: Timestamp) {
@@ -288,6 +332,12 @@ impl PhaseSeen {
             .hint
             .as_ref()
             .and_then(|hint| Some((hint.done?, hint.total?)));
+        if let Some(Resting { count, .. }) = &self.resting {
+            return Count {
+                hint,
+                ..count.clone()
+            };
+        }
         Count {
             distinct: self.total.distinct(),
             duplicates: self.total.duplicates(),

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     artifacts::follow::Follower,
-    control::api::{EventView, LogView},
+    control::api::EventView,
     executor::job_dir::JobDir,
     machines::tree::CampaignTree,
     manifest::StateDir,
@@ -16,7 +16,10 @@ use crate::{
 use actix_web::{HttpResponse, web};
 use futures_util::stream;
 use serde::Serialize;
-use std::{collections::HashMap, convert::Infallible, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    borrow::Cow, collections::HashMap, convert::Infallible, path::PathBuf, sync::Arc,
+    time::Duration,
+};
 use tokio::sync::{broadcast, mpsc};
 
 /// How often a followed log is read again.
@@ -229,10 +232,10 @@ async fn send_log(lines: &Lines, source: &mut Source, last: bool) -> bool {
             return false;
         };
         source.reading = reading;
-        let found = source.reading.lines(last && !more);
-        if !send(lines, found.into_iter().map(|text| source.line(text))).await {
+        if !send(lines, source.lines(last && !more)).await {
             return false;
         }
+        source.reading.sent();
         if !more {
             return true;
         }
@@ -247,13 +250,19 @@ struct Source {
     reading: Reading,
 }
 
+/// A [`LogView`](crate::control::api::LogView) that borrows: logs have millions of lines.
+#[derive(Serialize)]
+struct LogLine<'a> {
+    job: &'a str,
+    task: &'a str,
+    text: Cow<'a, str>,
+}
+
 impl Source {
-    fn line(&self, text: String) -> LogView {
-        LogView {
-            job: self.job.clone(),
-            task: self.task.clone(),
-            text,
-        }
+    fn lines(&mut self, all: bool) -> impl Iterator<Item = LogLine<'_>> {
+        let (job, task) = (&self.job, &self.task);
+        let line = move |text| LogLine { job, task, text };
+        self.reading.lines(all).map(line)
     }
 }
 
@@ -262,6 +271,8 @@ impl Source {
 struct Reading {
     follower: Option<Follower>,
     partial: Vec<u8>,
+    /// So much of it was given out as lines.
+    whole: usize,
 }
 
 impl Reading {
@@ -275,22 +286,24 @@ impl Reading {
         read.is_ok_and(|followed| followed.bytes > 0)
     }
 
-    /// Takes the whole lines, and with `all` what follows them; a carriage return ends a line too, as progress bars
-    /// have it, and a line too long to be one is cut.
-    fn lines(&mut self, all: bool) -> Vec<String> {
+    /// The whole lines, and with `all` what follows them; a carriage return ends a line too, as progress bars have it,
+    /// and a line too long to be one is cut. They are given again until they were [sent](Self::sent).
+    fn lines(&mut self, all: bool) -> impl Iterator<Item = Cow<'_, str>> {
         let ends = |byte: &u8| matches!(byte, b'\n' | b'\r');
-        let whole = match self.partial.iter().rposition(ends) {
+        self.whole = match self.partial.iter().rposition(ends) {
             _ if all || self.partial.len() > MOST_OF_A_LINE => self.partial.len(),
             Some(end) => end + 1,
             None => 0,
         };
-        let texts = self.partial[..whole].split(ends);
-        let texts = texts.filter(|text| !text.is_empty());
-        let found = texts
-            .map(|text| String::from_utf8_lossy(text).into_owned())
-            .collect();
-        self.partial.drain(..whole);
-        found
+        let texts = self.partial[..self.whole].split(ends);
+        texts
+            .filter(|text| !text.is_empty())
+            .map(String::from_utf8_lossy)
+    }
+
+    fn sent(&mut self) {
+        self.partial.drain(..self.whole);
+        self.whole = 0;
     }
 }
 
@@ -300,7 +313,7 @@ fn add_sources(sources: &mut Vec<Source>, tree: &CampaignTree, state: &StateDir,
         if !sources.iter().any(|source| source.path == path) {
             let reading = Reading {
                 follower: Some(Follower::new(&path)),
-                partial: Vec::new(),
+                ..Reading::default()
             };
             sources.push(Source {
                 job,
@@ -340,6 +353,7 @@ fn add_sources(sources: &mut Vec<Source>, tree: &CampaignTree, state: &StateDir,
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::control::api::LogView;
     use crate::store::{Draft, SEGMENT_LIMIT, Store};
     use std::fs;
 
@@ -350,14 +364,15 @@ mod tests {
         fs::write(&path, text).unwrap();
         let mut reading = Reading {
             follower: Some(Follower::new(&path)),
-            partial: Vec::new(),
+            ..Reading::default()
         };
         let mut found = Vec::new();
         while reading.read() {
-            found.extend(reading.lines(false));
+            found.extend(reading.lines(false).map(Cow::into_owned));
+            reading.sent();
             assert!(reading.partial.len() <= MOST_OF_A_LINE);
         }
-        found.extend(reading.lines(true));
+        found.extend(reading.lines(true).map(Cow::into_owned));
         found
     }
 
@@ -370,6 +385,21 @@ mod tests {
         assert_eq!(lines_of(b""), Vec::<String>::new());
         let many: Vec<String> = (0..100_000).map(|n| format!("line {n}")).collect();
         assert_eq!(lines_of(many.join("\n").as_bytes()), many);
+    }
+
+    #[test]
+    fn a_line_is_sent_as_clients_read_it() {
+        let (job, task) = ("alttp-3".to_owned(), "1/2".to_owned());
+        let text = "\u{1b}[1mhalf \"done\"\u{fffd}";
+        let line = LogLine {
+            job: &job,
+            task: &task,
+            text: text.into(),
+        };
+        let sent = serde_json::to_vec(&line).unwrap();
+        let read: LogView = serde_json::from_slice(&sent).unwrap();
+        let text = text.into();
+        assert_eq!(read, LogView { job, task, text });
     }
 
     #[test]

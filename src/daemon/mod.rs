@@ -188,11 +188,11 @@ impl Daemon {
             .map(|trees| trees.into_values().collect())
             .unwrap_or_default();
         let (counter, at) = (Arc::clone(&seen), state.clone());
-        let live = known.clone().into_iter();
-        let live: Vec<_> = live.filter(|tree| !tree.campaign.state.ended()).collect();
+        let mut all = known.clone();
+        all.sort_by_key(|tree| tree.campaign.state.ended());
         // Nobody waits for it: counting large shards again takes seconds.
         drop(tokio::task::spawn_blocking(move || {
-            live.iter()
+            all.iter()
                 .for_each(|tree| counter.recount(tree, &at, now()))
         }));
         actix::spawn(mirror_writer::keep(

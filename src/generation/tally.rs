@@ -15,6 +15,9 @@ use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Vis
 /// Scores are summed as multiples of 2⁻⁶⁰, so that the mean does not depend on the order of the rows.
 const SCORE_UNIT: f64 = (1_u64 << 60) as f64;
 
+/// Parts that the ids are kept in; a power of two.
+const PARTS: usize = 32;
+
 /// What the rows of one or more sample files amount to. A million samples take about 45 MB.
 #[derive(Debug, Clone, Default)]
 pub struct Tally {
@@ -26,8 +29,9 @@ pub struct Tally {
     judged: u64,
     accepted: u64,
     score_sum: u128,
-    /// The shard that each id was first seen in.
-    first_in: HashMap<u64, u32>,
+    /// The shard that each id was first seen in, in parts by the id's first bits: a map that grows moves all that it
+    /// holds, and of so many that move one after the other none keeps anybody waiting.
+    first_in: [HashMap<u64, u32>; PARTS],
     /// Ids with another shard than their first that has them too.
     shared: HashSet<(u64, u32)>,
     /// The score of each distinct sample in order of first appearance; NaN, which no score is, where it has none.
@@ -100,7 +104,7 @@ impl Tally {
             Line::Sample(sample) => sample,
         };
         self.rows += 1;
-        match self.first_in.entry(sample.id) {
+        match self.first_in[part(sample.id)].entry(sample.id) {
             Entry::Vacant(vacant) => {
                 vacant.insert(shard);
                 self.keep(sample);
@@ -216,6 +220,11 @@ impl Tally {
                 .collect(),
         }
     }
+}
+
+/// Where an id is kept.
+fn part(id: u64) -> usize {
+    (id >> (u64::BITS - PARTS.trailing_zeros())) as usize
 }
 
 impl Sample {

@@ -76,7 +76,8 @@ fn a_shard_that_is_another_file_counts_anew_and_so_do_the_others() {
     let house = House::new();
     house.write(0, [1, 2, 3]);
     house.write(1, [3, 4]);
-    (house.look(0), house.look(1));
+    house.look(0);
+    house.look(1);
     fs::remove_file(house.file(0)).unwrap();
     house.write(0, [5]);
     assert_eq!(house.look(0).distinct, 1);
@@ -119,7 +120,8 @@ fn a_shard_that_was_cut_counts_what_is_left() {
     let house = House::new();
     house.write(0, 0..10);
     house.write(1, 5..15);
-    (house.look(0), house.look(1));
+    house.look(0);
+    house.look(1);
     assert_eq!((house.distinct(), house.shared()), (15, 5));
     // In place, so that it is the same file: once behind a whole row, once within one.
     let text = fs::read(house.file(0)).unwrap();
@@ -147,4 +149,28 @@ fn a_shard_that_cannot_be_read_costs_the_others_nothing() {
     let looked = house.seen.look(&house.id, Phase::Generate, 0, &file, NOW);
     assert!(looked.is_err(), "shard 1 is a directory");
     assert_eq!(house.distinct(), 1 + 10, "99, and all of shard 2");
+}
+
+#[test]
+fn an_ended_campaign_keeps_its_counts_and_is_counted_again_when_it_goes_on() {
+    let house = House::new();
+    let rows = |shard: u32| format!("{{\"id\":{shard},\"quality_score\":0.{shard}}}\n");
+    for shard in 1..3 {
+        fs::write(house.file(shard), rows(shard) + &rows(7)).unwrap();
+        house.look(shard);
+    }
+    let before = house.seen.count(&house.id, Phase::Generate);
+    assert_eq!((before.distinct, before.duplicates), (3, 1));
+    let scores = || house.seen.latest_scores(&house.id, Phase::Generate, 2);
+    let (latest, tally) = (scores(), || house.seen.tally(&house.id, Phase::Generate));
+    for _ in 0..2 {
+        house.seen.rest(&house.id);
+        assert_eq!(house.seen.count(&house.id, Phase::Generate), before);
+        assert_eq!(scores(), latest);
+        assert_eq!(tally().distinct(), 0, "its samples are forgotten");
+    }
+    fs::write(house.file(3), rows(3) + &rows(7)).unwrap();
+    assert_eq!(house.look(3).distinct, 2);
+    assert_eq!((house.distinct(), house.shared()), (4, 2), "1, 2, 3 and 7");
+    assert_eq!(tally().distinct(), 4);
 }

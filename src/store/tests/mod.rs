@@ -307,3 +307,31 @@ fn commits_per_second() {
     open(dir.path());
     println!("opened with 22,000 entries in {:?}", start.elapsed());
 }
+
+#[test]
+fn changes_that_are_held_back_are_read_and_outlive_the_store() {
+    let dir = fresh();
+    let (mut store, _) = open(dir.path());
+    let large = "x".repeat(20_000);
+    // Past the bound, so that some of them were given to sled and some were not.
+    for number in 1..=20 {
+        let gone = format!("alttp-{}", number - 1);
+        let changes = vec![
+            put(Tree::Campaigns, "alttp", &format!("{number}{large}")),
+            put(Tree::Outbox, &format!("alttp-{number}"), "owed"),
+            Change::delete(Tree::Outbox, gone),
+        ];
+        store.commit(vec![draft("alttp", changes)]).unwrap();
+    }
+    let expected = BTreeMap::from([
+        (
+            (Tree::Campaigns, "alttp".into()),
+            format!("20{large}").into_bytes(),
+        ),
+        ((Tree::Outbox, "alttp-20".into()), b"owed".to_vec()),
+    ]);
+    drop(store);
+    let (store, opened) = open(dir.path());
+    assert_eq!((opened.brought_forward, opened.rebuilt), (0, None));
+    assert_eq!(dump(&store), expected);
+}
