@@ -21,6 +21,7 @@ mod header;
 mod history;
 mod journal;
 mod lock;
+mod raw;
 mod rebuilt;
 mod records;
 mod replay;

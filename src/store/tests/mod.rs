@@ -281,33 +281,6 @@ fn a_state_that_missed_a_batch_is_not_read_or_written_on() {
     assert_eq!(store.last_seq(), 0);
 }
 
-/// Run by hand for a figure: `cargo test --lib commits_per_second -- --ignored --nocapture`.
-#[test]
-#[ignore = "a measurement"]
-fn commits_per_second() {
-    let dir = fresh();
-    let (mut store, _) = open(dir.path());
-    let start = std::time::Instant::now();
-    (0..2000).for_each(|number| drop(store.commit(vec![numbered(number, 150)]).unwrap()));
-    let single = start.elapsed();
-    let start = std::time::Instant::now();
-    for _ in 0..200 {
-        store
-            .commit((0..100).map(|number| numbered(number, 150)).collect())
-            .unwrap();
-    }
-    let burst = start.elapsed();
-    println!(
-        "{:.0} commits/s alone, {:.0} entries/s by 100",
-        2000.0 / single.as_secs_f64(),
-        20000.0 / burst.as_secs_f64()
-    );
-    drop(store);
-    let start = std::time::Instant::now();
-    open(dir.path());
-    println!("opened with 22,000 entries in {:?}", start.elapsed());
-}
-
 #[test]
 fn changes_that_are_held_back_are_read_and_outlive_the_store() {
     let dir = fresh();
