@@ -142,6 +142,7 @@ fn take_up(mirrors: &mut Mirrors, here: &Surroundings, news: &[Arc<Line>]) {
             .or_insert_with(|| fresh(&last.tree));
         mirrored.show(Arc::clone(&last.tree));
         mirrored.write(&here.state, &here.seen, &lines);
+        mirrored.let_rest(&here.seen);
     }
 }
 
@@ -154,6 +155,7 @@ fn look_over(mirrors: &mut Mirrors, here: &Surroundings, trees: Trees) {
         mirrored.show(tree);
         if mirrored.stale || runs {
             mirrored.write(&here.state, &here.seen, &[]);
+            mirrored.let_rest(&here.seen);
         }
     }
 }
@@ -162,6 +164,13 @@ impl Mirrored {
     fn show(&mut self, tree: Arc<CampaignTree>) {
         self.stale |= !Arc::ptr_eq(&self.tree, &tree);
         self.tree = tree;
+    }
+
+    /// Of a campaign that has ended counts are enough.
+    fn let_rest(&self, seen: &Seen) {
+        if self.tree.campaign.state.ended() {
+            seen.rest(&self.tree.campaign.id);
+        }
     }
 
     fn write(&mut self, state: &StateDir, seen: &Seen, lines: &[&Line]) {
@@ -178,6 +187,8 @@ impl Mirrored {
     fn try_write(&mut self, state: &StateDir, seen: &Seen, lines: &[&Line]) -> io::Result<()> {
         let tree = Arc::clone(&self.tree);
         let campaign = &tree.campaign;
+        // A state directory that was removed is not to be made anew by its mirror.
+        state.root().metadata()?;
         let dir = state.campaign(&campaign.id).mirror();
         create_dir_private(&dir)?;
         self.write_spec(state)?;
@@ -268,7 +279,7 @@ fn measured(seen: &Seen, id: &CampaignId, phase: Phase) -> Measured {
         ..
     } = seen.count(id, phase);
     let scores = if phase == Phase::Pilot {
-        seen.tally(id, phase).scores()
+        seen.latest_scores(id, phase, SCORES)
     } else {
         Vec::new()
     };
@@ -276,7 +287,7 @@ fn measured(seen: &Seen, id: &CampaignId, phase: Phase) -> Measured {
         done: distinct,
         accepted,
         quality,
-        scores: scores[scores.len().saturating_sub(SCORES)..].to_vec(),
+        scores,
         last_update: grew_at,
     }
 }

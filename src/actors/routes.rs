@@ -80,7 +80,15 @@ impl ResponseError for Refusal {
     }
 
     fn error_response(&self) -> HttpResponse {
-        HttpResponse::build(self.0).json(ErrorBody {
+        let mut answer = HttpResponse::build(self.0);
+        if matches!(
+            self.0,
+            StatusCode::PAYLOAD_TOO_LARGE | StatusCode::REQUEST_TIMEOUT
+        ) {
+            // What is still coming is not wanted.
+            answer.force_close();
+        }
+        answer.json(ErrorBody {
             version: VERSION,
             error: (*self.1).clone(),
         })

@@ -6,27 +6,35 @@ use super::{
 };
 use crate::{
     artifacts::follow::Follower,
-    control::api::{EventView, LogView},
+    control::api::EventView,
     executor::job_dir::JobDir,
     machines::tree::CampaignTree,
     manifest::StateDir,
-    store::{Entry, History},
+    store::{Entries, Entry, Error, History},
     time::Timestamp,
 };
 use actix_web::{HttpResponse, web};
 use futures_util::stream;
 use serde::Serialize;
-use std::{collections::HashMap, convert::Infallible, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    borrow::Cow, collections::HashMap, convert::Infallible, path::PathBuf, sync::Arc,
+    time::Duration,
+};
 use tokio::sync::{broadcast, mpsc};
 
 /// How often a followed log is read again.
 const LOG_TICK: Duration = Duration::from_millis(300);
-/// At most this much of one log file is sent in one look.
-const LOG_BYTES: u64 = 4 << 20;
-/// Values that wait for a slow client; one that falls behind further is waited for, and holds up only itself.
-const WAITING: usize = 1024;
+/// At most this much of one log file is in memory for one client.
+const LOG_BYTES: u64 = 256 << 10;
+/// A line longer than this is sent in pieces.
+const MOST_OF_A_LINE: usize = 1 << 20;
+/// So many entries of the journal are in memory for one client.
+const PAGE: usize = 256;
+/// Pieces of answer that wait for a slow client; one that falls behind further is waited for, and holds up only itself.
+const WAITING: usize = 8;
 
 type Query = web::Query<HashMap<String, String>>;
+/// Takes whole lines, any number at a time: many small ones in one piece cost a fraction of as many pieces.
 type Lines = mpsc::Sender<Vec<u8>>;
 
 fn wants(query: &Query, key: &str) -> bool {
@@ -51,13 +59,21 @@ where
         .streaming(body)
 }
 
-/// Sends one value; whether the client is still there.
-async fn send(lines: &Lines, value: &impl Serialize) -> bool {
-    let Ok(mut line) = serde_json::to_vec(value) else {
-        return true;
-    };
-    line.push(b'\n');
-    lines.send(line).await.is_ok()
+/// Sends values, one a line; whether the client is still there.
+async fn send<T: Serialize>(lines: &Lines, values: impl IntoIterator<Item = T>) -> bool {
+    let mut piece = Vec::new();
+    for value in values {
+        let whole = piece.len();
+        match serde_json::to_writer(&mut piece, &value) {
+            Ok(()) => piece.push(b'\n'),
+            // Half a value would spoil the line after it.
+            Err(_) => piece.truncate(whole),
+        }
+    }
+    if piece.is_empty() {
+        return !lines.is_closed();
+    }
+    lines.send(piece).await.is_ok()
 }
 
 /// `GET /v1/events?id=&after=SEQ&follow=1&past=0`.
@@ -86,25 +102,42 @@ pub async fn events(room: web::Data<Room>, query: Query) -> Answered<HttpRespons
     }))
 }
 
+/// Sends what happened before, a page at a time: a journal may be far larger than memory, and a slow client holds no
+/// thread while it is waited for.
 async fn send_past(lines: &Lines, history: History, id: Option<String>, last: &mut u64) -> bool {
     let from = *last + 1;
-    let read = tokio::task::spawn_blocking(move || history.events(from, id.as_deref(), usize::MAX));
-    match read.await {
-        Ok(Ok(entries)) => {
-            for entry in entries {
-                *last = entry.seq;
-                if !send(lines, &event_of_entry(entry)).await {
-                    return false;
-                }
+    let mut read = tokio::task::spawn_blocking(move || page(history.entries(from)?, id));
+    loop {
+        let (entries, id, found) = match read.await {
+            Ok(Ok(page)) => page,
+            Ok(Err(error)) => {
+                tracing::error!("the journal cannot be read: {error}");
+                return true;
             }
-            true
+            Err(_) => return false,
+        };
+        if found.is_empty() {
+            return true;
         }
-        Ok(Err(error)) => {
-            tracing::error!("the journal cannot be read: {error}");
-            true
+        *last = found.last().map_or(*last, |entry| entry.seq);
+        if !send(lines, found.into_iter().map(event_of_entry)).await {
+            return false;
         }
-        Err(_) => false,
+        read = tokio::task::spawn_blocking(move || page(entries, id));
     }
+}
+
+/// What is read next: the rest, whose entries are wanted, and the first of them; none when there are no more.
+type Page = (Entries, Option<String>, Vec<Entry>);
+
+fn page(mut entries: Entries, id: Option<String>) -> Result<Page, Error> {
+    let wanted = |entry: &Result<Entry, Error>| match (entry, &id) {
+        (Ok(entry), Some(id)) => entry.campaign == *id,
+        _ => true,
+    };
+    let found = entries.by_ref().filter(wanted).take(PAGE);
+    let found = found.collect::<Result<_, _>>()?;
+    Ok((entries, id, found))
 }
 
 async fn send_new(
@@ -119,7 +152,7 @@ async fn send_new(
             received = inbox.recv() => match received {
                 Ok(line) => {
                     let ours = id.as_ref().is_none_or(|id| id == line.campaign.as_str());
-                    if ours && line.seq > after && !send(lines, &event_of_line(&line)).await {
+                    if ours && line.seq > after && !send(lines, [event_of_line(&line)]).await {
                         return;
                     }
                 }
@@ -170,10 +203,8 @@ pub async fn logs(
         loop {
             add_sources(&mut sources, &tree, &room.state, &level);
             for source in &mut sources {
-                for line in source.read() {
-                    if !send(&lines, &line).await {
-                        return;
-                    }
+                if !send_log(&lines, source, !follow).await {
+                    return;
                 }
             }
             if !follow || lines.is_closed() {
@@ -188,40 +219,91 @@ pub async fn logs(
     }))
 }
 
+/// Sends what a log has gained, a piece at a time; whether the client is still there. A line without its newline is
+/// sent only when nothing more is waited for.
+async fn send_log(lines: &Lines, source: &mut Source, last: bool) -> bool {
+    loop {
+        let mut reading = std::mem::take(&mut source.reading);
+        let read = tokio::task::spawn_blocking(move || {
+            let more = reading.read();
+            (reading, more)
+        });
+        let Ok((reading, more)) = read.await else {
+            return false;
+        };
+        source.reading = reading;
+        if !send(lines, source.lines(last && !more)).await {
+            return false;
+        }
+        source.reading.sent();
+        if !more {
+            return true;
+        }
+    }
+}
+
 /// One file of a log.
 struct Source {
     job: String,
     task: String,
     path: PathBuf,
-    follower: Follower,
-    partial: Vec<u8>,
+    reading: Reading,
+}
+
+/// A [`LogView`](crate::control::api::LogView) that borrows: logs have millions of lines.
+#[derive(Serialize)]
+struct LogLine<'a> {
+    job: &'a str,
+    task: &'a str,
+    text: Cow<'a, str>,
 }
 
 impl Source {
-    /// The lines since the last look; a carriage return ends a line too, as progress bars have it.
-    fn read(&mut self) -> Vec<LogView> {
-        let partial = &mut self.partial;
+    fn lines(&mut self, all: bool) -> impl Iterator<Item = LogLine<'_>> {
+        let (job, task) = (&self.job, &self.task);
+        let line = move |text| LogLine { job, task, text };
+        self.reading.lines(all).map(line)
+    }
+}
+
+/// How far a log was read, and the line that has not ended yet.
+#[derive(Default)]
+struct Reading {
+    follower: Option<Follower>,
+    partial: Vec<u8>,
+    /// So much of it was given out as lines.
+    whole: usize,
+}
+
+impl Reading {
+    /// Reads on; whether there was anything.
+    fn read(&mut self) -> bool {
+        let (partial, Some(follower)) = (&mut self.partial, &mut self.follower) else {
+            return false;
+        };
         // A file that is not there yet, or cannot be read, is no news.
-        let _ = self
-            .follower
-            .read_new(LOG_BYTES, |chunk| partial.extend_from_slice(chunk));
-        let mut found = Vec::new();
-        while let Some(end) = self
-            .partial
-            .iter()
-            .position(|byte| matches!(byte, b'\n' | b'\r'))
-        {
-            let line: Vec<u8> = self.partial.drain(..=end).collect();
-            let text = String::from_utf8_lossy(&line[..end]).into_owned();
-            if !text.is_empty() {
-                found.push(LogView {
-                    job: self.job.clone(),
-                    task: self.task.clone(),
-                    text,
-                });
-            }
-        }
-        found
+        let read = follower.read_new(LOG_BYTES, |chunk| partial.extend_from_slice(chunk));
+        read.is_ok_and(|followed| followed.bytes > 0)
+    }
+
+    /// The whole lines, and with `all` what follows them; a carriage return ends a line too, as progress bars have it,
+    /// and a line too long to be one is cut. They are given again until they were [sent](Self::sent).
+    fn lines(&mut self, all: bool) -> impl Iterator<Item = Cow<'_, str>> {
+        let ends = |byte: &u8| matches!(byte, b'\n' | b'\r');
+        self.whole = match self.partial.iter().rposition(ends) {
+            _ if all || self.partial.len() > MOST_OF_A_LINE => self.partial.len(),
+            Some(end) => end + 1,
+            None => 0,
+        };
+        let texts = self.partial[..self.whole].split(ends);
+        texts
+            .filter(|text| !text.is_empty())
+            .map(String::from_utf8_lossy)
+    }
+
+    fn sent(&mut self) {
+        self.partial.drain(..self.whole);
+        self.whole = 0;
     }
 }
 
@@ -229,13 +311,15 @@ impl Source {
 fn add_sources(sources: &mut Vec<Source>, tree: &CampaignTree, state: &StateDir, level: &str) {
     let mut add = |job: String, task: String, path: PathBuf| {
         if !sources.iter().any(|source| source.path == path) {
-            let follower = Follower::new(&path);
+            let reading = Reading {
+                follower: Some(Follower::new(&path)),
+                ..Reading::default()
+            };
             sources.push(Source {
                 job,
                 task,
                 path,
-                follower,
-                partial: Vec::new(),
+                reading,
             });
         }
     };
@@ -262,6 +346,103 @@ fn add_sources(sources: &mut Vec<Source>, tree: &CampaignTree, state: &StateDir,
             for path in files {
                 add(job.id.to_string(), name.clone(), path);
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::control::api::LogView;
+    use crate::store::{Draft, SEGMENT_LIMIT, Store};
+    use std::fs;
+
+    /// All lines of a log that is read piece by piece.
+    fn lines_of(text: &[u8]) -> Vec<String> {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log");
+        fs::write(&path, text).unwrap();
+        let mut reading = Reading {
+            follower: Some(Follower::new(&path)),
+            ..Reading::default()
+        };
+        let mut found = Vec::new();
+        while reading.read() {
+            found.extend(reading.lines(false).map(Cow::into_owned));
+            reading.sent();
+            assert!(reading.partial.len() <= MOST_OF_A_LINE);
+        }
+        found.extend(reading.lines(true).map(Cow::into_owned));
+        found
+    }
+
+    #[test]
+    fn a_log_is_sent_line_by_line_to_its_last_byte() {
+        assert_eq!(
+            lines_of(b"one\n 10%\r 20%\r\n\n\xfftwo\nthree"),
+            ["one", " 10%", " 20%", "\u{fffd}two", "three"]
+        );
+        assert_eq!(lines_of(b""), Vec::<String>::new());
+        let many: Vec<String> = (0..100_000).map(|n| format!("line {n}")).collect();
+        assert_eq!(lines_of(many.join("\n").as_bytes()), many);
+    }
+
+    #[test]
+    fn a_line_is_sent_as_clients_read_it() {
+        let (job, task) = ("alttp-3".to_owned(), "1/2".to_owned());
+        let text = "\u{1b}[1mhalf \"done\"\u{fffd}";
+        let line = LogLine {
+            job: &job,
+            task: &task,
+            text: text.into(),
+        };
+        let sent = serde_json::to_vec(&line).unwrap();
+        let read: LogView = serde_json::from_slice(&sent).unwrap();
+        let text = text.into();
+        assert_eq!(read, LogView { job, task, text });
+    }
+
+    #[test]
+    fn a_line_without_an_end_is_sent_in_pieces() {
+        let found = lines_of(&vec![b'x'; 3 * MOST_OF_A_LINE + 5]);
+        assert!(found.len() >= 3);
+        assert_eq!(
+            found.iter().map(String::len).sum::<usize>(),
+            3 * MOST_OF_A_LINE + 5
+        );
+    }
+
+    #[test]
+    fn the_past_comes_in_pages_and_whole() {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut store, _) = Store::open(dir.path(), SEGMENT_LIMIT).unwrap();
+        let draft = |number: usize| Draft {
+            at_ms: 0,
+            uid: None,
+            campaign: if number.is_multiple_of(3) { "a" } else { "b" }.into(),
+            event: "task_ended".into(),
+            what: String::new(),
+            payload: Vec::new(),
+            changes: Vec::new(),
+        };
+        store
+            .commit((1..=3 * PAGE + 30).map(draft).collect())
+            .unwrap();
+        for (id, numbers) in [(None, 1..=3 * PAGE + 30), (Some("a"), 1..=PAGE + 10)] {
+            let step = if id.is_some() { 3 } else { 1 };
+            let expected: Vec<u64> = numbers.map(|number| (number * step) as u64).collect();
+            let mut rest = store.history().entries(1).unwrap();
+            let (mut wanted, mut found) = (id.map(String::from), Vec::new());
+            loop {
+                let (entries, id, more) = page(rest, wanted).unwrap();
+                (rest, wanted) = (entries, id);
+                assert!(more.len() <= PAGE);
+                if more.is_empty() {
+                    break;
+                }
+                found.extend(more.iter().map(|entry| entry.seq));
+            }
+            assert_eq!(found, expected);
         }
     }
 }

@@ -51,8 +51,8 @@ pub enum Member {
 impl fmt::Display for Member {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Member::Coordinator => f.write_str("coordinator"),
-            Member::MirrorWriter => f.write_str("mirror_writer"),
+            Member::Coordinator => f.write_str("Coordinator"),
+            Member::MirrorWriter => f.write_str("MirrorWriter"),
             Member::Performer(performer) => performer.fmt(f),
         }
     }

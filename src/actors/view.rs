@@ -138,9 +138,18 @@ fn phases(tree: &CampaignTree, seen: &Seen, now: Timestamp) -> Vec<PhaseView> {
             (None, false) => "then",
         };
         let count = phase_of(stage).map(|phase| (phase, seen.count(&campaign.id, phase)));
-        let (done, total) = count
+        let (mut done, total) = count
             .as_ref()
             .map_or((0, 0), |(phase, count)| made(tree, *phase, count));
+        let passed = campaign.state == State::Completed
+            || campaign
+                .stages
+                .last()
+                .is_some_and(|last| last.stage != stage);
+        if status == "done" && done == 0 && passed {
+            // An ended campaign is not counted again after a restart; that it was complete is on record.
+            done = total;
+        }
         PhaseView {
             phase: stage.name().into(),
             status: status.into(),

@@ -32,7 +32,7 @@ pub fn line(text: &str) -> Result<bool, Fail> {
     print(&format!("{text}\n"))
 }
 
-/// [`line`] of one JSON value.
+/// [`line()`] of one JSON value.
 pub fn json(value: &impl Serialize) -> Result<bool, Fail> {
     let text = serde_json::to_string(value);
     line(&text.map_err(|error| unwritten(&error.into()))?)

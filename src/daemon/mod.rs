@@ -30,7 +30,7 @@ use crate::{
     artifacts::{create_dir_private, is_starved},
     control::api::RestartView,
     executor::{handles::Handles, job_dir::JobDir, local::Local},
-    machines::effect::Performer,
+    machines::{effect::Performer, tree::CampaignTree},
     manifest::StateDir,
     points::number,
     store::{self, Lock, SEGMENT_LIMIT, Store, load_trees},
@@ -234,6 +234,15 @@ impl Daemon {
             fatal: fatal.clone(),
             handles: Arc::new(self.handles),
         };
+        let mut known: Vec<Arc<CampaignTree>> = self.trees.values().cloned().collect();
+        known.sort_by_key(|tree| tree.campaign.state.ended());
+        let (counter, at) = (Arc::clone(&seen), state.clone());
+        // Nobody waits for it: counting large shards again takes seconds.
+        drop(tokio::task::spawn_blocking(move || {
+            known
+                .iter()
+                .for_each(|tree| counter.recount(tree, &at, now()));
+        }));
         let (supervisor, desk) = cast.begin(self.trees);
         let room = ControlRoom {
             desk: desk.clone(),

@@ -255,6 +255,10 @@ impl JobDir {
     /// # Errors
     /// Those of the file system, naming the path.
     pub fn write_request(&self, request: &Request) -> io::Result<()> {
+        if let Some(jobs) = self.root.parent() {
+            // It was there when the daemon began: were it made anew, the state directory would be.
+            fs::metadata(jobs).map_err(|error| named(error, "enter", jobs))?;
+        }
         create_dir_private(&self.root)?;
         let text = toml::to_string(request)
             .map_err(|error| io::Error::other(format!("request.toml: {error}")))?

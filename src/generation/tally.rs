@@ -7,7 +7,7 @@
 //! n²/2⁶⁵: 3 in 10¹¹ for 34,500 samples, 3 in 10⁸ for a million. A collision reads as a duplicate, so it can only make a
 //! campaign look smaller.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet, hash_map::Entry};
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
@@ -15,7 +15,10 @@ use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Vis
 /// Scores are summed as multiples of 2⁻⁶⁰, so that the mean does not depend on the order of the rows.
 const SCORE_UNIT: f64 = (1_u64 << 60) as f64;
 
-/// What the rows of one or more sample files amount to.
+/// Parts that the ids are kept in; a power of two.
+const PARTS: usize = 32;
+
+/// What the rows of one or more sample files amount to. A million samples take about 45 MB.
 #[derive(Debug, Clone, Default)]
 pub struct Tally {
     rows: u64,
@@ -26,13 +29,43 @@ pub struct Tally {
     judged: u64,
     accepted: u64,
     score_sum: u128,
-    ids: HashSet<u64>,
-    samples: Vec<Sample>,
+    /// The shard that each id was first seen in, in parts by the id's first bits: a map that grows moves all that it
+    /// holds, and of so many that move one after the other none keeps anybody waiting.
+    first_in: [HashMap<u64, u32>; PARTS],
+    /// Ids with another shard than their first that has them too.
+    shared: HashSet<(u64, u32)>,
+    /// The score of each distinct sample in order of first appearance; NaN, which no score is, where it has none.
+    scores: Vec<f64>,
+    /// Whether each was accepted, in the same order.
+    marks: Vec<bool>,
 }
 
-/// What is kept of the first row with an id.
+/// What one line of a sample file is.
 #[derive(Debug, Clone, Copy, PartialEq)]
-struct Sample {
+pub enum Line {
+    /// Nothing: no row.
+    Blank,
+    /// Not JSON, not an object, or without a usable id.
+    Invalid,
+    /// A sample.
+    Sample(Sample),
+}
+
+impl Line {
+    /// Reads a line, with or without its newline. Kept apart from counting it, because it is the slow half and needs
+    /// nobody to wait for it.
+    #[must_use]
+    pub fn read(line: &[u8]) -> Self {
+        if line.trim_ascii().is_empty() {
+            return Self::Blank;
+        }
+        Sample::parse(line).map_or(Self::Invalid, Self::Sample)
+    }
+}
+
+/// What counts of a row.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Sample {
     id: u64,
     score: Option<f64>,
     /// The row had a score that is not one.
@@ -40,34 +73,56 @@ struct Sample {
     accepted: Option<bool>,
 }
 
+/// What a line was to the shard that it stands in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Counted {
+    /// No row.
+    Blank,
+    /// A row that is no sample.
+    Invalid,
+    /// The first row of the shard with its id.
+    Distinct,
+    /// A row whose id the shard has already.
+    Repeated,
+}
+
 impl Tally {
-    /// Takes one line of a sample file, with or without its newline. A blank line is no row.
+    /// Takes one line of the only sample file there is.
     pub fn add_line(&mut self, line: &[u8]) {
-        if line.trim_ascii().is_empty() {
-            return;
-        }
+        self.add(0, Line::read(line));
+    }
+
+    /// Takes one line of a shard.
+    pub fn add(&mut self, shard: u32, line: Line) -> Counted {
+        let sample = match line {
+            Line::Blank => return Counted::Blank,
+            Line::Invalid => {
+                self.rows += 1;
+                self.invalid += 1;
+                return Counted::Invalid;
+            }
+            Line::Sample(sample) => sample,
+        };
         self.rows += 1;
-        match Sample::parse(line) {
-            Some(sample) => self.add(sample),
-            None => self.invalid += 1,
+        match self.first_in[part(sample.id)].entry(sample.id) {
+            Entry::Vacant(vacant) => {
+                vacant.insert(shard);
+                self.keep(sample);
+                Counted::Distinct
+            }
+            Entry::Occupied(first) => {
+                let elsewhere = *first.get() != shard;
+                self.duplicates += 1;
+                if elsewhere && self.shared.insert((sample.id, shard)) {
+                    Counted::Distinct
+                } else {
+                    Counted::Repeated
+                }
+            }
         }
     }
 
-    /// Adds the rows of another shard, as if they had been read after these.
-    pub fn merge(&mut self, other: &Self) {
-        self.rows += other.rows;
-        self.duplicates += other.duplicates;
-        self.invalid += other.invalid;
-        for sample in &other.samples {
-            self.add(*sample);
-        }
-    }
-
-    fn add(&mut self, sample: Sample) {
-        if !self.ids.insert(sample.id) {
-            self.duplicates += 1;
-            return;
-        }
+    fn keep(&mut self, sample: Sample) {
         if let Some(score) = sample.score {
             self.scored += 1;
             self.score_sum += (score * SCORE_UNIT).round() as u128;
@@ -75,7 +130,8 @@ impl Tally {
         self.bad_score += u64::from(sample.bad_score);
         self.judged += u64::from(sample.accepted.is_some());
         self.accepted += u64::from(sample.accepted == Some(true));
-        self.samples.push(sample);
+        self.scores.push(sample.score.unwrap_or(f64::NAN));
+        self.marks.push(sample.accepted == Some(true));
     }
 
     /// Rows that are not blank: distinct, duplicate and invalid ones.
@@ -87,7 +143,13 @@ impl Tally {
     /// Valid samples with different ids; the number that targets mean.
     #[must_use]
     pub fn distinct(&self) -> u64 {
-        self.samples.len() as u64
+        self.scores.len() as u64
+    }
+
+    /// How often an id stands in another shard than its first.
+    #[must_use]
+    pub fn shared(&self) -> u64 {
+        self.shared.len() as u64
     }
 
     /// Valid rows whose id was there before.
@@ -136,15 +198,33 @@ impl Tally {
     /// and 0 or 1 for rejected or accepted when no sample has a score. Empty when no row says anything about quality.
     #[must_use]
     pub fn scores(&self) -> Vec<f64> {
-        let of = |sample: &Sample| match self.scored {
-            0 => f64::from(u8::from(sample.accepted == Some(true))),
-            _ => sample.score.unwrap_or(0.0),
-        };
-        match self.quality() {
-            Some(_) => self.samples.iter().map(of).collect(),
-            None => Vec::new(),
+        self.latest_scores(usize::MAX)
+    }
+
+    /// The last `most` of [`scores`](Self::scores).
+    #[must_use]
+    pub fn latest_scores(&self, most: usize) -> Vec<f64> {
+        if self.quality().is_none() {
+            return Vec::new();
+        }
+        let from = self.scores.len().saturating_sub(most);
+        match self.scored {
+            0 => {
+                let marks = self.marks[from..].iter();
+                marks.map(|mark| f64::from(u8::from(*mark))).collect()
+            }
+            // The larger of a number and NaN is the number.
+            _ => self.scores[from..]
+                .iter()
+                .map(|score| score.max(0.0))
+                .collect(),
         }
     }
+}
+
+/// Where an id is kept.
+fn part(id: u64) -> usize {
+    (id >> (u64::BITS - PARTS.trailing_zeros())) as usize
 }
 
 impl Sample {

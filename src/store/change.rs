@@ -6,6 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::raw;
 use super::wire::{self, Record};
 
 /// A table of records. The journal stores the position, sled the name.
@@ -44,6 +45,7 @@ pub struct Change {
     /// The key within the tree.
     pub key: String,
     /// The whole new value; `None` deletes the key.
+    #[serde(with = "raw::perhaps")]
     pub value: Option<Vec<u8>>,
 }
 
@@ -127,6 +129,7 @@ pub struct Entry {
     /// One sentence for a person.
     pub what: String,
     /// The encoded event.
+    #[serde(with = "raw::whole")]
     pub payload: Vec<u8>,
     /// The state it led to.
     pub changes: Vec<Change>,

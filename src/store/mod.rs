@@ -2,8 +2,8 @@
 //!
 //! The **journal** is the commit. [`Store::commit`] appends a batch of entries to it as one checksummed frame and
 //! waits for the disk once; when it returns, the entries count, and not before. **sled** holds the state that the
-//! entries lead to: it is written after the journal, in order, without waiting for the disk, so it may be behind
-//! after a crash and is brought forward, or made anew, when the store is opened. Nothing but the journal repairs it.
+//! entries lead to: it is written after the journal, in order, many commits at a time and without waiting for the disk,
+//! so it may be behind after a crash and is brought forward, or made anew, when the store is opened. Nothing but the journal repairs it.
 //!
 //! ```text
 //! <state_dir>/lock                    who has it open
@@ -21,6 +21,7 @@ mod header;
 mod history;
 mod journal;
 mod lock;
+mod raw;
 mod rebuilt;
 mod records;
 mod replay;

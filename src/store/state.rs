@@ -3,7 +3,13 @@
 //! It is never flushed for durability (sled's own flush does not survive a power cut) and never believed: opening
 //! compares it with the journal's image, and whatever is wrong with it is repaired from there. sled panics on some
 //! damaged files, so a panic of its own counts as "will not open".
+//!
+//! It is given changes in large transactions, each key once: sled sends every transaction to the disk at once, beside
+//! and against the journal's own writes, and that would make a commit several times as slow. What it has not been given
+//! yet is in memory, and in the journal.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::fs;
 use std::panic::{self, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
@@ -22,6 +28,9 @@ use super::replay::{Image, Replay, live};
 /// Memory that sled may keep pages in, in bytes (it takes several times as much).
 const CACHE: u64 = 16 << 20;
 
+/// So many bytes of changes are held back: little to bring forward after a kill, and still hundreds of commits.
+const HELD_BACK: usize = 256 << 10;
+
 /// How often, and how far apart, an opening is tried while the file is locked: the threads of a database
 /// that was just dropped hold the lock a moment longer.
 const LOCK_TRIES: (u32, Duration) = (50, Duration::from_millis(20));
@@ -35,6 +44,25 @@ pub(super) struct State {
     db: sled::Db,
     /// The trees of [`Tree::ALL`], then the one with the store id and the last applied entry.
     trees: Vec<sled::Tree>,
+    pending: RefCell<Pending>,
+}
+
+/// What sled has not been given yet.
+#[derive(Default)]
+struct Pending {
+    /// The last value of each key.
+    changes: BTreeMap<(Tree, String), Option<Vec<u8>>>,
+    /// The bytes of all changes so far, those that were overtaken included.
+    bytes: usize,
+    /// The entry that they end with; none when there are none.
+    seq: Option<u64>,
+}
+
+impl Drop for State {
+    fn drop(&mut self) {
+        // Opening brings it forward where this fails.
+        let _ = self.settle();
+    }
 }
 
 impl State {
@@ -56,6 +84,7 @@ impl State {
 
     /// The keys and values of `tree`, by key.
     pub(super) fn list(&self, tree: Tree) -> Result<Vec<(String, Vec<u8>)>, Error> {
+        self.settle()?;
         self.shielded(|| {
             let pairs = self.trees[tree as usize]
                 .iter()
@@ -85,28 +114,48 @@ impl State {
             })
     }
 
-    /// Makes `changes` in one transaction, which ends with entry `seq`.
+    /// Takes `changes`, which end with entry `seq`. They are in what is read from now on, and in sled later.
     pub(super) fn apply<'a>(
         &self,
         seq: u64,
         changes: impl Iterator<Item = &'a Change>,
     ) -> Result<(), Error> {
+        let mut pending = self.pending.borrow_mut();
+        for Change { tree, key, value } in changes {
+            pending.bytes += key.len() + value.as_ref().map_or(0, Vec::len);
+            pending.changes.insert((*tree, key.clone()), value.clone());
+        }
+        pending.seq = Some(seq);
+        let full = pending.bytes >= HELD_BACK;
+        drop(pending);
+        if full { self.settle() } else { Ok(()) }
+    }
+
+    /// Gives sled what was held back, in one transaction. Where that fails, it stays held back.
+    fn settle(&self) -> Result<(), Error> {
+        let mut pending = self.pending.borrow_mut();
+        let Some(seq) = pending.seq else {
+            return Ok(());
+        };
         let mut batches = vec![sled::Batch::default(); self.trees.len()];
-        for change in changes {
-            let batch = &mut batches[change.tree as usize];
-            match &change.value {
-                Some(value) => batch.insert(change.key.as_bytes(), value.as_slice()),
-                None => batch.remove(change.key.as_bytes()),
+        for ((tree, key), value) in &pending.changes {
+            let batch = &mut batches[*tree as usize];
+            match value {
+                Some(value) => batch.insert(key.as_bytes(), value.as_slice()),
+                None => batch.remove(key.as_bytes()),
             }
         }
         if let Some(meta) = batches.last_mut() {
             meta.insert(APPLIED, &seq.to_le_bytes());
         }
-        self.shielded(|| self.transact(&batches))
+        self.shielded(|| self.transact(&batches))?;
+        *pending = Pending::default();
+        Ok(())
     }
 
     /// Asks sled to write what it holds in memory: less to bring forward after a kill, no promise.
     pub(super) fn flush(&self) -> Result<(), Error> {
+        self.settle()?;
         self.shielded(|| self.db.flush().map(drop).map_err(|error| error.to_string()))
     }
 
@@ -138,7 +187,9 @@ impl State {
             return Err(Rebuilt::Differs { keys: behind.len() });
         }
         if applied < journal {
-            self.apply(journal, behind.iter()).map_err(broken)?;
+            self.apply(journal, behind.iter())
+                .and_then(|()| self.settle())
+                .map_err(broken)?;
         }
         Ok(behind.len())
     }
@@ -157,6 +208,7 @@ impl State {
                 .map_err(|error| error.to_string())
         })?;
         state.apply(replay.last_seq, all.iter())?;
+        state.settle()?;
         Ok(state)
     }
 
@@ -182,6 +234,7 @@ impl State {
             path: path.to_path_buf(),
             db,
             trees,
+            pending: RefCell::default(),
         })
     }
 
@@ -202,7 +255,7 @@ impl State {
 
     /// The changes that lead from here to `image`.
     fn behind(&self, image: &Image) -> Result<Vec<Change>, Error> {
-        let mut missing: std::collections::BTreeMap<_, _> = image.iter().collect();
+        let mut missing: BTreeMap<_, _> = image.iter().collect();
         let mut changes = Vec::new();
         for here in self.snapshot() {
             let Change { tree, key, value } = here?;

@@ -3,7 +3,7 @@
 //! The same locally and in a batch script, so exit status, signals and progress have one code path.
 
 use crate::{
-    artifacts::{create_dir_private, is_starved, jsonl::cut_torn_tail, named, room},
+    artifacts::{create_dir_private, is_starved, jsonl::cut_torn_tail, named, room, sync_dir},
     executor::{
         identity::{Identity, group_members},
         job_dir::{Exit, JobDir, Request, TRY_AGAIN, TaskRequest, Work},
@@ -126,6 +126,9 @@ fn run(dir: &JobDir, shard: u32, signals: SigSet, theirs: Mode) -> io::Result<()
         ended_at: clock(),
     };
     point!("shim.ended");
+    if let Some(output) = &task.output {
+        patiently(|| make_durable(Path::new(output)))?;
+    }
     // A command that ended has done its work: a full disk must not make it count as lost.
     let said = patiently(|| dir.write_exit(shard, &exit));
     point!("shim.told");
@@ -200,6 +203,17 @@ fn prepare_output(output: &Path) -> io::Result<()> {
     } else {
         // Made here, so that it is private whatever the command's umask is.
         append(output).map(drop)
+    }
+}
+
+/// Samples are on the disk before anybody says that they are made: few generators wait for it by themselves.
+fn make_durable(output: &Path) -> io::Result<()> {
+    let synced = File::open(output).and_then(|file| file.sync_all());
+    match synced {
+        // A command may have removed what it was asked to make.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(named(error, "sync", output)),
+        Ok(()) => output.parent().map_or(Ok(()), sync_dir),
     }
 }
 

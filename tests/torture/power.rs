@@ -85,6 +85,10 @@ fn lost(state: &Path, last_seq: u64, campaigns: &[String]) -> usize {
         .into_iter()
         .map(|(id, tree)| (id.to_string(), tree))
         .collect();
+    eprintln!(
+        "{opened:?}, acknowledged: {last_seq}, {} campaigns",
+        campaigns.len()
+    );
     let mut lost = usize::from(opened.last_seq < last_seq);
     lost += campaigns
         .iter()

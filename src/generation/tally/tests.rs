@@ -169,12 +169,31 @@ proptest! {
     }
 
     #[test]
-    fn shards_merge_to_the_whole(rows in consistent_rows(), cut in 0_usize..60) {
-        let (left, right) = rows.split_at(cut.min(rows.len()));
-        let mut merged = of(left);
-        merged.merge(&of(right));
-        prop_assert_eq!(summary(&merged), summary(&of(&rows)));
-        prop_assert_eq!(merged.scores(), of(&rows).scores());
+    fn shards_count_as_one_file_and_each_for_itself(rows in prop::collection::vec((0_u32..3, 0_usize..40), 0..60), all in consistent_rows()) {
+        let rows: Vec<(u32, &String)> = rows.iter().filter_map(|(shard, at)| Some((*shard, all.get(*at)?))).collect();
+        let (mut whole, mut union) = (Tally::default(), Tally::default());
+        let mut each = [Tally::default(), Tally::default(), Tally::default()];
+        let mut counted = [[0; 4]; 3];
+        for (shard, row) in rows {
+            let here = shard as usize;
+            whole.add_line(row.as_bytes());
+            each[here].add_line(row.as_bytes());
+            counted[here][union.add(shard, Line::read(row.as_bytes())) as usize] += 1;
+        }
+        prop_assert_eq!(summary(&union), summary(&whole));
+        prop_assert_eq!(union.scores(), whole.scores());
+        for (own, counted) in each.iter().zip(counted) {
+            prop_assert_eq!([0, own.invalid(), own.distinct(), own.duplicates()], counted);
+        }
+        let distinct: u64 = each.iter().map(Tally::distinct).sum();
+        prop_assert_eq!(union.shared(), distinct - union.distinct());
+    }
+
+    #[test]
+    fn the_latest_scores_are_the_end_of_all(rows in consistent_rows(), most in 0_usize..60) {
+        let tally = of(&rows);
+        let all = tally.scores();
+        prop_assert_eq!(tally.latest_scores(most), all[all.len().saturating_sub(most)..].to_vec());
     }
 
     #[test]
