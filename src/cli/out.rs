@@ -27,7 +27,7 @@ pub fn print(text: &str) -> Result<bool, Fail> {
     settle(write(&mut io::stdout().lock(), text.as_bytes()))
 }
 
-/// [`print`] and a line's end.
+/// [`print()`] and a line's end.
 pub fn line(text: &str) -> Result<bool, Fail> {
     print(&format!("{text}\n"))
 }
