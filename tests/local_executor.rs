@@ -1,10 +1,13 @@
 //! Local jobs with real processes: claims, ends, lost shims, recycled PIDs.
 #![allow(clippy::unwrap_used, reason = "a test ends where its assumption does")]
 
-use campaignd::executor::{
-    identity::{Identity, session_members},
-    job_dir::{JobDir, Request, TaskRequest, Work},
-    local::{Local, Observed},
+use campaignd::{
+    executor::{
+        identity::{Identity, session_members},
+        job_dir::{JobDir, Request, TaskRequest, Work},
+        local::{Local, Observed},
+    },
+    machines::job::Cause,
 };
 use std::{
     fs,
@@ -79,10 +82,22 @@ fn ends_are_told_as_they_were() {
     let cases = [
         ("exit 0", None, "ended with status 0"),
         ("exit 3", None, "ended with status 3"),
-        ("kill -9 $$", None, "was ended by signal 9"),
+        (
+            "kill -9 $$",
+            None,
+            "was killed from outside by signal 9, perhaps for want of memory",
+        ),
+        ("kill -6 $$", None, "was ended by signal 6"),
         ("sleep 60", Some(1), "reached its time limit"),
     ];
-    for (script, limit, expected) in cases {
+    let causes = [
+        None,
+        Some(Cause::Program),
+        Some(Cause::Transient),
+        Some(Cause::Program),
+        Some(Cause::TimeLimit),
+    ];
+    for ((script, limit, expected), cause) in cases.into_iter().zip(causes) {
         let dir = tempfile::tempdir().unwrap();
         let job = job(dir.path(), script, limit);
         assert!(shim(&job).wait().unwrap().success());
@@ -90,6 +105,7 @@ fn ends_are_told_as_they_were() {
             panic!("{script}")
         };
         assert_eq!(exit.sentence(), expected, "{script}");
+        assert_eq!(exit.cause(), cause, "{script}");
     }
 }
 

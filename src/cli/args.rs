@@ -26,7 +26,24 @@ impl Place {
         let socket = resolve_socket(self.socket.as_deref(), env, &settings.socket, &state_dir)?;
         Ok((state_dir, socket))
     }
+
+    /// The socket to ask: where nobody named one and the user has no daemon of their own, the service's.
+    pub fn socket_to_ask(&self, env: &Env, settings: &Settings) -> Result<PathBuf, Fail> {
+        let (_, socket) = self.resolve(env, settings)?;
+        let named = self.socket.is_some()
+            || self.state_dir.is_some()
+            || env.get("CAMPAIGND_SOCKET").is_some()
+            || env.get("CAMPAIGND_STATE_DIR").is_some();
+        let service = Path::new(SERVICE_SOCKET);
+        if !named && !socket.exists() && service.exists() {
+            return Ok(service.into());
+        }
+        Ok(socket)
+    }
 }
+
+/// Where the shipped unit has its socket.
+const SERVICE_SOCKET: &str = "/run/campaignd/control.sock";
 
 /// How answers look.
 #[derive(Args, Clone, Copy, Debug, Default)]

@@ -281,7 +281,7 @@ async fn run(ctl: Ctl) -> Result<u8, Fail> {
     }
     let env = Env::capture();
     let settings = Settings::load(None)?;
-    let (_, socket) = ctl.place.resolve(&env, &settings)?;
+    let socket = ctl.place.socket_to_ask(&env, &settings)?;
     let client = Client::new(socket);
     let id = |id: &Option<String>| id.clone().unwrap_or_else(|| "-".into());
     let act = |word: String, verb: &'static str, request: ActRequest| {

@@ -70,6 +70,20 @@ impl Mounted {
     }
 }
 
+/// Repairs an image as after a crash; what could be mended counts as mended.
+pub fn repair(image: &Path) -> Result<(), String> {
+    let output = Command::new("e2fsck")
+        .args(["-f", "-y"])
+        .arg(image)
+        .output();
+    let status = output.map_err(|error| error.to_string())?.status;
+    if status.code().is_some_and(|code| code <= 1) {
+        Ok(())
+    } else {
+        Err(status.to_string())
+    }
+}
+
 /// An image with an empty ext4 in it.
 pub fn ext4(image: &Path, megabytes: u32) -> Result<(), String> {
     run(&[

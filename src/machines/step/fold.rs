@@ -210,6 +210,11 @@ impl Stepper {
     }
 
     fn job_ended(&mut self, job: &EffectId, ends: &[(u32, TaskEnd)]) -> Result<(), Refused> {
+        self.said.push(match ends.len() {
+            0 => format!("nothing of job {job} was left to end"),
+            1 => format!("job {job}: {}", ends[0].1.text),
+            several => format!("job {job}: {several} tasks ended on request"),
+        });
         for (shard, end) in ends {
             let record = self.tree.jobs.get_mut(job).ok_or(Refused::Late)?;
             if let Some(task) = record.tasks.iter_mut().find(|task| task.shard == *shard) {
