@@ -44,14 +44,7 @@ impl Journal {
             None => return Err(gone(dir)),
         };
         let replay = replay::replay(&last)?;
-        // Only now is it known that this program may write here.
-        segment::sweep(dir)?;
         let file = files::private_file(&last)?;
-        if replay.torn > 0 {
-            file.set_len(replay.len).map_err(Error::io(&last, "cut"))?;
-        }
-        // A writer that was killed may have left frames that the system holds but the disk does not.
-        file.sync_all().map_err(Error::io(&last, "sync"))?;
         let active = Segment {
             header: replay.header,
             path: last,
@@ -68,6 +61,18 @@ impl Journal {
             poisoned: false,
         };
         Ok((journal, replay))
+    }
+
+    /// Cuts a torn end, removes what an interrupted roll left, and waits for the disk. To be called once, when it is known
+    /// that this program may write here, and before anything is done with what was read: a writer that was killed may
+    /// have left frames that the system holds but the disk does not.
+    pub(super) fn settle(&self, replay: &Replay) -> Result<(), Error> {
+        segment::sweep(&self.dir)?;
+        let Segment { file, path, .. } = &self.active;
+        if replay.torn > 0 {
+            file.set_len(replay.len).map_err(Error::io(path, "cut"))?;
+        }
+        file.sync_all().map_err(Error::io(path, "sync"))
     }
 
     /// The last entry on disk, 0 for none.

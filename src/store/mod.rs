@@ -90,11 +90,12 @@ impl Store {
 
     /// [`Store::open`] under a lock that was taken before, by this process or by its parent.
     pub fn open_locked(lock: Lock, state_dir: &Path, limit: u64) -> Result<(Store, Opened), Error> {
-        let state_path = state_dir.join("db");
+        let state_path = state_path(state_dir);
         // The journal is created first, so a state without a journal has lost it.
         let (journal, replay) =
             Journal::open(&journal_dir(state_dir), limit, !state_path.exists())?;
-        let (state, brought_forward, rebuilt) = State::open(&state_path, &replay)?;
+        let (state, brought_forward, rebuilt) =
+            State::open(&state_path, &replay, || journal.settle(&replay))?;
         let opened = Opened {
             last_seq: replay.last_seq,
             entries: replay.entries(),
@@ -154,7 +155,7 @@ impl Store {
         // Closed before its files are opened again: it holds a lock on them.
         self.state = None;
         let replay = self.journal.replay()?;
-        self.state = Some(State::open(&self.state_path, &replay)?.0);
+        self.state = Some(State::open(&self.state_path, &replay, || Ok(()))?.0);
         self.unapplied = None;
         Ok(())
     }
@@ -272,6 +273,11 @@ impl Store {
             fault => Error::Unreadable { file, what, fault },
         }
     }
+}
+
+/// Where the state database of a store is.
+fn state_path(state_dir: &Path) -> PathBuf {
+    state_dir.join("db")
 }
 
 /// Where the journal of a store is.

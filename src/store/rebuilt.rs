@@ -14,13 +14,6 @@ pub enum Rebuilt {
         /// The last entry that it included.
         applied: u64,
     },
-    /// It includes entries that the journal does not have: the journal has lost some, or is an older copy.
-    Ahead {
-        /// The last entry that it included.
-        applied: u64,
-        /// The last entry of the journal.
-        journal: u64,
-    },
     /// It claims to be current and has other values than the journal.
     Differs {
         /// The number of keys that do.
@@ -36,12 +29,6 @@ impl std::fmt::Display for Rebuilt {
             Rebuilt::OtherStore => f.write_str("it belongs to another store"),
             Rebuilt::Behind { applied } => {
                 write!(f, "it ended with entry {applied}, before the last snapshot")
-            }
-            Rebuilt::Ahead { applied, journal } => {
-                write!(
-                    f,
-                    "it ended with entry {applied}, after the journal's last, {journal}"
-                )
             }
             Rebuilt::Differs { keys } => write!(f, "{keys} of its keys differed from the journal"),
         }

@@ -151,11 +151,18 @@ impl Replay {
         segment::unusable(&self.path, offset, why)
     }
 
+    /// Where the state database lies that is made from this journal: it knows what a cut journal has lost.
+    fn state_path(&self) -> PathBuf {
+        let state_dir = self.path.parent().and_then(Path::parent);
+        super::state_path(state_dir.unwrap_or(Path::new("")))
+    }
+
     fn bad_frame(&self, offset: u64, why: &str) -> Error {
         let file = self.path.display();
         let way_back = format!(
-            "restore {file} from a backup; or keep a copy and `truncate -s {offset} {file}`: \
+            "restore {file} from a backup; or keep a copy and `truncate -s {offset} {file} && rm -r {}`: \
              that goes back to entry {} and loses what followed",
+            self.state_path().display(),
             self.last_seq
         );
         Error::damaged(&self.path, offset, why, way_back)

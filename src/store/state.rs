@@ -68,12 +68,22 @@ impl Drop for State {
 impl State {
     /// Opens the state in `path` and makes it what `replay` says. Also returns how many keys were brought
     /// forward, and why all of it was made anew if it was.
+    ///
+    /// `settle` makes the journal ready to be written to. It is called before the state is brought forward, which must not
+    /// include what the disk may still lose, and after it is known that the journal has not lost anything.
     pub(super) fn open(
         path: &Path,
         replay: &Replay,
+        settle: impl FnOnce() -> Result<(), Error>,
     ) -> Result<(State, usize, Option<Rebuilt>), Error> {
-        let why = match State::forward(path, replay)? {
-            Ok((state, keys)) => return Ok((state, keys, None)),
+        let found = State::find(path)?;
+        if let Ok(state) = &found {
+            state.refuse_a_shorter_journal(replay)?;
+        }
+        settle()?;
+        let forward = found.and_then(|state| Ok((state.catch_up(replay)?, state)));
+        let why = match forward {
+            Ok((keys, state)) => return Ok((state, keys, None)),
             Err(why) => why,
         };
         let state = State::rebuild(path, replay)?;
@@ -159,17 +169,37 @@ impl State {
         self.shielded(|| self.db.flush().map(drop).map_err(|error| error.to_string()))
     }
 
-    /// Opens what is there and brings it forward, or tells why it must be made anew.
-    fn forward(path: &Path, replay: &Replay) -> Result<Result<(State, usize), Rebuilt>, Error> {
+    /// Opens what is there, or tells why it must be made anew.
+    fn find(path: &Path) -> Result<Result<State, Rebuilt>, Error> {
         if !path.exists() {
             return Ok(Err(Rebuilt::Missing));
         }
-        let state = match State::open_sled(path) {
-            Ok(state) => state,
-            Err(Error::State { why, .. }) => return Ok(Err(Rebuilt::Broken(why))),
-            Err(other) => return Err(other),
-        };
-        Ok(state.catch_up(replay).map(|keys| (state, keys)))
+        match State::open_sled(path) {
+            Ok(state) => Ok(Ok(state)),
+            Err(Error::State { why, .. }) => Ok(Err(Rebuilt::Broken(why))),
+            Err(other) => Err(other),
+        }
+    }
+
+    /// An entry is given to the state only after the journal has it on disk. So a state that includes more than the
+    /// journal proves that acknowledged entries are gone from there, however much the end looks like a torn append.
+    fn refuse_a_shorter_journal(&self, replay: &Replay) -> Result<(), Error> {
+        let (journal, file) = (replay.last_seq, &replay.path);
+        match self.marks() {
+            Ok((store, applied)) if store == Some(replay.header.store) && applied > journal => {
+                let db = self.path.display();
+                let why = format!(
+                    "it ends with entry {journal}, and entry {applied} was acknowledged: {db} includes it"
+                );
+                let way_back = format!(
+                    "restore {} from a backup; or, to go back to entry {journal} and lose the later ones: `rm -r {db}`",
+                    file.display()
+                );
+                Err(Error::damaged(file, replay.len, why, way_back))
+            }
+            // What cannot be read proves nothing, and is made anew.
+            _ => Ok(()),
+        }
     }
 
     fn catch_up(&self, replay: &Replay) -> Result<usize, Rebuilt> {
@@ -179,7 +209,6 @@ impl State {
         match applied {
             _ if store != Some(replay.header.store) => return Err(Rebuilt::OtherStore),
             applied if applied < replay.snapshot_seq => return Err(Rebuilt::Behind { applied }),
-            applied if applied > journal => return Err(Rebuilt::Ahead { applied, journal }),
             _ => {}
         }
         let behind = self.behind(&replay.image).map_err(broken)?;

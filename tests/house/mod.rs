@@ -211,3 +211,17 @@ pub fn ledger(house: &House) -> Vec<String> {
     lines.sort();
     lines
 }
+
+/// Every process but this one that works in a directory or below it.
+pub fn processes_below(dir: &Path) -> Vec<i32> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir("/proc").unwrap().flatten() {
+        let pid = entry
+            .file_name()
+            .to_str()
+            .and_then(|name| name.parse::<i32>().ok());
+        let inside = fs::read_link(entry.path().join("cwd")).is_ok_and(|cwd| cwd.starts_with(dir));
+        found.extend(pid.filter(|pid| inside && i64::from(*pid) != i64::from(std::process::id())));
+    }
+    found
+}

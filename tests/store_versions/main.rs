@@ -394,7 +394,7 @@ fn the_command_that_the_way_back_names_goes_back_to_the_entry_that_it_names() {
         "only the damaged entry and later ones are gone"
     );
     assert!(
-        matches!(opened.rebuilt, Some(Rebuilt::Ahead { .. })),
+        matches!(opened.rebuilt, Some(Rebuilt::Missing)),
         "{:?}",
         opened.rebuilt
     );

@@ -2,8 +2,12 @@
 //! says which file it will not work with. It never starts a task twice, and never takes damage for an empty store.
 
 use crate::{
-    house::House,
+    house::{House, processes_below},
     trials::{Dice, count, row},
+};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -51,20 +55,8 @@ fn base(house: &mut House) {
         (0..2).all(|n| shard(n).is_ok_and(|file| file.len() > 0))
     });
     house.kill();
-    for entry in fs::read_dir("/proc").unwrap().flatten() {
-        let Some(pid) = entry
-            .file_name()
-            .to_str()
-            .and_then(|name| name.parse::<i32>().ok())
-        else {
-            continue;
-        };
-        let here = fs::read_link(entry.path().join("cwd"))
-            .is_ok_and(|cwd| cwd.starts_with(house.path("")));
-        if here {
-            let _ =
-                nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::SIGKILL);
-        }
+    for pid in processes_below(&house.path("")) {
+        let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
     }
     fs::remove_file(house.path("slow")).unwrap();
 }

@@ -2,7 +2,7 @@
 //! the copy is opened. What only the page cache knew is gone there, as it would be.
 
 use crate::{
-    house::{House, generator},
+    house::{House, generator, processes_below},
     mounts::{Mounted, ext4},
     trials::{Dice, count, row, skip},
 };
@@ -29,25 +29,6 @@ use std::{
 struct Acknowledged {
     last_seq: u64,
     campaigns: Vec<String>,
-}
-
-/// Every process that works below a directory.
-fn workers(dir: &Path) -> Vec<Pid> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir("/proc").unwrap().flatten() {
-        let Some(pid) = entry
-            .file_name()
-            .to_str()
-            .and_then(|name| name.parse::<i32>().ok())
-        else {
-            continue;
-        };
-        let inside = fs::read_link(entry.path().join("cwd")).is_ok_and(|cwd| cwd.starts_with(dir));
-        if inside && pid != i32::try_from(std::process::id()).unwrap() {
-            found.push(Pid::from_raw(pid));
-        }
-    }
-    found
 }
 
 /// Submits campaigns and takes down what is acknowledged, until it is told to stop. What is acknowledged while the
@@ -153,9 +134,9 @@ fn a_power_cut_loses_nothing_that_was_acknowledged() {
                 let acknowledged = acknowledged.lock().unwrap();
                 (acknowledged.last_seq, acknowledged.campaigns.clone())
             };
-            let all = workers(&at);
+            let all = processes_below(&at);
             for pid in &all {
-                let _ = kill(*pid, Signal::SIGSTOP);
+                let _ = kill(Pid::from_raw(*pid), Signal::SIGSTOP);
             }
             let copy = dir.path().join(format!("cut-{cut}"));
             // Straight from the image: what the file system has not written to it is lost.
@@ -167,7 +148,7 @@ fn a_power_cut_loses_nothing_that_was_acknowledged() {
                     .success()
             );
             for pid in all {
-                let _ = kill(pid, Signal::SIGCONT);
+                let _ = kill(Pid::from_raw(pid), Signal::SIGCONT);
             }
             let after = Mounted::image(&copy, &dir.path().join(format!("after-{cut}"))).unwrap();
             missing += lost(&after.at.join("state"), last_seq, &campaigns);

@@ -203,19 +203,40 @@ fn a_state_of_another_moment_is_brought_to_this_one() {
 }
 
 #[test]
-fn a_state_ahead_of_the_journal_gives_way() {
+fn a_journal_that_is_shorter_than_the_state_is_refused_untouched() {
     let dir = made(3, SEGMENT_LIMIT);
     let path = last_segment(dir.path());
     let short = fs::read(&path).unwrap();
     open(dir.path()).0.commit(vec![numbered(4, 20)]).unwrap();
-    fs::write(&path, short).unwrap();
+    // As a torn append would leave it: only the state knows better.
+    fs::write(&path, [&short[..], b"torn"].concat()).unwrap();
+    let error = Store::open(dir.path(), SEGMENT_LIMIT)
+        .map(drop)
+        .unwrap_err();
+    assert!(matches!(error, Error::Damaged { .. }), "{error:?}");
+    assert!(
+        error
+            .to_string()
+            .contains("ends with entry 3, and entry 4 was acknowledged"),
+        "{error}"
+    );
+    assert_eq!(
+        fs::read(&path).unwrap(),
+        [&short[..], b"torn"].concat(),
+        "nothing is cut"
+    );
+    // The way back that it names.
+    let way = error.way_back();
+    let db = way
+        .split("`rm -r ")
+        .nth(1)
+        .and_then(|rest| rest.split('`').next())
+        .unwrap();
+    fs::remove_dir_all(db).unwrap();
     let opened = repaired(dir.path(), SEGMENT_LIMIT);
     assert_eq!(
-        opened.rebuilt,
-        Some(Rebuilt::Ahead {
-            applied: 4,
-            journal: 3
-        })
+        (opened.last_seq, opened.rebuilt),
+        (3, Some(Rebuilt::Missing))
     );
 }
 
