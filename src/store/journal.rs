@@ -14,6 +14,7 @@ use super::frame::{self, MAX_BODY};
 use super::header::{Header, StoreId};
 use super::replay::{self, Replay};
 use super::segment::{self, Body, Segment};
+use super::witness::{self, Witness};
 
 /// The journal, open for appending.
 #[derive(Debug)]
@@ -27,6 +28,8 @@ pub(super) struct Journal {
     last_seq: u64,
     syncs: u64,
     poisoned: bool,
+    /// None until it is settled.
+    witness: Option<Witness>,
 }
 
 impl Journal {
@@ -59,20 +62,39 @@ impl Journal {
             last_seq: replay.last_seq,
             syncs: 0,
             poisoned: false,
+            witness: None,
         };
+        journal.refuse_if_short(&replay)?;
         Ok((journal, replay))
     }
 
     /// Cuts a torn end, removes what an interrupted roll left, and waits for the disk. To be called once, when it is known
     /// that this program may write here, and before anything is done with what was read: a writer that was killed may
     /// have left frames that the system holds but the disk does not.
-    pub(super) fn settle(&self, replay: &Replay) -> Result<(), Error> {
+    pub(super) fn settle(&mut self, replay: &Replay) -> Result<(), Error> {
         segment::sweep(&self.dir)?;
-        let Segment { file, path, .. } = &self.active;
+        let Segment {
+            file, path, header, ..
+        } = &self.active;
         if replay.torn > 0 {
             file.set_len(replay.len).map_err(Error::io(path, "cut"))?;
         }
-        file.sync_all().map_err(Error::io(path, "sync"))
+        file.sync_all().map_err(Error::io(path, "sync"))?;
+        let witness = Witness::open(&self.dir, header.store)?;
+        witness.tell(self.last_seq);
+        self.witness = Some(witness);
+        Ok(())
+    }
+
+    /// However much its end looks like a torn append: an entry that was acknowledged was whole.
+    fn refuse_if_short(&self, replay: &Replay) -> Result<(), Error> {
+        match witness::read(&self.dir, replay.header.store) {
+            Some(acknowledged) if acknowledged > self.last_seq => {
+                let why = format!("entry {acknowledged} was acknowledged");
+                Err(replay.too_short(&why))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The last entry on disk, 0 for none.
@@ -143,6 +165,9 @@ impl Journal {
         self.active.len += bytes.len() as u64;
         self.last_seq = seq;
         self.syncs += 1;
+        if let Some(witness) = &self.witness {
+            witness.tell(seq);
+        }
         match batch {
             Body::Batch(entries) => Ok(entries),
             _ => Ok(Vec::new()),

@@ -8,6 +8,7 @@
 //! ```text
 //! <state_dir>/lock                    who has it open
 //! <state_dir>/journal/00000001.log    a segment: a snapshot of the whole state, then batches of entries
+//! <state_dir>/journal/acknowledged    the last entry's number, once more
 //! <state_dir>/db/                     sled
 //! ```
 //!
@@ -28,6 +29,7 @@ mod replay;
 mod segment;
 mod state;
 pub mod wire;
+mod witness;
 
 #[cfg(test)]
 mod tests;
@@ -92,7 +94,7 @@ impl Store {
     pub fn open_locked(lock: Lock, state_dir: &Path, limit: u64) -> Result<(Store, Opened), Error> {
         let state_path = state_path(state_dir);
         // The journal is created first, so a state without a journal has lost it.
-        let (journal, replay) =
+        let (mut journal, replay) =
             Journal::open(&journal_dir(state_dir), limit, !state_path.exists())?;
         let (state, brought_forward, rebuilt) =
             State::open(&state_path, &replay, || journal.settle(&replay))?;

@@ -151,18 +151,31 @@ impl Replay {
         segment::unusable(&self.path, offset, why)
     }
 
-    /// Where the state database lies that is made from this journal: it knows what a cut journal has lost.
-    fn state_path(&self) -> PathBuf {
-        let state_dir = self.path.parent().and_then(Path::parent);
-        super::state_path(state_dir.unwrap_or(Path::new("")))
+    /// The journal ends before an entry that it had.
+    pub(super) fn too_short(&self, why: &str) -> Error {
+        let (seq, file) = (self.last_seq, self.path.display());
+        let why = format!("it ends with entry {seq}, and {why}");
+        let way_back = format!(
+            "restore {file} from a backup; or `{}`: that goes back to entry {seq} and loses what followed",
+            self.forget()
+        );
+        Error::damaged(&self.path, self.len, why, way_back)
+    }
+
+    /// The command that removes what knows of entries that the journal has lost.
+    fn forget(&self) -> String {
+        let dir = self.path.parent().unwrap_or(Path::new(""));
+        let state = super::state_path(dir.parent().unwrap_or(Path::new("")));
+        let witness = super::witness::path(dir);
+        format!("rm -rf {} {}", state.display(), witness.display())
     }
 
     fn bad_frame(&self, offset: u64, why: &str) -> Error {
         let file = self.path.display();
         let way_back = format!(
-            "restore {file} from a backup; or keep a copy and `truncate -s {offset} {file} && rm -r {}`: \
+            "restore {file} from a backup; or keep a copy and `truncate -s {offset} {file} && {}`: \
              that goes back to entry {} and loses what followed",
-            self.state_path().display(),
+            self.forget(),
             self.last_seq
         );
         Error::damaged(&self.path, offset, why, way_back)

@@ -184,18 +184,11 @@ impl State {
     /// An entry is given to the state only after the journal has it on disk. So a state that includes more than the
     /// journal proves that acknowledged entries are gone from there, however much the end looks like a torn append.
     fn refuse_a_shorter_journal(&self, replay: &Replay) -> Result<(), Error> {
-        let (journal, file) = (replay.last_seq, &replay.path);
+        let ours = |store| store == Some(replay.header.store);
         match self.marks() {
-            Ok((store, applied)) if store == Some(replay.header.store) && applied > journal => {
+            Ok((store, applied)) if ours(store) && applied > replay.last_seq => {
                 let db = self.path.display();
-                let why = format!(
-                    "it ends with entry {journal}, and entry {applied} was acknowledged: {db} includes it"
-                );
-                let way_back = format!(
-                    "restore {} from a backup; or, to go back to entry {journal} and lose the later ones: `rm -r {db}`",
-                    file.display()
-                );
-                Err(Error::damaged(file, replay.len, why, way_back))
+                Err(replay.too_short(&format!("{db} has entry {applied}")))
             }
             // What cannot be read proves nothing, and is made anew.
             _ => Ok(()),
