@@ -120,7 +120,7 @@ impl Lives {
 
 /// The bytes that commits add to a journal.
 struct Tail {
-    journal: PathBuf,
+    state: PathBuf,
     last: PathBuf,
     read: u64,
 }
@@ -128,7 +128,7 @@ struct Tail {
 impl Tail {
     fn new(state: &Path) -> Self {
         let mut tail = Self {
-            journal: state.join("journal"),
+            state: state.into(),
             last: PathBuf::new(),
             read: 0,
         };
@@ -137,8 +137,7 @@ impl Tail {
     }
 
     fn news(&mut self) -> Vec<u8> {
-        let files = fs::read_dir(&self.journal).unwrap();
-        let last = files.map(|file| file.unwrap().path()).max().unwrap();
+        let (last, _) = last_segment(&self.state);
         if last != self.last {
             (self.last, self.read) = (last, 0);
         }
@@ -273,10 +272,12 @@ pub fn journal(plan: &Plan, table: &mut Table) {
 /// The segments of a store's journal with their lengths.
 fn segments(state: &Path) -> impl Iterator<Item = (PathBuf, u64)> {
     let files = fs::read_dir(state.join("journal")).unwrap();
-    files.map(|file| {
+    let found = files.map(|file| {
         let file = file.unwrap();
         (file.path(), file.metadata().unwrap().len())
-    })
+    });
+    // The witness of the last entry is beside them.
+    found.filter(|(path, _)| path.extension().is_some_and(|end| end == "log"))
 }
 
 fn last_segment(state: &Path) -> (PathBuf, u64) {

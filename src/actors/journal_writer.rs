@@ -20,6 +20,8 @@ use tokio::sync::oneshot;
 
 /// At most this many decisions are committed as one.
 const BURST: usize = 1024;
+/// A state database that fails again after so many repairs in a row is for a fresh process.
+const REPAIRS: u32 = 3;
 /// How long to wait for what the machine lacks before the next try.
 const ROOM: Duration = Duration::from_secs(1);
 
@@ -175,6 +177,7 @@ impl Writer {
     }
 
     fn commit(&mut self, burst: &[Decision]) -> Result<Vec<u64>, Error> {
+        let mut repairs = 0;
         loop {
             let drafts = || burst.iter().map(Decision::draft).collect();
             match self.patiently(|store| store.commit(drafts())) {
@@ -183,7 +186,10 @@ impl Writer {
                     self.repair(&why)?;
                     return Ok((seq + 1 - burst.len() as u64..=seq).collect());
                 }
-                Err(Error::State { why, .. }) => self.repair(&why)?,
+                Err(Error::State { why, .. }) if repairs < REPAIRS => {
+                    repairs += 1;
+                    self.repair(&why)?;
+                }
                 done => return done,
             }
         }
