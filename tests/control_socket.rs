@@ -383,3 +383,38 @@ fn a_silent_job_is_flagged_and_a_dead_one_is_started_again() {
         "{jobs}"
     );
 }
+
+#[test]
+fn of_a_launch_that_half_failed_nothing_lives_beside_the_next_attempt() {
+    let mut house = House::new();
+    house.serve();
+    let script = "exec 9>\"lock.$3.$4\"; flock -n 9 || echo \"overlap $3 $4\" >> ledger\n\
+        while [ \"$3\" = pilot ] && [ ! -e go ]; do sleep 0.02; done\n"
+        .to_string()
+        + &generator("0.05", "0.9");
+    let file = house.campaign("half", "", &script);
+    assert!(house.ctl(&["submit", &file]).status.success());
+    house.until("the pilot runs", || {
+        !ledger(&house).is_empty() || house.path("lock.pilot.0").exists()
+    });
+    // No shim can claim the second shard of the first attempt.
+    let job = house.path("state/jobs/half-4/tasks");
+    fs::create_dir_all(&job).unwrap();
+    fs::write(job.join("1"), "").unwrap();
+    fs::write(house.path("go"), "").unwrap();
+    house.until("it completes", || house.state("half") == "completed");
+    let lines = ledger(&house);
+    let log = house.log();
+    assert!(
+        log.contains("half-4"),
+        "the number of the job is another: {log}"
+    );
+    assert!(
+        !lines.iter().any(|line| line.starts_with("overlap")),
+        "{lines:?}"
+    );
+    let attempts = house.json(&["jobs", "half"]);
+    let attempts = attempts["jobs"].as_array().unwrap().iter();
+    let most = attempts.filter_map(|job| job["attempt"].as_u64()).max();
+    assert_eq!(most, Some(2), "the launch did not fail");
+}

@@ -257,3 +257,39 @@ fn torn_and_empty_files_are_not_there() {
     }
     assert_eq!(observe(&job), Observed::NotStarted);
 }
+
+#[test]
+fn what_a_command_started_in_a_session_of_its_own_ends_with_it() {
+    // Ended by itself, and lost with its shim: neither leaves anything that writes.
+    for killed in [false, true] {
+        let dir = tempfile::tempdir().unwrap();
+        let script = "setsid sh -c 'echo $$ > pid; while :; do echo x >> written; sleep 0.01; done' &\n\
+            while [ ! -s pid ] || [ -e stay ]; do sleep 0.01; done";
+        if killed {
+            fs::write(dir.path().join("stay"), "").unwrap();
+        }
+        let job = job(dir.path(), script, None);
+        let mut shim = shim(&job);
+        let runaway: i32 = until("it runs", || {
+            fs::read_to_string(dir.path().join("pid"))
+                .ok()?
+                .trim()
+                .parse()
+                .ok()
+        });
+        let runaway = Identity::of(runaway).unwrap();
+        if killed {
+            shim.kill().unwrap();
+            shim.wait().unwrap();
+            assert!(runaway.as_ref().unwrap().alive().unwrap());
+            assert!(matches!(observe(&job), Observed::Lost { .. }));
+        } else {
+            assert!(shim.wait().unwrap().success());
+            assert!(matches!(observe(&job), Observed::Ended(_)));
+        }
+        assert!(
+            runaway.is_none_or(|process| !process.alive().unwrap()),
+            "killed {killed}: it outlives its task"
+        );
+    }
+}

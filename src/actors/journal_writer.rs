@@ -201,7 +201,13 @@ impl Writer {
     }
 
     fn trees(&mut self) -> Result<Trees, Error> {
-        let trees = self.patiently(|store| load_trees(store))?;
+        let trees = match self.patiently(|store| load_trees(store)) {
+            Err(Error::State { why, .. }) => {
+                self.repair(&why)?;
+                self.patiently(|store| load_trees(store))?
+            }
+            trees => trees?,
+        };
         Ok(trees
             .into_iter()
             .map(|(id, tree)| (id, Arc::new(tree)))

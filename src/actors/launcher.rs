@@ -75,14 +75,35 @@ pub(super) async fn launch(here: &Surroundings, perform: &Perform) {
     let event = match tried {
         Ok(None) => return,
         Ok(Some(Launched { adopted })) => Event::JobLaunched { effect, adopted },
-        Err(trouble) => Event::LaunchFailed {
-            effect,
-            cause: trouble.cause(),
-            text: trouble.to_string(),
-        },
+        Err(trouble) => {
+            if !clear(here, perform).await {
+                return;
+            }
+            Event::LaunchFailed {
+                effect,
+                cause: trouble.cause(),
+                text: trouble.to_string(),
+            }
+        }
     };
     point!("launch.done");
     here.report(&perform.id.campaign, event);
+}
+
+/// Some tasks of a launch that failed may run, and others may be about to: nothing of it may live beside the next attempt.
+/// Whether that is so; not when the launch is not owed any more.
+async fn clear(here: &Surroundings, perform: &Perform) -> bool {
+    let Some(job) = perform.tree.jobs.get(&perform.id) else {
+        return true;
+    };
+    let dir = JobDir::new(here.state.job(&perform.id));
+    let shards: Vec<u32> = job.tasks.iter().map(|task| task.shard).collect();
+    // A task that this user can write no claim for is one that no shim could claim.
+    let ended = patiently(here, &perform.id, is_starved, || {
+        Local.end(&dir, &shards, GRACE)
+    })
+    .await;
+    !matches!(ended, Ok(None))
 }
 
 async fn try_launch(here: &Surroundings, perform: &Perform) -> Result<Launched, Trouble> {

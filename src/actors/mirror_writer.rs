@@ -132,16 +132,18 @@ fn take_up(mirrors: &mut Mirrors, here: &Surroundings, news: &[Arc<Line>]) {
         by_campaign.entry(&line.campaign).or_default().push(line);
     }
     for (id, lines) in by_campaign {
-        let Some(last) = lines.last() else { continue };
-        if last.event == "cleaned" {
+        let cleaned = lines.iter().rposition(|line| line.event == "cleaned");
+        if cleaned.is_some() {
             mirrors.remove(id);
-            continue;
         }
+        // What comes behind a clean is another campaign of that name.
+        let lines = &lines[cleaned.map_or(0, |at| at + 1)..];
+        let Some(last) = lines.last() else { continue };
         let mirrored = mirrors
             .entry(id.clone())
             .or_insert_with(|| fresh(&last.tree));
         mirrored.show(Arc::clone(&last.tree));
-        mirrored.write(&here.state, &here.seen, &lines);
+        mirrored.write(&here.state, &here.seen, lines);
         mirrored.let_rest(&here.seen);
     }
 }

@@ -24,7 +24,7 @@ use crate::{
     time::Timestamp,
 };
 use actix_web::{HttpRequest, HttpResponse, ResponseError, http::StatusCode, web};
-use std::{collections::HashMap, fmt, sync::Arc};
+use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
 use tokio::sync::mpsc;
 
 mod change;
@@ -156,7 +156,14 @@ type Query = web::Query<HashMap<String, String>>;
 
 impl Room {
     pub(super) async fn trees(&self) -> Answered<Trees> {
-        self.desk.ask(Snapshot).await.map_err(|_| ending())
+        // One that is being started again is there in a moment.
+        for _ in 0..100 {
+            if let Ok(trees) = self.desk.ask(Snapshot).await {
+                return Ok(trees);
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        Err(ending())
     }
 
     fn view(&self, tree: &CampaignTree) -> CampaignView {
@@ -305,7 +312,7 @@ fn ending() -> Refusal {
     refusal(
         StatusCode::SERVICE_UNAVAILABLE,
         "no_daemon",
-        "campaignd is ending".into(),
+        "campaignd is ending, or starting a part of itself again: whether it counts, campaignctl status says".into(),
         None,
         None,
     )

@@ -17,21 +17,28 @@ use actix_web::{HttpResponse, web};
 use futures_util::stream;
 use serde::Serialize;
 use std::{
-    borrow::Cow, collections::HashMap, convert::Infallible, path::PathBuf, sync::Arc,
-    time::Duration,
+    borrow::Cow,
+    collections::HashMap,
+    convert::Infallible,
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
 };
 use tokio::sync::{broadcast, mpsc};
 
 /// How often a followed log is read again.
 const LOG_TICK: Duration = Duration::from_millis(300);
 /// At most this much of one log file is in memory for one client.
-const LOG_BYTES: u64 = 256 << 10;
+const LOG_BYTES: u64 = 64 << 10;
 /// A line longer than this is sent in pieces.
 const MOST_OF_A_LINE: usize = 1 << 20;
 /// So many entries of the journal are in memory for one client.
 const PAGE: usize = 256;
 /// Pieces of answer that wait for a slow client; one that falls behind further is waited for, and holds up only itself.
-const WAITING: usize = 8;
+const WAITING: usize = 2;
+
+/// A blank line is sent this often where there is nothing to say: only a write finds out that a client has gone.
+const ALIVE: Duration = Duration::from_secs(15);
 
 type Query = web::Query<HashMap<String, String>>;
 /// Takes whole lines, any number at a time: many small ones in one piece cost a fraction of as many pieces.
@@ -149,6 +156,11 @@ async fn send_new(
     loop {
         tokio::select! {
             () = lines.closed() => return,
+            () = tokio::time::sleep(ALIVE) => {
+                if lines.send(vec![b'\n']).await.is_err() {
+                    return;
+                }
+            }
             received = inbox.recv() => match received {
                 Ok(line) => {
                     let ours = id.as_ref().is_none_or(|id| id == line.campaign.as_str());
@@ -200,6 +212,7 @@ pub async fn logs(
     Ok(streaming(move |lines| async move {
         let mut sources: Vec<Source> = Vec::new();
         let mut tree = tree;
+        let mut spoke = Instant::now();
         loop {
             add_sources(&mut sources, &tree, &room.state, &level);
             for source in &mut sources {
@@ -211,6 +224,12 @@ pub async fn logs(
                 return;
             }
             tokio::time::sleep(LOG_TICK).await;
+            if spoke.elapsed() > ALIVE {
+                spoke = Instant::now();
+                if lines.send(vec![b'\n']).await.is_err() {
+                    return;
+                }
+            }
             match room.find(tree.campaign.id.as_str()).await {
                 Ok(now) => tree = now,
                 Err(_) => return,

@@ -195,15 +195,18 @@ fn settings_file(flag: Option<&Path>, env: &Env) -> Option<PathBuf> {
 
 fn serve(config: Option<&Path>, daemonize: bool, place: &Place) -> Result<u8, Fail> {
     let env = Env::capture();
-    let config = settings_file(config, &env);
-    let settings = Settings::load(config.as_deref())?;
+    let found = {
+        let (flag, env) = (config.map(PathBuf::from), env.clone());
+        move || settings_file(flag.as_deref(), &env)
+    };
+    let settings = Settings::load(found().as_deref())?;
     let (state_dir, socket) = place.resolve(&env, &settings)?;
     let options = options(&settings, &state_dir, &socket)?;
     // Before the fork: a second daemon is refused in the shell that started it.
     let mut lock = daemon::take(&state_dir)?;
     if !daemonize {
         telemetry::start("info");
-        return Ok(live(Daemon::open(lock, options)?, config, || {}));
+        return Ok(live(Daemon::open(lock, options)?, found, || {}));
     }
     let log = StateDir::new(&state_dir).log_file();
     match fork(&log)? {
@@ -224,7 +227,7 @@ fn serve(config: Option<&Path>, daemonize: bool, place: &Place) -> Result<u8, Fa
             telemetry::start("info");
             let opened = daemon::sign(&mut lock).and_then(|()| Daemon::open(lock, options));
             match opened {
-                Ok(daemon) => Ok(live(daemon, config, move || readiness.ready())),
+                Ok(daemon) => Ok(live(daemon, found, move || readiness.ready())),
                 Err(error) => {
                     let fail = Fail::from(error);
                     readiness.failed(&fail.to_string(), fail.status());
@@ -235,8 +238,13 @@ fn serve(config: Option<&Path>, daemonize: bool, place: &Place) -> Result<u8, Fa
     }
 }
 
-fn live(daemon: Daemon, config: Option<PathBuf>, ready: impl FnOnce() + 'static) -> u8 {
-    let reload = move || match Settings::load(config.as_deref()) {
+/// `config` says where the settings are, which may be written after the start.
+fn live(
+    daemon: Daemon,
+    config: impl Fn() -> Option<PathBuf> + Send + 'static,
+    ready: impl FnOnce() + 'static,
+) -> u8 {
+    let reload = move || match Settings::load(config().as_deref()) {
         Ok(settings) => Ok(tuned(&settings)),
         Err(problems) => Err(Fail::from(problems).to_string()),
     };

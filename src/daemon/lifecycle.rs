@@ -18,7 +18,7 @@ use std::{
     fs, io,
     os::unix::{
         fs::{FileTypeExt, MetadataExt, PermissionsExt},
-        net::UnixListener,
+        net::{UnixListener, UnixStream},
     },
     path::{Path, PathBuf},
 };
@@ -71,8 +71,7 @@ impl Doors {
     }
 }
 
-/// Binds the control socket. A file left by a daemon that died is replaced: the store's lock is held by now, so nobody
-/// lives behind it.
+/// Binds the control socket. A file left by a daemon that died is replaced; one behind which somebody answers is not.
 pub fn bind(path: &Path, doors: &Doors) -> Result<Bound, StartError> {
     let wrong = |message: String, right: &str| StartError::lasting(message, path, right);
     let length = path.as_os_str().len();
@@ -92,6 +91,12 @@ pub fn bind(path: &Path, doors: &Doors) -> Result<Bound, StartError> {
             return Err(wrong(
                 "there is a file where the socket should be".into(),
                 "remove it, or --socket PATH",
+            ));
+        }
+        Ok(_) if UnixStream::connect(path).is_ok() => {
+            return Err(wrong(
+                "another daemon answers on this socket".into(),
+                "--socket PATH of its own",
             ));
         }
         Ok(_) => fs::remove_file(path)

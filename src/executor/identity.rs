@@ -5,10 +5,14 @@
 
 use rustix::{
     io::Errno,
-    process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal},
+    process::{Pid, PidfdFlags, Signal, geteuid, pidfd_open, pidfd_send_signal},
 };
 use serde::{Deserialize, Serialize};
-use std::{fs, io, os::fd::OwnedFd, sync::OnceLock};
+use std::{
+    fs, io,
+    os::{fd::OwnedFd, unix::fs::MetadataExt},
+    sync::OnceLock,
+};
 use tokio::io::{Interest, unix::AsyncFd};
 
 /// One process, never to be confused with a later one of the same PID.
@@ -239,7 +243,7 @@ pub fn started_with(words: &[&str]) -> io::Result<Vec<Identity>> {
         .iter()
         .flat_map(|word| [word.as_bytes(), b"\0"].concat())
         .collect();
-    processes(|pid| Ok(read_proc(pid, "cmdline")?.is_some_and(|line| line.ends_with(&tail))))
+    processes(|pid| Ok(read_shown(pid, "cmdline")?.ends_with(&tail)))
 }
 
 /// The living processes that have `entry` (`NAME=value`) in their environment. Those of other users are not shown.
@@ -247,20 +251,46 @@ pub fn started_with(words: &[&str]) -> io::Result<Vec<Identity>> {
 /// # Errors
 /// What could not be read.
 pub fn with_environment(entry: &str) -> io::Result<Vec<Identity>> {
-    processes(|pid| match read_proc(pid, "environ") {
-        Ok(all) => Ok(all.is_some_and(|all| {
-            all.split(|byte| *byte == 0)
-                .any(|one| one == entry.as_bytes())
-        })),
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(false),
-        Err(error) => Err(error),
+    processes(|pid| {
+        let all = read_shown(pid, "environ")?;
+        Ok(all
+            .split(|byte| *byte == 0)
+            .any(|one| one == entry.as_bytes()))
     })
 }
 
+/// Whether any living process was started with this path among its words or in its environment.
+///
+/// # Errors
+/// What could not be read.
+pub fn anybody_with(path: &str) -> io::Result<bool> {
+    let named = |bytes: Vec<u8>| {
+        bytes
+            .windows(path.len())
+            .any(|part| part == path.as_bytes())
+    };
+    let found = processes(|pid| {
+        Ok(named(read_shown(pid, "cmdline")?) || named(read_shown(pid, "environ")?))
+    });
+    found.map(|found| !found.is_empty())
+}
+
+/// Reads a file of a process that may be hidden from this one, as those of more rights are; empty then, and without one.
+fn read_shown(pid: i32, file: &str) -> io::Result<Vec<u8>> {
+    match read_proc(pid, file) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(Vec::new()),
+        read => read.map(Option::unwrap_or_default),
+    }
+}
+
+/// This user's processes alone: what others call theirs proves nothing, and could not be signalled.
 fn processes(wanted: impl Fn(i32) -> io::Result<bool>) -> io::Result<Vec<Identity>> {
+    let me = geteuid().as_raw();
     let mut found = Vec::new();
     for pid in all_pids()? {
-        if wanted(pid)?
+        let ours = fs::metadata(format!("/proc/{pid}")).is_ok_and(|about| about.uid() == me);
+        if ours
+            && wanted(pid)?
             && let Some(process) = Identity::of(pid)?
             && process.alive()?
         {

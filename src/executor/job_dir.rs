@@ -250,6 +250,11 @@ impl JobDir {
         self.task(shard).join("progress.jsonl")
     }
 
+    /// What every process of a task has in its environment, unless it takes care not to.
+    pub fn mark(&self, shard: u32) -> String {
+        format!("CAMPAIGND_PROGRESS={}", self.progress(shard).display())
+    }
+
     /// Writes the input.
     ///
     /// # Errors

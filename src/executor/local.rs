@@ -1,7 +1,7 @@
 //! Local jobs: each task a shim in a session of its own, which outlives the daemon and is found again by its claim.
 
 use super::{
-    identity::{Identity, boot_id, session_members, started_with, with_environment},
+    identity::{Identity, anybody_with, boot_id, session_members, started_with, with_environment},
     job_dir::{Claimed, Exit, JobDir, TRY_AGAIN},
 };
 use crate::{artifacts::named, points::point};
@@ -28,6 +28,8 @@ const OF_THE_SERVICE: [&str; 6] = [
     "LISTEN_FDNAMES",
     "LISTEN_PID",
 ];
+/// How long killed processes may take to be gone before that is told.
+const DEAD_WITHIN: Duration = Duration::from_secs(5);
 /// Between two looks at something that is about to happen.
 const SOON: Duration = Duration::from_millis(5);
 
@@ -103,7 +105,8 @@ impl Local {
             .tasks
             .iter()
             .filter_map(|task| Some((task.shard, dir.read_claim(task.shard)?.process)));
-        dir.write_handle(&claims.collect::<Vec<_>>())?;
+        // For people; claims are the evidence, and what runs is not to be ended for want of a note about it.
+        let _ = dir.write_handle(&claims.collect::<Vec<_>>());
         point!("launch.handled");
         Ok(Launched { adopted })
     }
@@ -147,6 +150,7 @@ impl Local {
         }
         let why = if claim.boot_id == boot_id()? {
             kill_session(&claim.process).await?;
+            kill_runaways(dir, shard).await?;
             format!("PID {} is gone and left no exit.json", claim.pid)
         } else {
             format!("the machine was started anew since PID {} ran", claim.pid)
@@ -174,30 +178,44 @@ impl Local {
         grace: Duration,
     ) -> io::Result<Vec<(u32, Observed)>> {
         let me = Identity::own()?;
+        // One task that cannot be dealt with does not keep the others from being ended.
+        let mut failed = None;
         for &shard in shards {
-            if dir.read_exit(shard)?.is_some() {
-                continue;
+            // Where a shim has the claim already, or the task is over, this takes nothing.
+            if let Err(error) = dir.take_claim(shard, me.clone(), "canceller") {
+                failed.get_or_insert(error);
             }
-            // Where a shim has the claim already this takes nothing.
-            dir.take_claim(shard, me.clone(), "canceller")?;
-            if let Observed::Running(shim) = self.look_closely(dir, shard).await? {
-                shim.signal(rustix::process::Signal::TERM)?;
+            // Many tasks are many waits for the disk: others have their turn between them.
+            tokio::task::yield_now().await;
+        }
+        // One look at all processes says whether any can be left that no claim names.
+        let strays = anybody_with(&dir.root().to_string_lossy())?;
+        for &shard in shards {
+            match self.look_closely(dir, shard, strays).await {
+                Ok(Observed::Running(shim)) => {
+                    shim.signal(rustix::process::Signal::TERM)?;
+                }
+                Ok(_) => {}
+                Err(error) => _ = failed.get_or_insert(error),
             }
         }
         point!("end.asked");
         let deadline = Instant::now() + grace;
         let mut ends = Vec::new();
         for &shard in shards {
-            ends.push((shard, self.end_of(dir, shard, deadline).await?));
+            match self.end_of(dir, shard, deadline, strays).await {
+                Ok(end) => ends.push((shard, end)),
+                Err(error) => _ = failed.get_or_insert(error),
+            }
         }
-        Ok(ends)
+        failed.map_or(Ok(ends), Err)
     }
 
     /// A claim taken to cancel a task says nothing of a shim whose job directory was removed under it: it is looked for
     /// by name.
-    async fn look_closely(self, dir: &JobDir, shard: u32) -> io::Result<Observed> {
+    async fn look_closely(self, dir: &JobDir, shard: u32, strays: bool) -> io::Result<Observed> {
         match self.look(dir, shard).await? {
-            Observed::Cancelled => Ok(match by_name(dir, shard, "").await? {
+            Observed::Cancelled if strays => Ok(match by_name(dir, shard, "").await? {
                 Observed::Lost { .. } => Observed::Cancelled,
                 found => found,
             }),
@@ -222,14 +240,20 @@ impl Local {
         }
         let deadline = Instant::now() + grace;
         for shard in asked {
-            self.end_of(dir, shard, deadline).await?;
+            self.end_of(dir, shard, deadline, true).await?;
         }
         Ok(())
     }
 
-    async fn end_of(self, dir: &JobDir, shard: u32, deadline: Instant) -> io::Result<Observed> {
+    async fn end_of(
+        self,
+        dir: &JobDir,
+        shard: u32,
+        deadline: Instant,
+        strays: bool,
+    ) -> io::Result<Observed> {
         loop {
-            match self.look_closely(dir, shard).await? {
+            match self.look_closely(dir, shard, strays).await? {
                 Observed::Running(shim) if Instant::now() < deadline => {
                     let left = deadline.saturating_duration_since(Instant::now());
                     self.changed(&shim, left).await;
@@ -301,41 +325,58 @@ async fn await_claim(dir: &JobDir, shard: u32, mut child: Child) -> io::Result<(
 /// Kills what is left of a dead shim's session and returns when it is empty. While a session has members its id cannot
 /// be given to a new process, so members under a dead leader are the shim's own; under a living one they are not.
 async fn kill_session(shim: &Identity) -> io::Result<()> {
+    let deadline = Instant::now() + DEAD_WITHIN;
     loop {
-        if shim.recycled()? {
-            return Ok(());
-        }
         let members = session_members(shim.pid)?;
-        if members.is_empty() {
+        // Asked after the listing: what was listed under a leader that is another process now is that one's.
+        if members.is_empty() || shim.recycled()? {
             return Ok(());
         }
-        for pid in members {
+        for pid in &members {
             // Gone already is as good.
-            let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+            let _ = kill(Pid::from_raw(*pid), Signal::SIGKILL);
         }
-        tokio::time::sleep(SOON).await;
+        pause_until(deadline, &members).await?;
     }
+}
+
+/// What a task's command started in sessions of its own, found by the environment that it inherited.
+async fn kill_runaways(dir: &JobDir, shard: u32) -> io::Result<()> {
+    let deadline = Instant::now() + DEAD_WITHIN;
+    loop {
+        let left = with_environment(&dir.mark(shard))?;
+        if left.is_empty() {
+            return Ok(());
+        }
+        for process in &left {
+            process.signal(rustix::process::Signal::KILL)?;
+        }
+        let pids: Vec<i32> = left.iter().map(|process| process.pid).collect();
+        pause_until(deadline, &pids).await?;
+    }
+}
+
+/// A moment for processes to be gone; an error when they had many.
+async fn pause_until(deadline: Instant, pids: &[i32]) -> io::Result<()> {
+    if Instant::now() > deadline {
+        return Err(io::Error::other(format!(
+            "processes {pids:?} of a dead task do not end, though they are killed"
+        )));
+    }
+    tokio::time::sleep(SOON).await;
+    Ok(())
 }
 
 /// Looks for a task by what its processes were started with, where its claim does not say who they are: a living shim is
 /// adopted, what a dead one left is killed.
 async fn by_name(dir: &JobDir, shard: u32, why: &str) -> io::Result<Observed> {
     let root = dir.root().to_string_lossy().into_owned();
-    let progress = format!("CAMPAIGND_PROGRESS={}", dir.progress(shard).display());
-    loop {
-        let shim = started_with(&["worker", "exec", &root, &shard.to_string()])?;
-        if let Some(shim) = shim.into_iter().next() {
-            return Ok(Observed::Running(shim));
-        }
-        let left = with_environment(&progress)?;
-        if left.is_empty() {
-            return last_word(dir, shard, why.into());
-        }
-        for process in left {
-            process.signal(rustix::process::Signal::KILL)?;
-        }
-        tokio::time::sleep(SOON).await;
+    let shim = started_with(&["worker", "exec", &root, &shard.to_string()])?;
+    if let Some(shim) = shim.into_iter().next() {
+        return Ok(Observed::Running(shim));
     }
+    kill_runaways(dir, shard).await?;
+    last_word(dir, shard, why.into())
 }
 
 /// A shim may have said how its task ended between two looks.

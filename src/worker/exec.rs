@@ -5,7 +5,7 @@
 use crate::{
     artifacts::{create_dir_private, is_starved, jsonl::cut_torn_tail, named, room, sync_dir},
     executor::{
-        identity::{Identity, group_members},
+        identity::{Identity, group_members, with_environment},
         job_dir::{Exit, JobDir, Request, TRY_AGAIN, TaskRequest, Work},
     },
     points::point,
@@ -114,7 +114,7 @@ fn run(dir: &JobDir, shard: u32, signals: SigSet, theirs: Mode) -> io::Result<()
     };
     point!("shim.spawned");
     let limit = request.time_seconds.map(Duration::from_secs);
-    let (status, told, timed_out) = attend(child, signals, limit);
+    let (status, told, timed_out) = attend(child, signals, limit, &dir.mark(shard));
     let status = status?;
     let exit = Exit {
         status: status.code(),
@@ -292,6 +292,7 @@ fn attend(
     mut child: Child,
     signals: SigSet,
     limit: Option<Duration>,
+    mark: &str,
 ) -> (io::Result<ExitStatus>, bool, bool) {
     let group = i32::try_from(child.id()).map(Pid::from_raw).ok();
     let (happened, happenings) = channel();
@@ -308,19 +309,29 @@ fn attend(
         let _ = happened.send(Happened::Ended(child.wait()));
     });
     let (status, told, timed_out) = follow(&happenings, group, limit);
-    empty(group);
+    empty(group, mark);
     (status, told, timed_out)
 }
 
-/// Kills what is left of the command's process group, and returns when nothing of it lives: a signal sent is not yet a
-/// death.
-fn empty(group: Option<Pid>) {
-    let Some(group) = group else { return };
-    signal(Some(group), Signal::SIGKILL);
-    // What cannot be looked at for now may live.
-    while !group_members(group.as_raw()).is_ok_and(|members| members.is_empty()) {
+/// Kills what is left of the command: its process group, and what it started in groups and sessions of its own, found by
+/// the environment that it inherited. Returns when nothing of it lives: a signal sent is not yet a death.
+fn empty(group: Option<Pid>, mark: &str) {
+    loop {
+        signal(group, Signal::SIGKILL);
+        let members = group.map_or(Ok(Vec::new()), |group| group_members(group.as_raw()));
+        let runaways = with_environment(mark);
+        // What cannot be looked at for now may live.
+        if let (Ok(members), Ok(runaways)) = (members, &runaways)
+            && members.is_empty()
+            && runaways.is_empty()
+        {
+            return;
+        }
+        for process in runaways.unwrap_or_default() {
+            // It is looked for again.
+            let _ = process.signal(rustix::process::Signal::KILL);
+        }
         thread::sleep(SOON);
-        signal(Some(group), Signal::SIGKILL);
     }
 }
 

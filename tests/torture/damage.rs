@@ -39,7 +39,7 @@ fn files(dir: &Path, found: &mut Vec<PathBuf>) {
     found.sort();
 }
 
-/// A state directory as a power cut leaves it in the middle of a generation: one completed campaign, one under way.
+/// A state directory as a power cut leaves it in the middle of a generation: nothing of the campaign runs any more.
 fn base(house: &mut House) {
     fs::write(house.path("slow"), "").unwrap();
     house.serve();

@@ -181,7 +181,7 @@ fn random_kills_lose_nothing_and_start_nothing_twice() {
             pause(&mut dice, 250);
             match house.state(&name).as_str() {
                 "completed" => break,
-                // A command that was killed is a program that failed: for a person to judge, who here always says again.
+                // For a person to judge, who here always says again.
                 "failed" => drop(house.ctl(&["retry", &name])),
                 _ => strike(&mut house, &mut dice, &mut counts),
             }

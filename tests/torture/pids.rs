@@ -15,9 +15,10 @@ use std::{
 const NEXT: &str = "/proc/sys/kernel/ns_last_pid";
 
 fn sleeper() -> Child {
-    let mut command = Command::new("sleep");
+    // A leader of a session, as shims are: were its session taken for a dead shim's, it would be killed.
+    let mut command = Command::new("setsid");
     let quiet = command
-        .arg("600")
+        .args(["sleep", "600"])
         .stdin(Stdio::null())
         .stdout(Stdio::null());
     quiet.spawn().unwrap()
