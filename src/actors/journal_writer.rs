@@ -12,7 +12,11 @@ use crate::{
     time::Timestamp,
 };
 use std::{
-    sync::{Arc, mpsc},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    },
     thread,
     time::Duration,
 };
@@ -34,6 +38,23 @@ pub enum Order {
     Decide(Box<Decision>),
     /// To read what is durable.
     Load(Load),
+    /// For a sign of life.
+    Beat(oneshot::Sender<()>),
+}
+
+/// Whether the thread waits for what the machine lacks. It answers nobody then, and is well.
+#[derive(Clone, Debug, Default)]
+pub struct Waiting(Arc<AtomicBool>);
+
+impl Waiting {
+    /// Whether it does now.
+    pub fn now(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+
+    fn set(&self, waits: bool) {
+        self.0.store(waits, Ordering::Release);
+    }
 }
 
 /// Asks for everything that is durable, after what was ordered before.
@@ -119,9 +140,10 @@ impl<F: FnOnce(String)> Drop for LastWord<F> {
     }
 }
 
-/// Starts the thread. `fatal` is told why it had to stop before its orders ended.
+/// Starts the thread. `waiting` says when it waits; `fatal` is told why it had to stop before its orders ended.
 pub fn start(
     store: Store,
+    waiting: Waiting,
     fatal: impl FnOnce(String) + Send + 'static,
 ) -> (Orders, thread::JoinHandle<()>) {
     let (orders, inbox) = mpsc::channel::<Order>();
@@ -129,7 +151,7 @@ pub fn start(
         .name("journal".into())
         .spawn(move || {
             let last_word = LastWord(Some(fatal));
-            let mut writer = Writer { store };
+            let mut writer = Writer { store, waiting };
             match writer.run(&inbox) {
                 Ok(()) => last_word.nothing(),
                 Err(error) => last_word.say(format!("{error}; {}", error.way_back())),
@@ -143,6 +165,7 @@ pub fn start(
 
 struct Writer {
     store: Store,
+    waiting: Waiting,
 }
 
 impl Writer {
@@ -156,6 +179,10 @@ impl Writer {
                         self.write(std::mem::take(&mut burst))?;
                         // Who asked may have given up.
                         let _ = load.reply.send(self.trees()?);
+                    }
+                    Order::Beat(alive) => {
+                        // As above.
+                        let _ = alive.send(());
                     }
                 }
             }
@@ -230,9 +257,11 @@ impl Writer {
                         );
                     }
                     told = true;
+                    self.waiting.set(true);
                     thread::sleep(ROOM);
                 }
                 tried => {
+                    self.waiting.set(false);
                     if told {
                         tracing::info!("the journal takes entries again; going on");
                     }

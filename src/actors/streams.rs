@@ -100,11 +100,11 @@ pub async fn events(room: web::Data<Room>, query: Query) -> Answered<HttpRespons
     let history = room.history.clone();
     Ok(streaming(move |lines| async move {
         let mut last = after;
-        if past && !send_past(&lines, history, id.clone(), &mut last).await {
+        if past && !send_past(&lines, history.clone(), id.clone(), &mut last).await {
             return;
         }
         if follow {
-            send_new(&lines, inbox, id, last).await;
+            send_new(&lines, inbox, history, id, last).await;
         }
     }))
 }
@@ -147,12 +147,16 @@ fn page(mut entries: Entries, id: Option<String>) -> Result<Page, Error> {
     Ok((entries, id, found))
 }
 
+/// Sends what happens. Lines may be missing, because the client is slow or who published them crashed: what the numbers
+/// skip is in the journal.
 async fn send_new(
     lines: &Lines,
     mut inbox: broadcast::Receiver<Arc<Line>>,
+    history: History,
     id: Option<String>,
-    after: u64,
+    mut last: u64,
 ) {
+    let mut heard: Option<u64> = None;
     loop {
         tokio::select! {
             () = lines.closed() => return,
@@ -163,12 +167,18 @@ async fn send_new(
             }
             received = inbox.recv() => match received {
                 Ok(line) => {
-                    let ours = id.as_ref().is_none_or(|id| id == line.campaign.as_str());
-                    if ours && line.seq > after && !send(lines, [event_of_line(&line)]).await {
+                    let skipped = heard.is_some_and(|heard| line.seq > heard + 1);
+                    if skipped && !send_past(lines, history.clone(), id.clone(), &mut last).await {
                         return;
                     }
+                    let ours = id.as_ref().is_none_or(|id| id == line.campaign.as_str());
+                    if ours && line.seq > last && !send(lines, [event_of_line(&line)]).await {
+                        return;
+                    }
+                    last = last.max(line.seq);
+                    heard = heard.max(Some(line.seq));
                 }
-                // A client so slow that lines were dropped sees the next ones; the journal has them all.
+                // The next line shows by its number what is missing.
                 Err(broadcast::error::RecvError::Lagged(_)) => {}
                 Err(broadcast::error::RecvError::Closed) => return,
             },

@@ -10,7 +10,7 @@ use super::{
     Perform, Surroundings,
     coordinator::{Coordinator, Lines, PerformerUp, Trees},
     desk::Desk,
-    journal_writer::{Load, Orders},
+    journal_writer::{Load, Order, Orders, Waiting},
     mirror_writer::MirrorWriter,
 };
 use crate::machines::effect::Performer;
@@ -44,6 +44,8 @@ pub enum Member {
     Coordinator,
     /// Who keeps the mirror files.
     MirrorWriter,
+    /// The thread that makes decisions durable. It is no actor: its end is the end of the process.
+    Journal,
     /// One of those who act.
     Performer(Performer),
 }
@@ -53,6 +55,7 @@ impl fmt::Display for Member {
         match self {
             Member::Coordinator => f.write_str("Coordinator"),
             Member::MirrorWriter => f.write_str("MirrorWriter"),
+            Member::Journal => f.write_str("journal writer"),
             Member::Performer(performer) => performer.fmt(f),
         }
     }
@@ -102,6 +105,8 @@ pub struct Plan {
     pub surroundings: Surroundings,
     /// Where durable records are read again.
     pub orders: Orders,
+    /// Whether who reads them waits for room.
+    pub waiting: Waiting,
     /// Committed events, for the mirror.
     pub lines: Lines,
     /// Told of a crash loop: the process has to end.
@@ -156,6 +161,8 @@ impl Supervisor {
                 let writer = MirrorWriter::new(&self.plan.surroundings, &self.plan.lines, guard);
                 self.mirror = Some(writer.start().recipient());
             }
+            // Not started here, and guarded by nobody.
+            Member::Journal => {}
             Member::Performer(performer) => {
                 let Some(start) = self.plan.starts.get(&performer) else {
                     return;
@@ -235,7 +242,7 @@ impl Handler<Died> for Supervisor {
     }
 }
 
-/// Asks every actor for a sign of life; gives those that give none in time.
+/// Asks every actor, and the thread behind them, for a sign of life; gives those that give none in time.
 #[derive(Message)]
 #[rtype(result = "Vec<Member>")]
 pub struct Pulse {
@@ -258,6 +265,15 @@ impl Handler<Pulse> for Supervisor {
                 .map(|beats| (Member::MirrorWriter, beats)),
         );
         let desk = self.plan.surroundings.desk.clone();
+        let waiting = self.plan.waiting.clone();
+        let (alive, answered) = oneshot::channel();
+        // One that has gone is ending the process, which is not to be kept up by pings.
+        let _ = self.plan.orders.send(Order::Beat(alive));
+        let journal = async move {
+            let beat = tokio::time::timeout(pulse.within, answered).await;
+            let silent = !matches!(beat, Ok(Ok(()))) && !waiting.now();
+            silent.then_some(Member::Journal)
+        };
         Box::pin(async move {
             let coordinator = async {
                 let beat = tokio::time::timeout(pulse.within, desk.ask(Beat)).await;
@@ -268,9 +284,10 @@ impl Handler<Pulse> for Supervisor {
                 let beat = tokio::time::timeout(pulse.within, beats.send(Beat)).await;
                 beat.is_err().then_some(member)
             }));
-            let (first, others) = tokio::join!(coordinator, others);
+            let (first, journal, others) = tokio::join!(coordinator, journal, others);
             first
                 .into_iter()
+                .chain(journal)
                 .chain(others.into_iter().flatten())
                 .collect()
         })

@@ -17,7 +17,7 @@ use crate::{
         coordinator::{Coordinator, Drain, Lines, Snapshot, Trees},
         desk::Desk,
         historian::Historian,
-        journal_writer::{self, Orders},
+        journal_writer::{self, Orders, Waiting},
         launcher::Launcher,
         now,
         pilot_monitor::PilotMonitor,
@@ -214,7 +214,8 @@ impl Daemon {
             self.store.history(),
         );
         let broken = fatal.clone();
-        let (orders, writer) = journal_writer::start(self.store, move |why| {
+        let waiting = Waiting::default();
+        let (orders, writer) = journal_writer::start(self.store, waiting.clone(), move |why| {
             // Nobody listens any more only when the process is ending.
             let _ = broken.send(Fatal {
                 status: BROKEN,
@@ -231,6 +232,7 @@ impl Daemon {
             seen: Arc::clone(&seen),
             lines: lines.clone(),
             orders,
+            waiting,
             fatal: fatal.clone(),
             handles: Arc::new(self.handles),
         };
@@ -304,6 +306,7 @@ struct Cast {
     seen: Arc<Seen>,
     lines: Lines,
     orders: Orders,
+    waiting: Waiting,
     fatal: mpsc::UnboundedSender<Fatal>,
     handles: Arc<Handles>,
 }
@@ -339,6 +342,7 @@ impl Cast {
                 handles: self.handles,
             },
             orders: self.orders,
+            waiting: self.waiting,
             lines: self.lines,
             fatal: self.fatal,
         })

@@ -17,7 +17,7 @@ use tokio::sync::mpsc::UnboundedSender;
 const TICK: Duration = Duration::from_secs(5);
 
 /// Looks until the process ends. A ping is worth nothing if it comes from somebody who has nothing to do with the work:
-/// it is sent only when each actor has answered within the interval.
+/// it is sent only when each actor, and the thread that writes the journal, has answered within the interval.
 pub async fn keep(
     supervisor: Addr<Supervisor>,
     desk: Desk,
