@@ -4,7 +4,7 @@
 use campaignd::machines::{
     campaign, job,
     table::{Entry, EventName, Guard, Table, tables},
-    training_run,
+    training_run, trajectory,
 };
 use std::collections::BTreeSet;
 
@@ -24,6 +24,10 @@ fn all() -> Vec<(&'static Table, Vec<&'static str>)> {
             names(training_run::State::ALL, training_run::State::name),
         ),
         (&tables.job, names(job::State::ALL, job::State::name)),
+        (
+            &tables.trajectory,
+            names(trajectory::State::ALL, trajectory::State::name),
+        ),
     ]
 }
 
@@ -48,6 +52,45 @@ fn every_word_is_used_by_a_table() {
     assert_eq!(entries, Entry::ALL.iter().copied().collect());
 }
 
+/// What a machine's code performs on entering a state; the code of each passes over the words of the others.
+#[test]
+fn each_machine_uses_its_own_entries() {
+    use Entry::*;
+    let tables = tables();
+    let entries = |table: &Table| table.vocabulary().2;
+    assert_eq!(
+        entries(&tables.campaign),
+        BTreeSet::from([
+            RunPilot,
+            JudgePilot,
+            RunGeneration,
+            RunExecution,
+            RunCuration,
+            StartTraining,
+            RunEvaluation,
+            WriteRecord,
+            PlanNext,
+            EndJobs,
+        ])
+    );
+    assert_eq!(entries(&tables.job), BTreeSet::from([Launch, Watch, End]));
+    assert_eq!(entries(&tables.training_run), BTreeSet::from([RunStage]));
+    let trajectory = &tables.trajectory;
+    for entry in entries(trajectory) {
+        let elsewhere = [&tables.campaign, &tables.job, &tables.training_run];
+        assert!(
+            elsewhere
+                .iter()
+                .all(|table| !entries(table).contains(&entry))
+        );
+    }
+    let lengths = trajectory.state.values().map(|row| row.entry.len());
+    assert!(
+        lengths.max() == Some(1),
+        "a worker asks one agent at a time"
+    );
+}
+
 #[test]
 fn the_code_and_the_tables_agree_on_what_ends() {
     let tables = tables();
@@ -60,6 +103,13 @@ fn the_code_and_the_tables_agree_on_what_ends() {
     }
     for state in job::State::ALL {
         assert_eq!(tables.job.row(state.name()).ends, state.ended(), "{state}");
+    }
+    for state in trajectory::State::ALL {
+        assert_eq!(
+            tables.trajectory.row(state.name()).ends,
+            state.ended(),
+            "{state}"
+        );
     }
     for state in training_run::State::ALL {
         assert_eq!(

@@ -200,10 +200,10 @@ enum Verb {
         #[arg(long)]
         yes: bool,
     },
-    /// A state machine: campaign, job or training_run
+    /// A state machine: campaign, job, training_run or trajectory
     Machine {
         /// Which
-        #[arg(default_value = "campaign", value_parser = ["campaign", "job", "training_run"])]
+        #[arg(default_value = "campaign", value_parser = ["campaign", "job", "training_run", "trajectory"])]
         name: String,
         /// text, dot (Graphviz) or mermaid
         #[arg(long, default_value = "text", value_parser = ["text", "dot", "mermaid"])]

@@ -257,7 +257,8 @@ impl Campaign {
             Guard::StoppedInCuration => failed(&[State::Curating]),
             Guard::StoppedInTraining => failed(&[State::Training, State::Planning]),
             Guard::StoppedInEvaluation => failed(&[State::Evaluating]),
-            Guard::AllDone | Guard::AnyLost | Guard::StagesLeft => false,
+            // Those of the other machines.
+            _ => false,
         }
     }
 

@@ -1,4 +1,4 @@
-//! What happens to a campaign: three tables, three records, and one pure function that decides.
+//! What happens to a campaign: four tables, four records, and one pure function that decides.
 //!
 //! Read `state-machines/campaign.toml` first, then [`effect`] (everything the program can do to the world), then [`step`]
 //! (how it decides). Nothing here does anything: [`step::step`] takes a tree, an event and the time, and gives the next
@@ -13,4 +13,5 @@ pub mod spec;
 pub mod step;
 pub mod table;
 pub mod training_run;
+pub mod trajectory;
 pub mod tree;

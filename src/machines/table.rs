@@ -52,6 +52,28 @@ words! {
         TasksEnded = "tasks_ended",
         /// The campaign wants the job, or the run, to end.
         EndAsked = "end_asked",
+        /// The planner has a plan.
+        PlanMade = "plan_made",
+        /// The writer has a workflow.
+        CodeWritten = "code_written",
+        /// The validator found nothing.
+        ValidationPassed = "validation_passed",
+        /// The validator found something.
+        IssuesFound = "issues_found",
+        /// The README is written.
+        Documented = "documented",
+        /// The whole is judged.
+        Checked = "checked",
+        /// The workflow ran to its end.
+        ExecutionPassed = "execution_passed",
+        /// The workflow ran and failed.
+        ExecutionFailed = "execution_failed",
+        /// The cause of an error is known, or known to be unknown.
+        Diagnosed = "diagnosed",
+        /// A failure is learned from.
+        Reflected = "reflected",
+        /// An agent could not answer.
+        AgentFailed = "agent_failed",
     }
 }
 
@@ -102,6 +124,16 @@ words! {
         AnyLost = "any_lost",
         /// The run has further stages.
         StagesLeft = "stages_left",
+        /// What the validator finds is not repaired.
+        RepairOff = "repair_off",
+        /// No way back is left.
+        CyclesSpent = "cycles_spent",
+        /// What was found is for the planner to mend.
+        DesignIssue = "design_issue",
+        /// The sample holds a planned error to recover from.
+        ErrorPlanned = "error_planned",
+        /// The last run of the workflow failed.
+        ExecutionBroke = "execution_broke",
     }
 }
 
@@ -136,6 +168,22 @@ words! {
         End = "end",
         /// Start the job of the run's stage.
         RunStage = "run_stage",
+        /// Ask the planner.
+        Plan = "plan",
+        /// Ask the writer.
+        Write = "write",
+        /// Ask the validator.
+        Validate = "validate",
+        /// Ask for the README.
+        Document = "document",
+        /// Have the whole judged.
+        CheckQuality = "check_quality",
+        /// Run the workflow.
+        Execute = "execute",
+        /// Ask the diagnostician.
+        Diagnose = "diagnose",
+        /// Ask what the failure teaches.
+        Reflect = "reflect",
     }
 }
 
@@ -201,7 +249,7 @@ pub struct Table {
     any: Any,
 }
 
-/// The three machines.
+/// The four machines.
 #[derive(Debug)]
 pub struct Tables {
     /// `state-machines/campaign.toml`.
@@ -210,14 +258,21 @@ pub struct Tables {
     pub training_run: Table,
     /// `state-machines/job.toml`.
     pub job: Table,
+    /// `state-machines/trajectory.toml`.
+    pub trajectory: Table,
 }
 
 impl Tables {
     /// The machine of that name.
     pub fn named(&self, machine: &str) -> Option<&Table> {
-        [&self.campaign, &self.training_run, &self.job]
-            .into_iter()
-            .find(|table| table.machine == machine)
+        [
+            &self.campaign,
+            &self.training_run,
+            &self.job,
+            &self.trajectory,
+        ]
+        .into_iter()
+        .find(|table| table.machine == machine)
     }
 }
 
@@ -230,6 +285,7 @@ pub fn tables() -> &'static Tables {
             campaign: read(include_str!("../../state-machines/campaign.toml")),
             training_run: read(include_str!("../../state-machines/training_run.toml")),
             job: read(include_str!("../../state-machines/job.toml")),
+            trajectory: read(include_str!("../../state-machines/trajectory.toml")),
         }
     });
     &TABLES
