@@ -1,0 +1,3 @@
+//! Workflows: how they are planned, written, checked and repaired.
+
+pub mod errors;
