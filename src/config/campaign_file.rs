@@ -1,6 +1,7 @@
 //! A campaign file, with every layer, to what is frozen.
 
 use super::{
+    agents,
     keys::{self, NOT_YET},
     layers::Layers,
     places::Env,
@@ -213,17 +214,7 @@ fn finish_generator(layers: &mut Layers, settings: &Settings) {
             Some(right),
         );
     }
-    if layers.string("generator.brain") == "endpoint" {
-        let message = format!(
-            "campaignd {} has no endpoint generator yet",
-            env!("CARGO_PKG_VERSION")
-        );
-        layers.complain(
-            "generator.brain",
-            message,
-            Some("brain = \"rules\", or a command".into()),
-        );
-    }
+    agents::finish(layers);
     let total = layers
         .whole("campaign_target")
         .saturating_add(layers.whole("max_pilot_samples"));
@@ -270,10 +261,10 @@ fn build(
         })
     };
     let command = layers.list("generator.command");
-    let brain = if command.is_empty() {
-        Brain::Rules
-    } else {
-        Brain::Command
+    let brain = match layers.string("generator.brain").as_str() {
+        _ if !command.is_empty() => Brain::Command,
+        "endpoint" => Brain::Endpoint,
+        _ => Brain::Rules,
     };
     let split = layers.numbers("curation.split");
     let curation = CurationSpec {
@@ -307,6 +298,7 @@ fn build(
                 .parse::<EvidenceKind>()
                 .map_err(wrong)?,
             faults: layers.number("generator.faults"),
+            agents: agents::agents(layers),
         },
         retry: settings.retry,
         execution: None,
@@ -314,6 +306,7 @@ fn build(
         training: None,
         evaluation: None,
         planning: None,
+        budget: agents::budget(layers),
         provenance: provenance.collect(),
     })
 }

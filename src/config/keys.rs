@@ -1,5 +1,7 @@
 //! Every key there is: its kind, default, unit and one sentence.
 
+use super::agents;
+
 /// What a value may be.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Kind {
@@ -9,6 +11,8 @@ pub enum Kind {
     Whole(u64, u64),
     /// A number from 0 to 1.
     Share,
+    /// A number from 0 on.
+    Amount,
     /// `true` or `false`.
     Flag,
     /// `10s`, `5m`, `48h`; the empty text is none.
@@ -38,7 +42,7 @@ pub struct Key {
     pub env: Option<&'static str>,
 }
 
-const fn key(
+pub(super) const fn key(
     name: &'static str,
     kind: Kind,
     default: &'static str,
@@ -66,7 +70,45 @@ const fn env(key: Key, name: &'static str) -> Key {
 const MOST: u64 = 1_000_000_000;
 
 /// The keys of a campaign file.
-pub const CAMPAIGN: &[Key] = &[
+pub const CAMPAIGN: &[Key] = &joined::<{ count(PARTS) }>(PARTS);
+
+const PARTS: &[&[Key]] = &[
+    GENERAL,
+    agents::KEYS[0],
+    agents::KEYS[1],
+    agents::KEYS[2],
+    agents::KEYS[3],
+    agents::KEYS[4],
+    agents::KEYS[5],
+    agents::KEYS[6],
+    CURATION,
+];
+
+const fn count(parts: &[&[Key]]) -> usize {
+    let (mut sum, mut part) = (0, 0);
+    while part < parts.len() {
+        sum += parts[part].len();
+        part += 1;
+    }
+    sum
+}
+
+const fn joined<const N: usize>(parts: &[&[Key]]) -> [Key; N] {
+    let mut all = [parts[0][0]; N];
+    let (mut next, mut part) = (0, 0);
+    while part < parts.len() {
+        let mut at = 0;
+        while at < parts[part].len() {
+            all[next] = parts[part][at];
+            next += 1;
+            at += 1;
+        }
+        part += 1;
+    }
+    all
+}
+
+const GENERAL: &[Key] = &[
     key(
         "name",
         Kind::Text,
@@ -192,8 +234,11 @@ pub const CAMPAIGN: &[Key] = &[
         Kind::Share,
         "0.1",
         "0 to 1",
-        "share of samples in which the built-in generator plants a fault",
+        "share of samples whose query gets a known fault",
     ),
+];
+
+const CURATION: &[Key] = &[
     key(
         "curation.min_quality",
         Kind::Share,

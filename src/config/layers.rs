@@ -318,6 +318,15 @@ impl Layers {
             value: set.map(|set| set.value.to_string()),
         });
     }
+
+    /// Shows a value to nobody: somebody wrote a secret there.
+    pub fn hide(&mut self, name: &str) {
+        if let Some(set) = self.set.get_mut(name) {
+            set.value = toml::Value::String("(hidden)".into());
+            let place = set.at.split_once(" = ").map_or("", |(place, _)| place);
+            set.at = format!("{place} = (hidden)");
+        }
+    }
 }
 
 fn as_number(value: &toml::Value) -> Option<f64> {
@@ -392,6 +401,7 @@ fn misfit(key: &Key, set: &Set) -> Option<Problem> {
         Kind::Text => (!value.is_str(), "a text".into()),
         Kind::Whole(..) => (!value.is_integer(), "a whole number".into()),
         Kind::Share => (as_number(value).is_none(), "a number from 0 to 1".into()),
+        Kind::Amount => (as_number(value).is_none(), "a number from 0 on".into()),
         Kind::Flag => (!value.is_bool(), "true or false".into()),
         Kind::Duration => (
             !value.is_str(),
@@ -430,6 +440,11 @@ fn misfit(key: &Key, set: &Set) -> Option<Problem> {
                         share_hint(key, number),
                     )
                 })?
+            }
+            Kind::Amount => {
+                let number = as_number(value)?;
+                (!(number >= 0.0 && number.is_finite()))
+                    .then(|| (format!("{} is out of range", key.name), wanted))?
             }
             Kind::Duration => {
                 let text = value.as_str()?;

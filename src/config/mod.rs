@@ -4,6 +4,7 @@
 //! One table of keys says what there is, what it may be and what it means; parsing, errors, `check` and the shipped
 //! `config/campaignd.toml` all follow from it.
 
+pub mod agents;
 pub mod campaign_file;
 pub mod check;
 pub mod keys;

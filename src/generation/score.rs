@@ -161,6 +161,12 @@ fn unfit_platform(words: &Words, slots: &BTreeMap<String, String>) -> Option<Str
     (!works).then(|| format!("{runtime} on {executor}"))
 }
 
+/// The software that a text names.
+pub fn tools_named(text: &str) -> Vec<&'static str> {
+    let tools = words().tools();
+    tools.filter(|tool| names(text, tool)).collect()
+}
+
 /// The organisms that a text names, by key.
 fn organisms<'a>(words: &'a Words, analysis: &Analysis, text: &str) -> Vec<&'a str> {
     let named = (words.organisms.iter()).filter(|organism| {

@@ -1,6 +1,11 @@
 //! What a person asked for, resolved and frozen: a campaign never changes its criteria behind anybody's back.
 
-use crate::{evaluation::Criteria, ids::CampaignId, words::words};
+use crate::{
+    evaluation::Criteria,
+    ids::CampaignId,
+    trajectory::record::{Agent, Tier},
+    words::words,
+};
 use serde::{Deserialize, Serialize};
 
 words! {
@@ -82,6 +87,9 @@ pub struct CampaignSpec {
     pub evaluation: Option<EvaluationSpec>,
     /// Planning of further cycles, if asked for.
     pub planning: Option<PlanningSpec>,
+    /// What it may cost, if that is bounded.
+    #[serde(default)]
+    pub budget: Option<BudgetSpec>,
     /// Where each value came from.
     pub provenance: Vec<Provenance>,
 }
@@ -99,8 +107,75 @@ pub struct GeneratorSpec {
     pub time_seconds: Option<u64>,
     /// What quality rests on.
     pub evidence: EvidenceKind,
-    /// Share of samples with a planted fault, 0 to 1, for [`Brain::Rules`].
+    /// Share of samples whose query has a planted fault, 0 to 1, for the built-in brains.
     pub faults: f64,
+    /// How the agents of the built-in brains work.
+    #[serde(default)]
+    pub agents: AgentsSpec,
+}
+
+/// The agents of the built-in brains.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct AgentsSpec {
+    /// Share of samples whose workflow gets one known defect, 0 to 1.
+    pub defects: f64,
+    /// Whether what the validator finds is mended.
+    pub repair: bool,
+    /// The most ways back to writer or planner that a sample has.
+    pub max_cycles: u32,
+    /// The models, for [`Brain::Endpoint`]; at most one of each tier.
+    pub tiers: Vec<TierSpec>,
+    /// Which tier an agent is sent to, as (agent, tier); the others go where their kind usually goes.
+    pub routing: Vec<(Agent, Tier)>,
+    /// Share of requests that a second tier is asked as well, 0 to 1.
+    pub counterfactual: f64,
+    /// The most requests in flight at once from one task.
+    pub concurrency: u32,
+}
+
+impl Default for AgentsSpec {
+    fn default() -> Self {
+        Self {
+            defects: 0.2,
+            repair: true,
+            max_cycles: 3,
+            tiers: Vec::new(),
+            routing: Vec::new(),
+            counterfactual: 0.02,
+            concurrency: 64,
+        }
+    }
+}
+
+/// A model behind an OpenAI-compatible server.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TierSpec {
+    /// Which tier it is.
+    pub tier: Tier,
+    /// The server, up to and with `/v1`.
+    pub url: String,
+    /// The model's name there.
+    pub model: String,
+    /// USD for a million prompt tokens.
+    pub prompt_price: f64,
+    /// USD for a million prompt tokens that the server had in its cache.
+    pub cached_price: f64,
+    /// USD for a million completion tokens, those of reasoning among them.
+    pub completion_price: f64,
+    /// Tokens that prompt and completion may have together.
+    pub context_length: u64,
+    /// Where the key is: `env:NAME`, `file:PATH`, `credential:NAME`; empty for none. Never the key itself.
+    pub api_key: String,
+}
+
+/// `[budget]`: what the campaign's models may cost over all its tasks. Nothing is sent that could pass it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BudgetSpec {
+    /// USD.
+    pub usd: Option<f64>,
+    /// Tokens, prompt and completion together.
+    pub tokens: Option<u64>,
 }
 
 /// How often a job is started again before the campaign fails.
@@ -166,6 +241,58 @@ pub struct Provenance {
     pub from: String,
 }
 
+impl AgentsSpec {
+    fn problems(&self, brain: Brain, refuse: &mut impl FnMut(bool, String)) {
+        for (key, share) in [
+            ("defects", self.defects),
+            ("counterfactual", self.counterfactual),
+        ] {
+            refuse(
+                !(0.0..=1.0).contains(&share),
+                format!("generator.{key} = {share} is not between 0 and 1"),
+            );
+        }
+        refuse(
+            !(1..=MOST_IN_FLIGHT).contains(&self.concurrency),
+            format!(
+                "generator.concurrency = {} is not 1 to {MOST_IN_FLIGHT}",
+                self.concurrency
+            ),
+        );
+        refuse(
+            brain == Brain::Endpoint && self.tiers.is_empty(),
+            "brain = \"endpoint\" needs a tier: [generator.tiers.local_small] with url and model"
+                .into(),
+        );
+        for (at, tier) in self.tiers.iter().enumerate() {
+            let name = tier.tier;
+            let again = self.tiers[..at].iter().any(|other| other.tier == name);
+            refuse(again, format!("tier {name} is there twice"));
+            refuse(
+                tier.url.is_empty() || tier.model.is_empty(),
+                format!("tier {name} needs url and model"),
+            );
+            refuse(
+                tier.context_length == 0,
+                format!("tier {name} has no context_length"),
+            );
+            let prices = [tier.prompt_price, tier.cached_price, tier.completion_price];
+            refuse(
+                !prices.iter().all(|price| *price >= 0.0 && price.is_finite()),
+                format!("tier {name} has a price that is none"),
+            );
+        }
+    }
+
+    /// The cycles that a sample has: none where repair is off.
+    pub fn cycles(&self) -> u32 {
+        if self.repair { self.max_cycles } else { 0 }
+    }
+}
+
+/// The most requests that one task may have in flight: each holds a connection.
+pub const MOST_IN_FLIGHT: u32 = 1024;
+
 /// The most tasks of one phase: a record names each of them.
 pub const MOST_SHARDS: u32 = 10_000;
 
@@ -181,6 +308,7 @@ impl CampaignSpec {
             command,
             shards,
             faults,
+            agents,
             ..
         } = &self.generator;
         let mut problems = self.criteria.problems();
@@ -214,6 +342,13 @@ impl CampaignSpec {
             !self.directory.starts_with('/'),
             format!("directory = \"{}\" is not absolute", self.directory),
         );
+        agents.problems(*brain, &mut refuse);
+        if let Some(BudgetSpec { usd: Some(usd), .. }) = &self.budget {
+            refuse(
+                !(*usd >= 0.0 && usd.is_finite()),
+                format!("budget.usd = {usd} is no amount"),
+            );
+        }
         if let Some(CurationSpec { min_quality, split }) = &self.curation {
             refuse(
                 !(0.0..=1.0).contains(min_quality),
@@ -259,6 +394,7 @@ impl CampaignSpec {
                 text(&other.evaluation),
             ),
             ("planning", text(&self.planning), text(&other.planning)),
+            ("budget", text(&self.budget), text(&other.budget)),
         ];
         first_difference(pairs)
     }

@@ -1,6 +1,8 @@
 //! The records the store holds: campaign trees in and out, each type with its version and its tree.
 
-use super::{Change, Error, Record, Store, Tree};
+mod v1;
+
+use super::{Change, Error, Fault, Record, Store, Tree, wire};
 use crate::{
     ids::{CampaignId, EffectId},
     machines::{
@@ -11,8 +13,15 @@ use crate::{
 use std::collections::BTreeMap;
 
 impl Record for Campaign {
-    const VERSION: u16 = 1;
+    const VERSION: u16 = 2;
     const TREE: Tree = Tree::Campaigns;
+
+    fn migrate(version: u16, bytes: &[u8]) -> Result<Self, Fault> {
+        match version {
+            1 => wire::body(bytes).map(v1::v1_to_v2),
+            found => Err(Fault::Older { found }),
+        }
+    }
 }
 
 impl Record for TrainingRun {
@@ -116,7 +125,6 @@ mod tests {
     use super::*;
     use crate::{
         machines::{event::Event, spec::Parts, step::step},
-        store::{Fault, wire},
         time::Timestamp,
     };
 
@@ -165,32 +173,45 @@ mod tests {
         };
         let all = [
             (
-                "campaign",
+                "campaign-v2",
                 hex(&wire::encode(Campaign::VERSION, &tree.campaign)),
             ),
             (
-                "job",
+                "job-v1",
                 hex(&wire::encode(
                     Job::VERSION,
                     tree.jobs.values().next().unwrap(),
                 )),
             ),
             (
-                "obligation",
+                "obligation-v1",
                 hex(&wire::encode(
                     Obligation::VERSION,
                     tree.outbox.values().next().unwrap(),
                 )),
             ),
-            ("run", hex(&wire::encode(TrainingRun::VERSION, &run))),
+            ("run-v1", hex(&wire::encode(TrainingRun::VERSION, &run))),
         ];
         let golden = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
         for (name, bytes) in all {
-            let file = golden.join(format!("{name}-v1.hex"));
+            let file = golden.join(format!("{name}.hex"));
             let expected = std::fs::read_to_string(&file)
                 .unwrap_or_else(|error| panic!("{}: {error}\n{bytes}", file.display()));
             assert_eq!(bytes, expected.trim(), "{name}");
         }
+    }
+
+    #[test]
+    fn a_campaign_of_version_1_is_brought_forward() {
+        let golden = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+        let text = std::fs::read_to_string(golden.join("campaign-v1.hex")).unwrap();
+        let digits = text.trim().as_bytes().chunks(2);
+        let byte = |pair: &[u8]| {
+            u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap()
+        };
+        let bytes: Vec<u8> = digits.map(byte).collect();
+        let campaign: Campaign = wire::record(&bytes).unwrap();
+        assert_eq!(campaign, tree().campaign);
     }
 
     #[test]
