@@ -402,6 +402,36 @@ fn resolutions_read_the_message_and_the_limits() {
 }
 
 #[test]
+fn nothing_is_made_up_about_an_unknown_situation() {
+    let place = Situation::unknown();
+    let found = diagnose("bwa: command not found").unwrap();
+    let help = resolve(&found, &place);
+    assert_eq!((help.new_value, help.config_change), (None, None));
+    let time = resolve(&diagnose("DUE TO TIME LIMIT").unwrap(), &place);
+    let change = "process { withName: '.*' { time = '8 h' } }";
+    assert_eq!(time.config_change.as_deref(), Some(change));
+    let node = "slurmstepd: error: *** JOB 1 ON n7 CANCELLED AT 2025-01-01T00:00:00 DUE TO NODE FAILURE ***";
+    let change = resolve(&diagnose(node).unwrap(), &place)
+        .config_change
+        .unwrap();
+    assert!(change.contains("--exclude=n7"), "{change}");
+    for found in entries() {
+        for chance in 0..8 {
+            let case = render_kind(&found.name, &situation("STAR"), chance).unwrap();
+            let help = resolve(&diagnose(&case.log).unwrap(), &place);
+            let said = [help.new_value, help.config_change].into_iter().flatten();
+            for text in said {
+                assert!(
+                    !text.is_empty() && !text.contains("''"),
+                    "{}: {text}",
+                    found.name
+                );
+            }
+        }
+    }
+}
+
+#[test]
 fn requests_never_shrink_and_stay_within_range() {
     for memory_gb in [0, 1, 7, 255, 256, 300, u32::MAX] {
         let place = Situation {
