@@ -47,10 +47,9 @@ fn holds(when: &When, diagnosis: &Diagnosis, situation: &Situation) -> bool {
 
 /// A remedy with its slots filled.
 pub(super) fn filled(remedy: &Remedy, slots: &Slots) -> Resolution {
-    let text = |template: &str| (!template.is_empty()).then(|| slots.fill(template));
     Resolution {
         action: remedy.action.clone(),
-        new_value: text(&remedy.new_value),
-        config_change: text(&remedy.config_change),
+        new_value: slots.fill_known(&remedy.new_value),
+        config_change: slots.fill_known(&remedy.config_change),
     }
 }

@@ -44,8 +44,14 @@ pub struct Situation {
     pub reference: String,
     /// Gene annotation.
     pub annotation: String,
+    /// Classification or annotation database.
+    pub database: String,
     /// Where results go.
     pub outdir: String,
+    /// Directory with room for work files.
+    pub scratch: String,
+    /// Queue of the batch system.
+    pub partition: String,
 }
 
 impl Default for Situation {
@@ -66,12 +72,44 @@ impl Default for Situation {
             input: "samplesheet.csv".into(),
             reference: "reference/genome.fa".into(),
             annotation: "reference/genes.gtf".into(),
+            database: "databases/current".into(),
             outdir: "results".into(),
+            scratch: "/scratch".into(),
+            partition: "standard".into(),
         }
     }
 }
 
 impl Situation {
+    /// A log alone: what it does not tell is unknown, and a remedy that needs it stays unsaid. Changes go to every process.
+    pub fn unknown() -> Situation {
+        let mut situation = Situation {
+            process: ".*".into(),
+            ..Situation::default()
+        };
+        let Situation {
+            tool,
+            sample,
+            container,
+            runtime,
+            input,
+            reference,
+            annotation,
+            database,
+            outdir,
+            scratch,
+            partition,
+            ..
+        } = &mut situation;
+        for unknown in [
+            tool, sample, container, runtime, input, reference, annotation, database, outdir,
+            scratch, partition,
+        ] {
+            unknown.clear();
+        }
+        situation
+    }
+
     /// What the process asks for next after running out of memory, GB: never less than it has, never beyond the limit
     /// unless it has more already.
     pub fn more_memory_gb(&self) -> u32 {
@@ -84,6 +122,13 @@ impl Situation {
     pub fn more_time_h(&self) -> u32 {
         let grown = grown(catalogue().growth.time, self.time_h, 0);
         grown.min(self.time_limit_h).max(self.time_h)
+    }
+}
+
+fn named(sample: &str, ending: &str) -> String {
+    match sample {
+        "" => String::new(),
+        sample => format!("{sample}{ending}"),
     }
 }
 
@@ -114,8 +159,8 @@ impl Slots {
             ("task", format!("{} ({})", s.process, s.sample)),
             ("tool", s.tool.clone()),
             ("sample", s.sample.clone()),
-            ("reads", format!("{}_R1.fastq.gz", s.sample)),
-            ("bam", format!("{}.bam", s.sample)),
+            ("reads", named(&s.sample, "_R1.fastq.gz")),
+            ("bam", named(&s.sample, ".bam")),
             ("cpus", s.cpus.to_string()),
             ("memory", format!("{} GB", s.memory_gb)),
             ("memory_bytes", (u64::from(s.memory_gb) << 30).to_string()),
@@ -131,11 +176,10 @@ impl Slots {
             ("reference", s.reference.clone()),
             ("index", stem.to_owned()),
             ("annotation", s.annotation.clone()),
-            ("database", "databases/current".into()),
+            ("database", s.database.clone()),
             ("outdir", s.outdir.clone()),
-            ("scratch", "/scratch".into()),
-            ("partition", "standard".into()),
-            ("node", "node01".into()),
+            ("scratch", s.scratch.clone()),
+            ("partition", s.partition.clone()),
         ] {
             slots.0.insert(name, value);
         }
@@ -156,6 +200,9 @@ impl Slots {
         self.0.insert("name", name.unwrap_or("name").to_owned());
         let expected = between(message, "file(s) `", "`").unwrap_or("*");
         self.0.insert("expected", expected.to_owned());
+        let failed = || message.split_once("Node failure on ").map(|(_, node)| node);
+        let node = between(message, " ON ", " CANCELLED").or_else(failed);
+        self.0.insert("node", node.unwrap_or("").trim().to_owned());
         self
     }
 
@@ -186,6 +233,16 @@ impl Slots {
     /// Sets one slot.
     pub fn set(&mut self, name: &'static str, value: String) {
         self.0.insert(name, value);
+    }
+
+    /// The template with its slots filled; `None` for an empty one and for one that needs what is not known.
+    pub fn fill_known(&self, template: &str) -> Option<String> {
+        let known = |(at, _)| {
+            let value = slot(&template[at + 1..]).and_then(|name| self.0.get(name));
+            value.is_none_or(|value: &String| !value.is_empty())
+        };
+        let all = !template.is_empty() && template.match_indices('{').all(known);
+        all.then(|| self.fill(template))
     }
 
     /// The template with its slots filled.

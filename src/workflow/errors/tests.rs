@@ -156,6 +156,25 @@ fn every_message_is_diagnosed_as_its_own_kind_and_no_other() {
     }
 }
 
+/// No pattern is dead: its own fragments, with anything between them, are found as its kind.
+#[test]
+fn every_pattern_finds_its_kind() {
+    let mut seen = 0;
+    for found in entries() {
+        for fragments in &found.patterns {
+            let text = format!("10:21 x{}y", fragments.join(" 17 "));
+            let diagnosis = diagnose(&text).unwrap_or_else(|| panic!("nothing in {text}"));
+            let kinds = || std::iter::once(&diagnosis.kind).chain(&diagnosis.also);
+            assert!(
+                kinds().any(|kind| *kind == found.name),
+                "{text}: {diagnosis:?}"
+            );
+            seen += 1;
+        }
+    }
+    assert!(seen >= 150, "only {seen} patterns");
+}
+
 #[test]
 fn scenarios_come_back_as_their_own_error() {
     let mut raised = BTreeSet::new();
@@ -228,7 +247,7 @@ fn the_catalogue_is_complete() {
     }
 }
 
-/// Slots of `${{word}}` form are all known: what stays in braces would reach a sample.
+/// What stays in braces would reach a sample.
 #[test]
 fn no_slot_stays_open() {
     let place = situation("STAR");
@@ -249,7 +268,6 @@ fn no_slot_stays_open() {
     }
 }
 
-/// Every kind is told by some message, which the tests above diagnose; here every exit status stands for one kind.
 #[test]
 fn an_exit_status_alone_is_a_weak_hint() {
     let mut statuses = BTreeSet::new();
@@ -366,6 +384,12 @@ fn resolutions_read_the_message_and_the_limits() {
         act("DUE TO TIME LIMIT", &place).new_value.as_deref(),
         Some("8 h")
     );
+    let index = act(
+        "random alignment retrieval only works for indexed BAM or CRAM files.",
+        &place,
+    );
+    assert_eq!(index.new_value.as_deref(), Some("WT_rep1.bam.bai"));
+    assert_eq!(index.config_change, None);
     let pull = act(
         "Failed to pull singularity image\n bash: singularity: command not found",
         &place,
@@ -375,6 +399,36 @@ fn resolutions_read_the_message_and_the_limits() {
         act("Failed to pull singularity image", &place).action,
         "pull_beforehand"
     );
+}
+
+#[test]
+fn nothing_is_made_up_about_an_unknown_situation() {
+    let place = Situation::unknown();
+    let found = diagnose("bwa: command not found").unwrap();
+    let help = resolve(&found, &place);
+    assert_eq!((help.new_value, help.config_change), (None, None));
+    let time = resolve(&diagnose("DUE TO TIME LIMIT").unwrap(), &place);
+    let change = "process { withName: '.*' { time = '8 h' } }";
+    assert_eq!(time.config_change.as_deref(), Some(change));
+    let node = "slurmstepd: error: *** JOB 1 ON n7 CANCELLED AT 2025-01-01T00:00:00 DUE TO NODE FAILURE ***";
+    let change = resolve(&diagnose(node).unwrap(), &place)
+        .config_change
+        .unwrap();
+    assert!(change.contains("--exclude=n7"), "{change}");
+    for found in entries() {
+        for chance in 0..8 {
+            let case = render_kind(&found.name, &situation("STAR"), chance).unwrap();
+            let help = resolve(&diagnose(&case.log).unwrap(), &place);
+            let said = [help.new_value, help.config_change].into_iter().flatten();
+            for text in said {
+                assert!(
+                    !text.is_empty() && !text.contains("''"),
+                    "{}: {text}",
+                    found.name
+                );
+            }
+        }
+    }
 }
 
 #[test]
