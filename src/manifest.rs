@@ -88,6 +88,27 @@ impl CampaignManifest {
             .join(format!("shard-{shard}.jsonl"))
     }
 
+    /// What one shard of a phase learned; exists only when the shard is complete.
+    pub fn experience(&self, phase: &str, shard: u32) -> PathBuf {
+        self.root
+            .join("data")
+            .join(phase)
+            .join(format!("experience-{shard}.json"))
+    }
+
+    /// What one shard of a phase asked of models, the answers, and what they cost.
+    pub fn ledger(&self, phase: &str, shard: u32) -> PathBuf {
+        self.root
+            .join("data")
+            .join(phase)
+            .join(format!("ledger-{shard}.jsonl"))
+    }
+
+    /// What people say of trajectories.
+    pub fn feedback(&self) -> PathBuf {
+        self.root.join("feedback.jsonl")
+    }
+
     /// The curated data set; exists only when complete.
     pub fn dataset(&self) -> PathBuf {
         self.root.join("dataset")

@@ -49,7 +49,8 @@ fn work(state: &StateDir, tree: &CampaignTree, job: &Job) -> Result<Work, String
         (Phase::Pilot | Phase::Generate, Brain::Command) => Ok(Work::Command {
             argv: spec.generator.command.clone(),
         }),
-        (Phase::Pilot | Phase::Generate, Brain::Rules) => Ok(Work::Generate {
+        (Phase::Pilot | Phase::Generate, brain) => Ok(Work::Generate {
+            brain,
             seed: spec.seed,
             faults: spec.generator.faults,
             // The full generation goes on in the plan behind everything a pilot could ask for.
@@ -59,6 +60,13 @@ fn work(state: &StateDir, tree: &CampaignTree, job: &Job) -> Result<Work, String
                 spec.criteria.max_pilot_samples
             },
             total: tree.campaign.target(job.phase),
+            experience: if job.phase == Phase::Pilot {
+                Vec::new()
+            } else {
+                let pilot = state.campaign(&spec.name).experience(Phase::Pilot.name(), 0);
+                vec![pilot.to_string_lossy().into_owned()]
+            },
+            agents: spec.generator.agents.clone(),
         }),
         (Phase::Curate, _) => curate(state, tree),
         (phase, _) => Err(format!("this campaignd has no worker for {phase} yet")),
@@ -92,10 +100,14 @@ fn task_request(state: &StateDir, tree: &CampaignTree, job: &Job, shard: u32) ->
         u64::from(shard),
         u64::from(shards),
     );
-    let output = job.phase.makes_samples().then(|| {
-        let path = state.campaign(&spec.name).shard(job.phase.name(), shard);
-        path.to_string_lossy().into_owned()
-    });
+    let paths = state.campaign(&spec.name);
+    let text = |path: std::path::PathBuf| path.to_string_lossy().into_owned();
+    let output = job
+        .phase
+        .makes_samples()
+        .then(|| text(paths.shard(job.phase.name(), shard)));
+    let built_in = job.phase.makes_samples() && spec.generator.brain != Brain::Command;
+    let asks = built_in && spec.generator.brain == Brain::Endpoint;
     let phase_seed = if job.phase == Phase::Pilot {
         spec.seed
     } else {
@@ -109,5 +121,9 @@ fn task_request(state: &StateDir, tree: &CampaignTree, job: &Job, shard: u32) ->
         output,
         // Positive in every language's integers.
         seed: phase_seed.wrapping_add(u64::from(shard)) & 0x7FFF_FFFF,
+        experience: built_in.then(|| text(paths.experience(job.phase.name(), shard))),
+        ledger: asks.then(|| text(paths.ledger(job.phase.name(), shard))),
+        // Dealt when the job is launched: what is left then is not known here.
+        budget: None,
     }
 }

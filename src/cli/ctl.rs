@@ -147,13 +147,20 @@ enum Verb {
         #[arg(long)]
         why: String,
     },
-    /// Move the gate's bar and judge the same samples again
+    /// Move the gate's bar and judge the same samples again, or change the budget
+    #[command(group(clap::ArgGroup::new("what").required(true).multiple(true)))]
     Amend {
         /// The campaign
         id: Option<String>,
         /// The new threshold, 0 to 1
-        #[arg(long, value_name = "X")]
-        quality_threshold: f64,
+        #[arg(long, value_name = "X", group = "what", conflicts_with_all = ["budget_usd", "budget_tokens"])]
+        quality_threshold: Option<f64>,
+        /// What the campaign's models may cost in all, USD
+        #[arg(long, value_name = "USD", group = "what")]
+        budget_usd: Option<f64>,
+        /// Tokens that they may take in all
+        #[arg(long, value_name = "N", group = "what")]
+        budget_tokens: Option<u64>,
     },
     /// Start nothing new; what runs runs to its end
     Pause {
@@ -333,9 +340,13 @@ async fn run(ctl: Ctl) -> Result<u8, Fail> {
         Verb::Amend {
             id: word,
             quality_threshold,
+            budget_usd,
+            budget_tokens,
         } => {
             let request = ActRequest {
-                quality_threshold: Some(quality_threshold),
+                quality_threshold,
+                budget_usd,
+                budget_tokens,
                 ..ActRequest::default()
             };
             act(id(&word), "amend", request).await

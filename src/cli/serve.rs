@@ -130,7 +130,13 @@ pub fn campaignd() -> ExitCode {
 fn work(kind: &str, dir: &Path, shard: u32) -> ExitCode {
     let done = match kind {
         "exec" => return worker::exec::exec(dir, shard),
-        "generate" => worker::generate::run(dir, shard),
+        "generate" => match worker::generate::run(dir, shard) {
+            Ok(()) => Ok(()),
+            Err(undone) => {
+                out::note(&format!("campaignd worker {kind}: {}", undone.text));
+                return ExitCode::from(undone.status);
+            }
+        },
         "curate" => worker::curate::run(dir, shard),
         other => Err(format!("there is no worker {other:?}")),
     };

@@ -64,6 +64,7 @@ fn kind(key: &Key) -> &str {
         Kind::Text | Kind::Word(_) => "text",
         Kind::Whole(..) => "number",
         Kind::Share => "0 to 1",
+        Kind::Amount => "0 or more",
         Kind::Flag => "flag",
         Kind::Duration => "time",
         Kind::List | Kind::Split => "list",
@@ -76,7 +77,9 @@ pub fn template(name: &str) -> String {
         "# A campaign: campaignd check shows what it means, campaignd run runs it.\nname = \"{name}\"\n"
     );
     let mut table = "";
-    for key in keys::CAMPAIGN.iter().filter(|key| !key.default.is_empty()) {
+    // A table of a tier says that there is one.
+    let plain = |key: &&Key| !key.default.is_empty() && !key.name.starts_with("generator.tiers.");
+    for key in keys::CAMPAIGN.iter().filter(plain) {
         let (inside, short) = key.name.split_once('.').unwrap_or(("", key.name));
         if inside != table {
             text += &format!("\n[{inside}]\n");

@@ -418,6 +418,12 @@ pub struct ActRequest {
     /// `amend --quality-threshold`.
     #[serde(default)]
     pub quality_threshold: Option<f64>,
+    /// `amend --budget-usd`.
+    #[serde(default)]
+    pub budget_usd: Option<f64>,
+    /// `amend --budget-tokens`.
+    #[serde(default)]
+    pub budget_tokens: Option<u64>,
 }
 
 /// `POST /v1/stop`.

@@ -11,7 +11,10 @@
 use super::identity::{Identity, boot_id};
 use crate::{
     artifacts::{create_dir_private, named, write_atomic},
-    machines::job::Cause,
+    machines::{
+        job::Cause,
+        spec::{AgentsSpec, Brain, BudgetSpec},
+    },
     points::point,
     time::Timestamp,
 };
@@ -60,14 +63,20 @@ pub enum Work {
     },
     /// The built-in generator.
     Generate {
+        /// Rules, or models.
+        brain: Brain,
         /// Root of the plan.
         seed: u64,
-        /// Share of samples with a planted fault.
+        /// Share of samples whose query has a planted fault.
         faults: f64,
         /// The plan's index of the phase's first sample.
         offset: u64,
         /// Samples of the phase over all shards.
         total: u64,
+        /// What the phase before learned; a file that is not there taught nothing.
+        experience: Vec<String>,
+        /// How the agents work. It names where keys are, never a key.
+        agents: AgentsSpec,
     },
     /// Curation.
     Curate {
@@ -87,7 +96,7 @@ pub enum Work {
 }
 
 /// One task's part of the work.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TaskRequest {
     /// Which part, from 0.
     pub shard: u32,
@@ -101,6 +110,12 @@ pub struct TaskRequest {
     pub output: Option<String>,
     /// This task's seed.
     pub seed: u64,
+    /// Where what it learned is written.
+    pub experience: Option<String>,
+    /// Where its requests to models, and what they cost, are kept; the same for every attempt.
+    pub ledger: Option<String>,
+    /// What that ledger may come to: this task's slice of the budget, and what it spent before.
+    pub budget: Option<BudgetSpec>,
 }
 
 /// Who has a task.
@@ -126,9 +141,16 @@ pub enum Claimed {
     Unreadable,
 }
 
-/// A shim's exit status when it could not claim its task for want of room or descriptors: nothing was begun, and the
-/// same may be tried again (`EX_TEMPFAIL` of sysexits.h).
+/// The exit status of who could not do its work now and may be asked again (`EX_TEMPFAIL` of sysexits.h): a shim that
+/// could not claim its task for want of room or descriptors, a command whose server does not answer.
 pub const TRY_AGAIN: u8 = 75;
+
+/// A command's exit status when its slice of the budget is spent before its work is done.
+pub const BUDGET_SPENT: u8 = 79;
+
+/// A worker's exit status when what it needs will never answer: a key that is refused, a model that is not there
+/// (`EX_CONFIG`).
+pub const REFUSED: u8 = 78;
 
 impl std::ops::Deref for Claim {
     type Target = Identity;
@@ -165,8 +187,10 @@ impl Exit {
             Some(Cause::TimeLimit)
         } else if self.stopped {
             Some(Cause::Stopped)
-        } else if self.killed_from_outside() {
+        } else if self.killed_from_outside() || self.status == Some(TRY_AGAIN.into()) {
             Some(Cause::Transient)
+        } else if self.status == Some(BUDGET_SPENT.into()) {
+            Some(Cause::BudgetSpent)
         } else {
             (self.status != Some(0)).then_some(Cause::Program)
         }
@@ -198,6 +222,10 @@ impl Exit {
                 signal: Some(signal),
                 ..
             } => format!("was ended by signal {signal}"),
+            Exit {
+                status: Some(status),
+                ..
+            } if *status == i32::from(BUDGET_SPENT) => "its slice of the budget is spent".into(),
             Exit { status, .. } => format!("ended with status {}", status.unwrap_or(-1)),
         }
     }

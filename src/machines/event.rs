@@ -2,7 +2,7 @@
 
 use super::{
     job::{Cause, TaskEnd},
-    spec::{CampaignSpec, Parts},
+    spec::{BudgetSpec, CampaignSpec, Parts},
 };
 use crate::{
     evaluation::{Criteria, Verdict},
@@ -37,6 +37,11 @@ pub enum Event {
     CriteriaAmended {
         /// The new criteria.
         criteria: Criteria,
+    },
+    /// A person changed what the campaign's models may cost; a bound that is not named stays.
+    BudgetAmended {
+        /// The new bounds.
+        budget: BudgetSpec,
     },
     /// Nothing new is to start.
     PauseAsked {},
@@ -138,6 +143,7 @@ impl Event {
             Event::ApprovalGranted {} => "approval_granted",
             Event::ApprovalDenied { .. } => "approval_denied",
             Event::CriteriaAmended { .. } => "criteria_amended",
+            Event::BudgetAmended { .. } => "budget_amended",
             Event::PauseAsked {} => "pause_asked",
             Event::ResumeAsked {} => "resume_asked",
             Event::CancelAsked { .. } => "cancel_asked",

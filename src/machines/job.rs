@@ -88,6 +88,8 @@ words! {
         Transient = "transient",
         /// Somebody sent its shim a termination signal.
         Stopped = "stopped",
+        /// Its slice of the budget is spent.
+        BudgetSpent = "budget_spent",
         /// The campaign ended it.
         Cancelled = "cancelled",
     }

@@ -85,10 +85,10 @@ impl Experience {
                 .entry(reflection.learning.clone())
                 .or_default() += 1;
         }
-        for step in &record.steps {
-            if let Some(tier) = step.model_tier {
+        for (at, step) in record.steps.iter().enumerate() {
+            if let (Some(tier), Some(good)) = (step.model_tier, good(record, at)) {
                 let tiers = self.tiers.entry(step.agent).or_default();
-                tiers.entry(tier).or_default().add(step.success);
+                tiers.entry(tier).or_default().add(good);
             }
         }
     }
@@ -147,6 +147,26 @@ impl Experience {
             .unwrap_or_default()
     }
 }
+
+/// Whether an answer was good; none where that was not seen. A workflow is good when the validator finds nothing in it,
+/// which says nothing of one that was spoilt on purpose.
+fn good(record: &TrajectoryRecord, at: usize) -> Option<bool> {
+    let step = &record.steps[at];
+    if step.agent != Agent::Codegen || !step.success {
+        return Some(step.success);
+    }
+    let before = &record.steps[..at];
+    let first = before.iter().all(|step| step.agent != Agent::Codegen);
+    if first && record.planned_defect.is_some() {
+        return None;
+    }
+    let mut after = record.steps[at..].iter();
+    let verdict = after.find(|step| step.agent == Agent::Validator)?;
+    Some(verdict.output_summary == NOTHING_FOUND)
+}
+
+/// What a validator's step says that found nothing.
+pub const NOTHING_FOUND: &str = "no findings";
 
 /// The agents that acted, in order.
 fn path(record: &TrajectoryRecord) -> String {

@@ -382,7 +382,7 @@ pub struct TrajectoryRecord {
     /// The defect that was put into the workflow on purpose.
     pub planned_defect: Option<PlannedDefect>,
     /// The defect that was put into the query on purpose.
-    pub planned_fault: Option<Fault>,
+    pub planted_fault: Option<Fault>,
 }
 
 /// A line of a shard file: the record, and the key that every generator's samples have.

@@ -86,8 +86,8 @@ fn round(value: f64) -> f64 {
     (value * 1e4).round() / 1e4
 }
 
-/// One error leaves a third, one warning half.
-fn lint_part(issues: &[Issue]) -> f64 {
+/// What the linter's findings leave: a third after one error, half after one warning.
+pub fn lint_part(issues: &[Issue]) -> f64 {
     let weight = |issue: &Issue| match issue.severity {
         Severity::Error => 2.0,
         Severity::Warning => 1.0,
@@ -95,21 +95,25 @@ fn lint_part(issues: &[Issue]) -> f64 {
     1.0 / (1.0 + issues.iter().map(weight).sum::<f64>())
 }
 
-/// The query's own soundness, times the share of the tools it names that the plan uses, over one more than the steps
-/// whose input nothing makes.
+/// The worth of a plan alone, 0 to 1: the share of the tools that the query names and it uses, over one more than the
+/// steps whose input nothing makes.
+pub fn plan_quality(query: &str, plan: &Plan) -> f64 {
+    let asked = query::tools_named(query);
+    let honoured = match asked.len() {
+        0 => 1.0,
+        all => asked.iter().filter(|tool| plan.uses(tool)).count() as f64 / all as f64,
+    };
+    honoured / (1 + missing(plan).len()) as f64
+}
+
+/// The query's own soundness times the plan's.
 fn completeness(made: &Made<'_>) -> f64 {
     let parts = made.query_parts;
     let sound = parts
         .slots_filled
         .min(parts.compatible)
         .min(parts.complexity_consistent);
-    let asked = query::tools_named(made.query);
-    let used = |tool: &&str| made.plan.uses(tool);
-    let honoured = match asked.len() {
-        0 => 1.0,
-        all => asked.iter().filter(|tool| used(tool)).count() as f64 / all as f64,
-    };
-    sound * honoured / (1 + missing(made.plan).len()) as f64
+    sound * plan_quality(made.query, made.plan)
 }
 
 /// The share of the plan's processes that the code defines, and of the two other files that speak of them.

@@ -8,7 +8,7 @@ mod steps;
 
 use super::agents::{Agents, Ask, Said, Stop, Trouble};
 use crate::{
-    generation::{QualityParts as QueryParts, QuerySample, permutation::draw},
+    generation::{QuerySample, permutation::draw},
     machines::{
         table::{Entry, EventName},
         trajectory::{Course, State},
@@ -383,10 +383,10 @@ fn blank(settings: &Settings, sample: QuerySample, now: Timestamp) -> Trajectory
         completed_at: None,
         quality_score: 0.0,
         quality_parts: QualityParts::default(),
-        query_parts: QueryParts { ..sample.quality_parts },
+        query_parts: sample.quality_parts,
         accepted: false,
         planned_defect: None,
-        planned_fault: sample.planned_fault,
+        planted_fault: sample.planted_fault,
     }
 }
 

@@ -6,7 +6,7 @@ use crate::{
     artifacts::left,
     control::api::{Accepted, ActRequest, SubmitRequest, VERSION},
     ids::CampaignId,
-    machines::{campaign::State, event::Event, tree::CampaignTree},
+    machines::{campaign::State, event::Event, spec::BudgetSpec, tree::CampaignTree},
     points::point,
 };
 use actix_web::{HttpRequest, http::StatusCode, web};
@@ -101,6 +101,12 @@ pub(super) async fn act(
     let event = match verb.as_str() {
         "approve" => Event::ApprovalGranted {},
         "reject" => Event::ApprovalDenied { why: request.why },
+        "amend" if request.quality_threshold.is_none() => Event::BudgetAmended {
+            budget: BudgetSpec {
+                usd: request.budget_usd,
+                tokens: request.budget_tokens,
+            },
+        },
         "amend" => {
             let mut criteria = tree.campaign.spec.criteria.clone();
             criteria.quality_threshold = request.quality_threshold.unwrap_or(f64::NAN);

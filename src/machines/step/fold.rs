@@ -4,7 +4,13 @@ use super::{Refused, Stepper};
 use crate::{
     evaluation::{Criteria, Decision, Verdict},
     ids::EffectId,
-    machines::{campaign::State, event::Event, job::TaskEnd, spec::Parts, table::EventName},
+    machines::{
+        campaign::State,
+        event::Event,
+        job::TaskEnd,
+        spec::{BudgetSpec, Parts},
+        table::EventName,
+    },
 };
 
 impl Stepper {
@@ -23,6 +29,7 @@ impl Stepper {
                 Ok(())
             }
             Event::CriteriaAmended { criteria } => self.amended(criteria),
+            Event::BudgetAmended { budget } => self.budget_amended(budget),
             Event::PauseAsked {} => self.paused(),
             Event::ResumeAsked {} => self.resumed(),
             Event::CancelAsked { why } => {
@@ -104,6 +111,33 @@ impl Stepper {
         self.fire(EventName::CriteriaAmended, &text)?;
         self.tree.campaign.spec.criteria = criteria.clone();
         self.tree.campaign.cause = None;
+        Ok(())
+    }
+
+    /// The budget may change at any time until the campaign is over for good. Tasks that run keep the slices they were
+    /// dealt; what is dealt from now on is of the new budget.
+    fn budget_amended(&mut self, asked: &BudgetSpec) -> Result<(), Refused> {
+        let campaign = &mut self.tree.campaign;
+        if matches!(campaign.state, State::Completed | State::Cancelled) {
+            return Err(Refused::Pointless(format!(
+                "it is {} already",
+                campaign.state
+            )));
+        }
+        let old = campaign.spec.budget.clone();
+        let usd = asked.usd.or(old.as_ref().and_then(|old| old.usd));
+        let tokens = asked.tokens.or(old.as_ref().and_then(|old| old.tokens));
+        let budget = Some(BudgetSpec { usd, tokens });
+        if budget == old {
+            return Err(Refused::Pointless("this is the budget already".into()));
+        }
+        if let Some(usd) = usd.filter(|usd| !(*usd >= 0.0 && usd.is_finite())) {
+            return Err(Refused::Pointless(format!("{usd} USD is no amount")));
+        }
+        campaign.spec.budget = budget;
+        let usd = usd.map_or("no limit".into(), |usd| format!("{usd} USD"));
+        let tokens = tokens.map_or("no limit".into(), |tokens| format!("{tokens} tokens"));
+        self.say(format!("budget: {usd}, {tokens}"));
         Ok(())
     }
 

@@ -178,6 +178,9 @@ impl Stepper {
         self.say(format!("job {id} {name}: {}", end.text));
         // The job closes first, so that a failing campaign does not find it alive and end it.
         self.close_job_if_over(id)?;
+        if end.done() && !ending {
+            return self.deal_what_is_left(id);
+        }
         match end.cause {
             Some(cause) if !ending => self.retry_or_fail(id, &[shard], cause, &end.text),
             _ => Ok(()),
@@ -234,6 +237,9 @@ impl Stepper {
         let (spent, budget) = match cause {
             Cause::Lost | Cause::Stopped => (&mut campaign.spent_lost, times.lost),
             Cause::Transient => (&mut campaign.spent_transient, times.transient),
+            Cause::BudgetSpent if self.tree.campaign.spec.budget.is_some() => {
+                return self.deal_again(phase, of, text);
+            }
             // A programme error comes back, and so does a limit that was too short.
             _ => return self.phase_failed(phase, &format!("job {id}: {text}")),
         };
@@ -249,6 +255,57 @@ impl Stepper {
         }
         self.start_job(phase, shards, of, attempt + 1, Some(id.clone()));
         Ok(())
+    }
+
+    /// A task is done and leaves what it has not spent: tasks that ran out of theirs go on with it.
+    fn deal_what_is_left(&mut self, id: &EffectId) -> Result<(), Refused> {
+        let Some(job) = self.tree.jobs.get(id) else {
+            return Ok(());
+        };
+        let (phase, round) = (job.phase, job.round);
+        let of = job.tasks.first().map_or(1, |task| task.shards);
+        let campaign = &self.tree.campaign;
+        if campaign.state.ended() || round != campaign.round(phase) {
+            return Ok(());
+        }
+        self.start_waiting(phase, of);
+        Ok(())
+    }
+
+    /// A task ran out of its slice. While others work, theirs may be left over, and the task waits for that; when none
+    /// does, the campaign's budget is spent, unless a task that was done left something since it was dealt last.
+    fn deal_again(&mut self, phase: Phase, of: u32, text: &str) -> Result<(), Refused> {
+        let live = |job: &Job| job.tasks.iter().any(|task| task.end.is_none());
+        if self.tree.jobs_of(phase).any(live) {
+            self.say("its slice is spent; it waits for what others leave");
+            return Ok(());
+        }
+        let dealt = self.tree.jobs_of(phase).map(|job| job.created_at).max();
+        let left_over = self.tree.jobs_of(phase).any(|job| {
+            let mut ends = job.tasks.iter().filter_map(|task| task.end.as_ref());
+            ends.any(|end| end.done() && Some(end.at) >= dealt)
+        });
+        if left_over && self.start_waiting(phase, of) {
+            return Ok(());
+        }
+        self.phase_failed(phase, text)
+    }
+
+    /// Starts the shards that wait for a slice; whether there are any.
+    fn start_waiting(&mut self, phase: Phase, of: u32) -> bool {
+        let spent = |shard: &u32| {
+            let latest = self.tree.jobs_of(phase).filter_map(|job| job.task(*shard));
+            latest.last().and_then(Task::cause) == Some(Cause::BudgetSpent)
+        };
+        let waiting: Vec<u32> = (0..of).filter(spent).collect();
+        if waiting.is_empty() {
+            return false;
+        }
+        let attempts = self.tree.jobs_of(phase).map(|job| job.attempt);
+        let attempt = attempts.max().unwrap_or(0) + 1;
+        self.say("the budget is dealt again");
+        self.start_job(phase, &waiting, of, attempt, None);
+        true
     }
 
     fn phase_failed(&mut self, phase: Phase, cause: &str) -> Result<(), Refused> {

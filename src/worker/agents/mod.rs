@@ -1,5 +1,6 @@
 //! Who a supervisor asks: the agents of a brain, and what their answers carry.
 
+pub mod endpoint;
 pub mod rules;
 
 use crate::{

@@ -80,7 +80,7 @@ impl Agents for Rules {
                 ),
             });
         };
-        let rule = issue.rule;
+        let rule = issue.rule.name();
         let after = match record.cycles {
             0 => "and repair is off".to_owned(),
             cycles => format!("and {cycles} cycles did not mend it"),

@@ -2,7 +2,10 @@
 
 use super::Work;
 use crate::{
-    trajectory::record::{Agent, AgentStep, Recovery},
+    trajectory::{
+        experience::NOTHING_FOUND,
+        record::{Agent, AgentStep, Recovery},
+    },
     worker::agents::{Call, Said, Trouble, action},
     workflow::{
         errors::{Diagnosis, ErrorCase, ErrorContext, Outcome, Resolution, Situation, resolve},
@@ -63,6 +66,8 @@ impl Work<'_> {
             record.total_latency_ms += call.latency_ms;
             record.routing_decisions.extend(call.routing);
             record.agent_decisions.extend(call.decisions);
+            // The second answer cost money, too.
+            record.total_cost_usd += call.comparison.as_ref().map_or(0.0, |second| second.cost_b);
             record.model_comparisons.extend(call.comparison);
         }
         record.steps.push(step);
@@ -116,7 +121,7 @@ pub(super) fn of_issues(issues: &[Issue]) -> String {
 
 pub(super) fn of_findings(flaws: &[String], issues: &[Issue]) -> String {
     match flaws.len() + issues.len() {
-        0 => "no findings".into(),
+        0 => NOTHING_FOUND.into(),
         all => {
             let listed: Vec<String> = lines(flaws, issues).into_iter().take(LISTED).collect();
             format!("{all} findings: {}", listed.join("; "))
@@ -130,7 +135,10 @@ pub(super) fn lines(flaws: &[String], issues: &[Issue]) -> Vec<String> {
     let issues = issues.iter().map(|issue| {
         format!(
             "main.nf:{}:{}: {}: {}",
-            issue.line, issue.column, issue.rule, issue.message
+            issue.line,
+            issue.column,
+            issue.rule.name(),
+            issue.message
         )
     });
     flaws.chain(issues).collect()

@@ -6,10 +6,10 @@ use super::{
 };
 
 /// Directories that people and clusters keep data in; those of a container's own system are not among them.
-const ROOTS: [&str; 36] = [
+const ROOTS: [&str; 35] = [
     "home", "Users", "data", "mnt", "scratch", "media", "root", "srv", "nfs", "lustre", "gpfs",
     "beegfs", "work", "project", "projects", "storage", "share", "shared", "archive", "cluster",
-    "group", "groups", "lab", "labs", "export", "volume", "volumes", "Volumes", "path", "genomes",
+    "group", "groups", "lab", "labs", "export", "volume", "volumes", "Volumes", "genomes",
     "references", "databases", "ssd", "hpc", "software", "user",
 ];
 
@@ -83,8 +83,9 @@ fn find(text: &str, opened: bool, taken: bool, script: bool) -> Option<usize> {
                 continue;
             }
             b'/' if before.is_ascii_whitespace() || b"\"'=(<>`:".contains(&before) => {
-                let quotes = || bytes[..at].iter().all(|byte| b"\"'".contains(byte));
-                if absolute(&text[at + 1..], taken && at < 4 && quotes()) {
+                // In code a path is a whole string; one in the middle of a sentence is only talked about.
+                let whole = opened && at < 4 && bytes[..at].iter().all(|b| b"\"'".contains(b));
+                if (script || whole) && absolute(&text[at + 1..], taken && whole) {
                     return Some(at);
                 }
             }
@@ -113,7 +114,7 @@ fn absolute(rest: &str, taken: bool) -> bool {
             taken || ROOTS.contains(&root)
         }
         // `/data` alone; `/data/ {` is a pattern of awk.
-        (None | Some(b' ' | b'\n' | b'"' | b'\'' | b'\\'), _) => ROOTS.contains(&root) && root != "path",
+        (None | Some(b' ' | b'\n' | b'"' | b'\'' | b'\\'), _) => ROOTS.contains(&root),
         (Some(b'/'), None) => taken || ROOTS.contains(&root),
         _ => false,
     }
