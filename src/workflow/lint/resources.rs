@@ -51,7 +51,10 @@ fn asked(findings: &Findings<'_, '_>, directive: &Statement<'_>) -> Option<Strin
     let lexed = &findings.tree.lexed;
     let mut at = directive.span.from + 1;
     let closure = lexed.kind(at) == Some(Kind::Brace);
-    while matches!(lexed.kind(at), Some(Kind::Brace | Kind::Paren | Kind::Assign)) {
+    while matches!(
+        lexed.kind(at),
+        Some(Kind::Brace | Kind::Paren | Kind::Assign)
+    ) {
         at += 1;
     }
     if closure && lexed.kind(at) == Some(Kind::Word) {
@@ -120,7 +123,9 @@ fn seconds(text: &str) -> Option<f64> {
         let end = rest.find(|c: char| c.is_ascii_alphabetic())?;
         let (amount, tail) = rest.split_at(end);
         let amount: f64 = amount.trim().trim_end_matches('.').parse().ok()?;
-        let end = tail.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(tail.len());
+        let end = tail
+            .find(|c: char| !c.is_ascii_alphabetic())
+            .unwrap_or(tail.len());
         let (unit, tail) = tail.split_at(end);
         let scale = match unit {
             "ms" | "milli" | "millis" => 0.001,
