@@ -14,9 +14,12 @@ const MOST_DISK: f64 = 1_048_576.0 * MOST_MEMORY;
 const MOST_CPUS: f64 = 1024.0;
 const YEAR: f64 = 366.0 * 86_400.0;
 
+/// Reads an amount as it is written.
+type Read = fn(&str) -> Option<f64>;
+
 pub(super) fn check(findings: &mut Findings<'_, '_>, process: &Process<'_>) {
     for directive in &process.directives {
-        let bounds: (f64, f64, fn(&str) -> Option<f64>) = match directive.head.text {
+        let bounds: (f64, f64, Read) = match directive.head.text {
             "cpus" => (1.0, MOST_CPUS, |text| text.trim().parse().ok()),
             "memory" => (MB, MOST_MEMORY, bytes),
             "disk" => (MB, MOST_DISK, bytes),
