@@ -123,7 +123,11 @@ pub fn plant(defect: Defect, source: &str, chance: u64) -> Option<(String, Plant
     }
     let before = lint(source);
     let first = usize::try_from(chance % places.len() as u64).ok()?;
-    let tried = places.iter().cycle().skip(first).take(places.len().min(TRIES));
+    let tried = places
+        .iter()
+        .cycle()
+        .skip(first)
+        .take(places.len().min(TRIES));
     for edits in tried {
         let text = apply(source, edits);
         if let Some(line) = seen(defect.rule(), &before, &lint(&text)) {
@@ -137,11 +141,19 @@ pub fn plant(defect: Defect, source: &str, chance: u64) -> Option<(String, Plant
 /// The line of a finding that was not there before.
 fn seen(rule: Rule, before: &[Issue], after: &[Issue]) -> Option<u32> {
     let of_rule = |issue: &&Issue| issue.rule == rule;
-    let known: Vec<&str> = before.iter().filter(of_rule).map(|issue| &*issue.message).collect();
-    let new = after.iter().filter(of_rule).find(|issue| !known.contains(&&*issue.message));
+    let known: Vec<&str> = before
+        .iter()
+        .filter(of_rule)
+        .map(|issue| &*issue.message)
+        .collect();
+    let new = after
+        .iter()
+        .filter(of_rule)
+        .find(|issue| !known.contains(&&*issue.message));
     // The same words may be true of another place.
     let more = after.iter().filter(of_rule).count() > known.len();
-    new.or(after.iter().rfind(of_rule).filter(|_| more)).map(|issue| issue.line)
+    new.or(after.iter().rfind(of_rule).filter(|_| more))
+        .map(|issue| issue.line)
 }
 
 fn apply(source: &str, edits: &[Edit]) -> String {
@@ -155,3 +167,6 @@ fn apply(source: &str, edits: &[Edit]) -> String {
     text.push_str(source.get(at..).unwrap_or(""));
     text
 }
+
+#[cfg(test)]
+mod tests;

@@ -28,7 +28,10 @@ pub fn fix(source: &str) -> Fixed {
             break;
         }
         fixed.fixed.extend(issues(&fixed.text, &fixable));
-        fixed.text = apply(&fixed.text, fixable.into_iter().flat_map(|found| found.edits).collect());
+        fixed.text = apply(
+            &fixed.text,
+            fixable.into_iter().flat_map(|found| found.edits).collect(),
+        );
     }
     fixed
 }

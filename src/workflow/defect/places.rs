@@ -23,7 +23,14 @@ pub(super) fn places(defect: Defect, tree: &Tree<'_>, chance: u64) -> Vec<Place>
         Defect::MissingTag => each(&|p| without(tree, p, &["tag"])),
         Defect::MissingPublishDir => each(&|p| without(tree, p, &["publishDir"])),
         Defect::MissingResources => each(&|p| {
-            let words = ["label", "cpus", "memory", "time", "accelerator", "machineType"];
+            let words = [
+                "label",
+                "cpus",
+                "memory",
+                "time",
+                "accelerator",
+                "machineType",
+            ];
             without(tree, p, &words)
         }),
         Defect::MissingOutput => each(&|p| without_outputs(tree, p)),
@@ -43,7 +50,10 @@ pub(super) fn places(defect: Defect, tree: &Tree<'_>, chance: u64) -> Vec<Place>
         }),
         Defect::ProcessNameTypo => renamed(tree, |found| {
             let called = matches!(found.purpose, Purpose::Call | Purpose::Piped);
-            let upper = found.name.text.starts_with(|c: char| c.is_ascii_uppercase());
+            let upper = found
+                .name
+                .text
+                .starts_with(|c: char| c.is_ascii_uppercase());
             (called && upper).then(|| (found.name, misspelt(found.name.text)))
         }),
         Defect::OutputNameTypo => renamed(tree, |found| match found.purpose {
@@ -54,11 +64,17 @@ pub(super) fn places(defect: Defect, tree: &Tree<'_>, chance: u64) -> Vec<Place>
 }
 
 fn start(tree: &Tree<'_>, at: usize) -> usize {
-    tree.lexed.tokens.get(at).map_or(tree.lexed.text.len(), |token| token.start as usize)
+    tree.lexed
+        .tokens
+        .get(at)
+        .map_or(tree.lexed.text.len(), |token| token.start as usize)
 }
 
 fn end(tree: &Tree<'_>, at: usize) -> usize {
-    tree.lexed.tokens.get(at).map_or(tree.lexed.text.len(), |token| token.end as usize)
+    tree.lexed
+        .tokens
+        .get(at)
+        .map_or(tree.lexed.text.len(), |token| token.end as usize)
 }
 
 fn replace(tree: &Tree<'_>, at: usize, insert: String) -> Edit {
@@ -87,7 +103,10 @@ fn cut(tree: &Tree<'_>, span: Span) -> Edit {
 
 /// A process without some of its directives; none if it has none of them, or has them under a condition.
 fn without(tree: &Tree<'_>, process: &Process<'_>, words: &[&str]) -> Option<Place> {
-    let found = process.directives.iter().filter(|d| words.contains(&d.head.text));
+    let found = process
+        .directives
+        .iter()
+        .filter(|d| words.contains(&d.head.text));
     let edits: Place = found.map(|directive| cut(tree, directive.span)).collect();
     let conditional = process.directive("if").is_some();
     (!edits.is_empty() && !conditional).then_some(edits)
@@ -119,7 +138,10 @@ fn wrong_memory(tree: &Tree<'_>, process: &Process<'_>, chance: u64) -> Option<P
     let label = process.directive("label").or(process.directives.first())?;
     let at = start(tree, label.head.at);
     let before = &tree.lexed.text[..at];
-    let indent = before.rsplit('\n').next().filter(|line| line.trim().is_empty())?;
+    let indent = before
+        .rsplit('\n')
+        .next()
+        .filter(|line| line.trim().is_empty())?;
     Some(vec![Edit {
         at,
         remove: 0,
@@ -132,7 +154,11 @@ fn again(tree: &Tree<'_>, process: &Process<'_>, suffix: &str) -> Option<Place> 
     let text = tree.lexed.text;
     let (from, to) = (start(tree, process.at), end(tree, process.body.to));
     let name = end(tree, process.name.at);
-    let copy = format!("\n\n{}{suffix}{}\n", text.get(from..name)?, text.get(name..to)?);
+    let copy = format!(
+        "\n\n{}{suffix}{}\n",
+        text.get(from..name)?,
+        text.get(name..to)?
+    );
     Some(vec![Edit {
         at: to,
         remove: 0,
@@ -143,12 +169,25 @@ fn again(tree: &Tree<'_>, process: &Process<'_>, suffix: &str) -> Option<Place> 
 fn unclosed(tree: &Tree<'_>) -> Vec<Place> {
     let bodies = tree.processes.iter().map(|process| process.body);
     let bodies = bodies.chain(tree.workflows.iter().map(|workflow| workflow.body));
-    bodies.map(|body| vec![cut(tree, Span { from: body.to, to: body.to + 1 })]).collect()
+    bodies
+        .map(|body| {
+            vec![cut(
+                tree,
+                Span {
+                    from: body.to,
+                    to: body.to + 1,
+                },
+            )]
+        })
+        .collect()
 }
 
 fn latest(tree: &Tree<'_>) -> Vec<Place> {
     let lexed = &tree.lexed;
-    let directives = tree.processes.iter().flat_map(|process| &process.directives);
+    let directives = tree
+        .processes
+        .iter()
+        .flat_map(|process| &process.directives);
     let images = directives.filter(|d| d.head.text == "container");
     let tokens = images.flat_map(|image| image.span.indices());
     let tagged = tokens.filter_map(|at| {
@@ -207,7 +246,9 @@ fn paths(tree: &Tree<'_>) -> Vec<Place> {
         }
     }
     for process in &tree.processes {
-        let script = process.section("script").map_or(Span::default(), |section| section.span);
+        let script = process
+            .section("script")
+            .map_or(Span::default(), |section| section.span);
         for at in script.indices() {
             let name = match lexed.kind(at) {
                 Some(Kind::Name) => lexed.of(at).trim_start_matches('$'),
@@ -248,7 +289,11 @@ fn unescaped(tree: &Tree<'_>) -> Vec<Place> {
             }
             let text = lexed.of(at);
             for (dollar, _) in text.match_indices('$') {
-                let slashes = text[..dollar].bytes().rev().take_while(|&b| b == b'\\').count();
+                let slashes = text[..dollar]
+                    .bytes()
+                    .rev()
+                    .take_while(|&b| b == b'\\')
+                    .count();
                 if slashes % 2 == 1 {
                     found.push(vec![Edit {
                         at: start(tree, at) + dollar - 1,
@@ -270,17 +315,21 @@ fn params(tree: &Tree<'_>) -> Vec<Place> {
             && lexed.kind(at + 2) == Some(Kind::Word)
             && lexed.kind(at + 3) != Some(Kind::Assign)
     });
-    reads.map(|at| vec![replace(tree, at + 2, misspelt(lexed.of(at + 2)))]).collect()
+    reads
+        .map(|at| vec![replace(tree, at + 2, misspelt(lexed.of(at + 2)))])
+        .collect()
 }
 
 fn includes(tree: &Tree<'_>) -> Vec<Place> {
     let lexed = &tree.lexed;
-    let includes = (0..lexed.tokens.len()).filter(|&at| {
-        lexed.is(at, "include") && lexed.kind(at + 1) == Some(Kind::Brace)
-    });
+    let includes = (0..lexed.tokens.len())
+        .filter(|&at| lexed.is(at, "include") && lexed.kind(at + 1) == Some(Kind::Brace));
     let whole = includes.filter_map(|at| {
         let from = lexed.after(at + 1);
-        let span = Span { from: at, to: from + 2 };
+        let span = Span {
+            from: at,
+            to: from + 2,
+        };
         lexed.is(from, "from").then(|| vec![cut(tree, span)])
     });
     whole.collect()
@@ -290,7 +339,10 @@ fn renamed(
     tree: &Tree<'_>,
     new: impl for<'a> Fn(&Use<'a>) -> Option<(Name<'a>, String)>,
 ) -> Vec<Place> {
-    let uses = tree.workflows.iter().flat_map(|workflow| &workflow.flow.uses);
+    let uses = tree
+        .workflows
+        .iter()
+        .flat_map(|workflow| &workflow.flow.uses);
     let named = uses.filter_map(|found| {
         let (name, text) = new(found)?;
         Some(vec![replace(tree, name.at, text)])

@@ -12,9 +12,38 @@ use super::{
 
 /// Words that name nothing.
 const KEYWORDS: [&str; 33] = [
-    "if", "else", "for", "while", "do", "in", "as", "instanceof", "def", "new", "return", "true",
-    "false", "null", "import", "assert", "try", "catch", "finally", "throw", "switch", "case",
-    "default", "break", "continue", "this", "super", "final", "static", "void", "var", "from",
+    "if",
+    "else",
+    "for",
+    "while",
+    "do",
+    "in",
+    "as",
+    "instanceof",
+    "def",
+    "new",
+    "return",
+    "true",
+    "false",
+    "null",
+    "import",
+    "assert",
+    "try",
+    "catch",
+    "finally",
+    "throw",
+    "switch",
+    "case",
+    "default",
+    "break",
+    "continue",
+    "this",
+    "super",
+    "final",
+    "static",
+    "void",
+    "var",
+    "from",
     "include",
 ];
 
@@ -161,9 +190,8 @@ fn bind<'a>(lexed: &Lexed<'a>, at: usize, flow: &mut Flow<'a>) {
         "for" | "catch" if lexed.kind(at + 1) == Some(Kind::Paren) => {
             let head = inside(lexed, at + 1);
             let bound = head.indices().take(4);
-            let bound = bound.take_while(|&at| {
-                lexed.kind(at) == Some(Kind::Word) && !lexed.is(at, "in")
-            });
+            let bound =
+                bound.take_while(|&at| lexed.kind(at) == Some(Kind::Word) && !lexed.is(at, "in"));
             flow.bound.extend(bound.map(|at| lexed.of(at)));
         }
         "set" | "tap" | "into" if lexed.kind(at + 1) == Some(Kind::Brace) => {

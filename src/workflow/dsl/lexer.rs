@@ -60,7 +60,11 @@ impl<'a> Lexed<'a> {
         let Some(Kind::Text(quote)) = self.kind(at) else {
             return text;
         };
-        let mark = if text.starts_with('$') { 2 } else { quote.width() };
+        let mark = if text.starts_with('$') {
+            2
+        } else {
+            quote.width()
+        };
         let body = text.get(mark..).unwrap_or("");
         let end = body.len().saturating_sub(mark);
         let closed = body.as_bytes().get(end) == Some(&quote.byte());
@@ -419,7 +423,11 @@ impl Lexer<'_> {
             self.blame(start as u32, true);
             return;
         }
-        let wanted = if self.counts[slot] > 0 { kind } else { Kind::Interp };
+        let wanted = if self.counts[slot] > 0 {
+            kind
+        } else {
+            Kind::Interp
+        };
         while let Some(open) = self.stack.last().copied() {
             if open.kind == wanted {
                 self.close(start);

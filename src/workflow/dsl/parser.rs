@@ -80,7 +80,10 @@ fn item<'a>(tree: &mut Tree<'a>, at: usize, end: usize) -> usize {
 
 /// What an opening and its closing hold.
 pub(super) fn inside(lexed: &Lexed<'_>, open: usize) -> Span {
-    let to = lexed.tokens.get(open).map_or(open, |token| token.mate as usize);
+    let to = lexed
+        .tokens
+        .get(open)
+        .map_or(open, |token| token.mate as usize);
     Span {
         from: (open + 1).min(to),
         to,

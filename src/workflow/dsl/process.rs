@@ -12,12 +12,7 @@ const LABELS: [&str; 9] = [
     "input", "output", "stage", "topic", "when", "script", "shell", "exec", "stub",
 ];
 
-pub(super) fn process<'a>(
-    lexed: &Lexed<'a>,
-    at: usize,
-    name: Name<'a>,
-    body: Span,
-) -> Process<'a> {
+pub(super) fn process<'a>(lexed: &Lexed<'a>, at: usize, name: Name<'a>, body: Span) -> Process<'a> {
     let mut process = Process {
         name,
         at,
@@ -94,9 +89,9 @@ fn words<'a>(lexed: &Lexed<'a>, span: Span) -> impl Iterator<Item = &'a str> {
 }
 
 fn emits<'a>(lexed: &Lexed<'a>, span: Span) -> Vec<&'a str> {
-    let named = span.indices().filter(|&at| {
-        lexed.is(at, "emit") && lexed.kind(at + 1) == Some(Kind::Colon)
-    });
+    let named = span
+        .indices()
+        .filter(|&at| lexed.is(at, "emit") && lexed.kind(at + 1) == Some(Kind::Colon));
     named.map(|at| lexed.inner(at + 2)).collect()
 }
 

@@ -49,8 +49,7 @@ impl Lexer<'_> {
 
     fn ends(&self, quote: Quote) -> bool {
         let mark = quote.byte();
-        quote.width() == 1
-            || (self.byte(self.at + 1) == mark && self.byte(self.at + 2) == mark)
+        quote.width() == 1 || (self.byte(self.at + 1) == mark && self.byte(self.at + 2) == mark)
     }
 
     /// No script holds a line that begins a process: whoever meets one in a string knows that the string was never closed.

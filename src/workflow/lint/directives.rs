@@ -9,7 +9,14 @@ use super::{
 };
 
 /// Any of these says what a task needs.
-const RESOURCES: [&str; 6] = ["label", "cpus", "memory", "time", "accelerator", "machineType"];
+const RESOURCES: [&str; 6] = [
+    "label",
+    "cpus",
+    "memory",
+    "time",
+    "accelerator",
+    "machineType",
+];
 
 pub(super) fn check(findings: &mut Findings<'_, '_>, process: &Process<'_>) {
     let name = process.name.text;
@@ -30,7 +37,10 @@ pub(super) fn check(findings: &mut Findings<'_, '_>, process: &Process<'_>) {
         let message = format!("process {name} declares no output");
         findings.push(Rule::MissingOutput, process.at, message);
     }
-    if !RESOURCES.iter().any(|word| process.directive(word).is_some()) {
+    if !RESOURCES
+        .iter()
+        .any(|word| process.directive(word).is_some())
+    {
         let message = format!("process {name} says nothing about the resources it needs");
         let edit = insert(findings, process, "label 'process_medium'");
         push_fixable(findings, Rule::MissingResources, process, message, edit);
@@ -128,7 +138,9 @@ fn check_image(findings: &mut Findings<'_, '_>, image: &Statement<'_>) {
                 }
             }
             // Arguments of a call are no images.
-            Some(Kind::Paren) if lexed.kind(at - 1) == Some(Kind::Word) && at > image.span.from + 1 => {
+            Some(Kind::Paren)
+                if lexed.kind(at - 1) == Some(Kind::Word) && at > image.span.from + 1 =>
+            {
                 at = lexed.after(at);
             }
             Some(Kind::Bracket) => at = lexed.after(at),
@@ -158,7 +170,9 @@ fn judge(findings: &mut Findings<'_, '_>, at: usize, image: &str) {
     let image = image.trim();
     let file = image.starts_with(['/', '.'])
         || image.starts_with("file:")
-        || [".sif", ".img", ".simg"].iter().any(|end| image.ends_with(end));
+        || [".sif", ".img", ".simg"]
+            .iter()
+            .any(|end| image.ends_with(end));
     if image.is_empty() || file || image.contains('@') {
         return;
     }

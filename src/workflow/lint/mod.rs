@@ -152,7 +152,10 @@ fn unclosed(findings: &mut Findings<'_, '_>) {
     let lexed = &findings.tree.lexed;
     for found in &lexed.unclosed {
         let rest = lexed.text.get(found.at as usize..).unwrap_or("");
-        let sign: String = rest.chars().take(if rest.starts_with("/*") { 2 } else { 1 }).collect();
+        let sign: String = rest
+            .chars()
+            .take(if rest.starts_with("/*") { 2 } else { 1 })
+            .collect();
         let message = if found.stray {
             format!("this `{sign}` closes nothing")
         } else {
@@ -174,7 +177,11 @@ fn unclosed(findings: &mut Findings<'_, '_>) {
 /// Whether everything in a process pairs.
 fn readable(tree: &Tree<'_>, process: &Process<'_>) -> bool {
     let start = tree.lexed.tokens[process.at].start;
-    let end = tree.lexed.tokens.get(process.body.to).map_or(u32::MAX, |token| token.end);
+    let end = tree
+        .lexed
+        .tokens
+        .get(process.body.to)
+        .map_or(u32::MAX, |token| token.end);
     let found = &tree.lexed.unclosed;
     let next = found.partition_point(|found| found.at < start);
     found.get(next).is_none_or(|found| found.at > end)

@@ -11,27 +11,120 @@ use std::collections::{HashMap, HashSet};
 
 /// Values that Nextflow and Groovy offer everywhere.
 const OFFERED: [&str; 18] = [
-    "params", "workflow", "nextflow", "projectDir", "baseDir", "launchDir", "moduleDir", "workDir",
-    "log", "Channel", "channel", "session", "it", "args", "secrets", "task", "System", "Math",
+    "params",
+    "workflow",
+    "nextflow",
+    "projectDir",
+    "baseDir",
+    "launchDir",
+    "moduleDir",
+    "workDir",
+    "log",
+    "Channel",
+    "channel",
+    "session",
+    "it",
+    "args",
+    "secrets",
+    "task",
+    "System",
+    "Math",
 ];
 
 /// Functions that Nextflow and Groovy offer everywhere.
 const FUNCTIONS: [&str; 26] = [
-    "file", "files", "print", "println", "printf", "error", "exit", "tuple", "groupKey", "sleep",
-    "sendMail", "branchCriteria", "multiMapCriteria", "assert", "evaluate", "record", "path",
-    "env", "get", "file", "publish", "channel", "interval", "sprintf", "any", "all",
+    "file",
+    "files",
+    "print",
+    "println",
+    "printf",
+    "error",
+    "exit",
+    "tuple",
+    "groupKey",
+    "sleep",
+    "sendMail",
+    "branchCriteria",
+    "multiMapCriteria",
+    "assert",
+    "evaluate",
+    "record",
+    "path",
+    "env",
+    "get",
+    "file",
+    "publish",
+    "channel",
+    "interval",
+    "sprintf",
+    "any",
+    "all",
 ];
 
 /// Operators: what a pipe may lead to beside a process.
 const OPERATORS: [&str; 62] = [
-    "view", "map", "flatMap", "filter", "collect", "collectFile", "mix", "join", "combine", "set",
-    "tap", "branch", "multiMap", "groupTuple", "transpose", "flatten", "first", "last", "take",
-    "unique", "distinct", "ifEmpty", "count", "countFastq", "countFasta", "countLines",
-    "countJson", "min", "max", "sum", "toList", "toSortedList", "toInteger", "toLong", "toFloat",
-    "toDouble", "splitCsv", "splitFasta", "splitFastq", "splitJson", "splitText", "buffer",
-    "collate", "concat", "cross", "dump", "merge", "randomSample", "reduce", "subscribe", "until",
-    "spread", "separate", "choice", "close", "phase", "print", "println", "groupBy", "into",
-    "stdout", "topic",
+    "view",
+    "map",
+    "flatMap",
+    "filter",
+    "collect",
+    "collectFile",
+    "mix",
+    "join",
+    "combine",
+    "set",
+    "tap",
+    "branch",
+    "multiMap",
+    "groupTuple",
+    "transpose",
+    "flatten",
+    "first",
+    "last",
+    "take",
+    "unique",
+    "distinct",
+    "ifEmpty",
+    "count",
+    "countFastq",
+    "countFasta",
+    "countLines",
+    "countJson",
+    "min",
+    "max",
+    "sum",
+    "toList",
+    "toSortedList",
+    "toInteger",
+    "toLong",
+    "toFloat",
+    "toDouble",
+    "splitCsv",
+    "splitFasta",
+    "splitFastq",
+    "splitJson",
+    "splitText",
+    "buffer",
+    "collate",
+    "concat",
+    "cross",
+    "dump",
+    "merge",
+    "randomSample",
+    "reduce",
+    "subscribe",
+    "until",
+    "spread",
+    "separate",
+    "choice",
+    "close",
+    "phase",
+    "print",
+    "println",
+    "groupBy",
+    "into",
+    "stdout",
+    "topic",
 ];
 
 /// What a file defines, by name.
@@ -52,11 +145,20 @@ pub(super) fn check(findings: &mut Findings<'_, '_>) {
         names: Vec::new(),
         set: HashSet::new(),
     };
-    let named = tree.workflows.iter().filter_map(|w| Some((w.name?.text, w)));
+    let named = tree
+        .workflows
+        .iter()
+        .filter_map(|w| Some((w.name?.text, w)));
     known.workflows.extend(named);
-    known.names.extend(tree.processes.iter().map(|p| p.name.text));
-    known.names.extend(tree.workflows.iter().filter_map(|w| Some(w.name?.text)));
-    known.names.extend(tree.included.iter().map(|name| name.text));
+    known
+        .names
+        .extend(tree.processes.iter().map(|p| p.name.text));
+    known
+        .names
+        .extend(tree.workflows.iter().filter_map(|w| Some(w.name?.text)));
+    known
+        .names
+        .extend(tree.included.iter().map(|name| name.text));
     known.set.extend(&known.names);
     let mut used = HashSet::new();
     for used_at_top in &tree.top.uses {
@@ -80,7 +182,10 @@ pub(super) fn check(findings: &mut Findings<'_, '_>) {
 fn duplicates(findings: &mut Findings<'_, '_>) {
     let tree = findings.tree;
     let defined = tree.processes.iter().map(|p| (p.name, p.at, "process"));
-    let named = tree.workflows.iter().filter_map(|w| Some((w.name?, w.at, "workflow")));
+    let named = tree
+        .workflows
+        .iter()
+        .filter_map(|w| Some((w.name?, w.at, "workflow")));
     let mut defined: Vec<_> = defined.chain(named).collect();
     defined.sort_by_key(|(_, at, _)| *at);
     let mut taken: HashSet<&str> = tree.included.iter().map(|name| name.text).collect();
@@ -172,7 +277,10 @@ fn piped<'a>(
     if OPERATORS.contains(&name.text) || OFFERED.contains(&name.text) || constructs(name.text) {
         return;
     }
-    let before = name.at.checked_sub(1).and_then(|at| findings.tree.lexed.kind(at));
+    let before = name
+        .at
+        .checked_sub(1)
+        .and_then(|at| findings.tree.lexed.kind(at));
     if before == Some(Kind::Pipe) {
         undefined(findings, known, name, (called, used), told);
     } else if told.insert(name.text) {
@@ -187,8 +295,13 @@ fn undefined<'a>(
     (called, used): (&mut HashSet<&'a str>, &mut HashSet<&'a str>),
     told: &mut HashSet<&'a str>,
 ) {
-    let uncalled = known.names.iter().copied().filter(|known| !called.contains(known));
-    let nearest = meant(name.text, uncalled).or_else(|| meant(name.text, known.names.iter().copied()));
+    let uncalled = known
+        .names
+        .iter()
+        .copied()
+        .filter(|known| !called.contains(known));
+    let nearest =
+        meant(name.text, uncalled).or_else(|| meant(name.text, known.names.iter().copied()));
     let hint = match nearest {
         Some(nearest) => {
             called.insert(nearest);
@@ -211,11 +324,17 @@ fn outputs(
     called: &HashSet<&str>,
 ) {
     if !called.contains(name.text) {
-        let message = format!("{0}.out is used, but {0} is not called in this workflow", name.text);
+        let message = format!(
+            "{0}.out is used, but {0} is not called in this workflow",
+            name.text
+        );
         findings.push(Rule::UndeclaredChannel, name.at, message);
         return;
     }
-    let emits: &[&str] = match (known.processes.get(name.text), known.workflows.get(name.text)) {
+    let emits: &[&str] = match (
+        known.processes.get(name.text),
+        known.workflows.get(name.text),
+    ) {
         (Some(process), _) => &process.emits,
         (None, Some(workflow)) => &workflow.emits,
         (None, None) => return,
@@ -242,12 +361,16 @@ fn publishing(findings: &mut Findings<'_, '_>, used: &HashSet<&str>) {
     let mut kept: HashSet<&str> = HashSet::new();
     for workflow in &tree.workflows {
         let uses = workflow.flow.uses.iter();
-        kept.extend(uses.filter(|found| goes_on(findings, found)).map(|found| found.name.text));
+        kept.extend(
+            uses.filter(|found| goes_on(findings, found))
+                .map(|found| found.name.text),
+        );
     }
     for process in &tree.processes {
         let name = process.name.text;
         let published = process.directive("publishDir").is_some() || process.configured;
-        if !published && !process.outputs.is_empty() && used.contains(name) && !kept.contains(name) {
+        if !published && !process.outputs.is_empty() && used.contains(name) && !kept.contains(name)
+        {
             let message = format!("the outputs of process {name} are neither used nor published");
             findings.push(Rule::MissingPublishDir, process.at, message);
         }

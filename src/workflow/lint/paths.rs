@@ -7,15 +7,53 @@ use super::{
 
 /// Directories that people and clusters keep data in; those of a container's own system are not among them.
 const ROOTS: [&str; 35] = [
-    "home", "Users", "data", "mnt", "scratch", "media", "root", "srv", "nfs", "lustre", "gpfs",
-    "beegfs", "work", "project", "projects", "storage", "share", "shared", "archive", "cluster",
-    "group", "groups", "lab", "labs", "export", "volume", "volumes", "Volumes", "genomes",
-    "references", "databases", "ssd", "hpc", "software", "user",
+    "home",
+    "Users",
+    "data",
+    "mnt",
+    "scratch",
+    "media",
+    "root",
+    "srv",
+    "nfs",
+    "lustre",
+    "gpfs",
+    "beegfs",
+    "work",
+    "project",
+    "projects",
+    "storage",
+    "share",
+    "shared",
+    "archive",
+    "cluster",
+    "group",
+    "groups",
+    "lab",
+    "labs",
+    "export",
+    "volume",
+    "volumes",
+    "Volumes",
+    "genomes",
+    "references",
+    "databases",
+    "ssd",
+    "hpc",
+    "software",
+    "user",
 ];
 
 /// Whoever takes a file by its name.
 const TAKERS: [&str; 8] = [
-    "file", "files", "path", "fromPath", "fromFilePairs", "publishDir", "storeDir", "watchPath",
+    "file",
+    "files",
+    "path",
+    "fromPath",
+    "fromFilePairs",
+    "publishDir",
+    "storeDir",
+    "watchPath",
 ];
 
 pub(super) fn check(findings: &mut Findings<'_, '_>) {
@@ -23,7 +61,11 @@ pub(super) fn check(findings: &mut Findings<'_, '_>) {
     let lexed = &tree.lexed;
     let scripts = tree.processes.iter().flat_map(|process| {
         let script = |label: &str| matches!(label, "script" | "shell" | "stub" | "exec");
-        process.sections.iter().filter(move |s| script(s.label)).map(|s| s.span)
+        process
+            .sections
+            .iter()
+            .filter(move |s| script(s.label))
+            .map(|s| s.span)
     });
     let mut scripts = scripts.peekable();
     let mut defaults: Vec<usize> = tree.params.iter().map(|param| param.value.from).collect();
@@ -45,12 +87,26 @@ pub(super) fn check(findings: &mut Findings<'_, '_>) {
             _ => many,
         };
         let script = scripts.peek().is_some_and(|span| span.holds(at)) || many_lines;
-        let opened = token.kind != Kind::Literal || matches!(lexed.kind(at - 1), Some(Kind::Quoted(_)));
-        let whole = if token.kind == Kind::Literal { at.saturating_sub(1) } else { at };
-        let taken = !script && opened && (defaults.binary_search(&whole).is_ok() || taken(findings, whole));
+        let opened =
+            token.kind != Kind::Literal || matches!(lexed.kind(at - 1), Some(Kind::Quoted(_)));
+        let whole = if token.kind == Kind::Literal {
+            at.saturating_sub(1)
+        } else {
+            at
+        };
+        let taken =
+            !script && opened && (defaults.binary_search(&whole).is_ok() || taken(findings, whole));
         if let Some(place) = find(text, opened, taken, script) {
-            let message = format!("{} is a place of one machine: take it from params", path(text, place));
-            findings.push_at(Rule::HardcodedPath, token.start as usize + place, message, Vec::new());
+            let message = format!(
+                "{} is a place of one machine: take it from params",
+                path(text, place)
+            );
+            findings.push_at(
+                Rule::HardcodedPath,
+                token.start as usize + place,
+                message,
+                Vec::new(),
+            );
         }
     }
 }
@@ -74,12 +130,17 @@ fn find(text: &str, opened: bool, taken: bool, script: bool) -> Option<usize> {
     let bytes = text.as_bytes();
     let mut at = 0;
     while at < bytes.len() {
-        let before = at.checked_sub(1).map_or(if opened { b'"' } else { b'x' }, |at| bytes[at]);
+        let before = at
+            .checked_sub(1)
+            .map_or(if opened { b'"' } else { b'x' }, |at| bytes[at]);
         match bytes[at] {
             b'#' if script && (before.is_ascii_whitespace() || at == 0) => {
                 // A comment of the shell.
                 let rest = &bytes[at..];
-                at += rest.iter().position(|&byte| byte == b'\n').unwrap_or(rest.len());
+                at += rest
+                    .iter()
+                    .position(|&byte| byte == b'\n')
+                    .unwrap_or(rest.len());
                 continue;
             }
             b'/' if before.is_ascii_whitespace() || b"\"'=(<>`:".contains(&before) => {
@@ -103,7 +164,10 @@ fn part(byte: u8) -> bool {
 /// Whether what follows a slash makes it a path of some machine: below one of the known directories, or, where a file's name
 /// is asked, any two names.
 fn absolute(rest: &str, taken: bool) -> bool {
-    let end = rest.bytes().position(|byte| !part(byte)).unwrap_or(rest.len());
+    let end = rest
+        .bytes()
+        .position(|byte| !part(byte))
+        .unwrap_or(rest.len());
     let (root, tail) = rest.split_at(end);
     if root.is_empty() || matches!(root, "dev" | "proc" | "sys") {
         return false;

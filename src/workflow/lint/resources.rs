@@ -14,9 +14,12 @@ const MOST_DISK: f64 = 1_048_576.0 * MOST_MEMORY;
 const MOST_CPUS: f64 = 1024.0;
 const YEAR: f64 = 366.0 * 86_400.0;
 
+/// Reads an amount as it is written.
+type Read = fn(&str) -> Option<f64>;
+
 pub(super) fn check(findings: &mut Findings<'_, '_>, process: &Process<'_>) {
     for directive in &process.directives {
-        let bounds: (f64, f64, fn(&str) -> Option<f64>) = match directive.head.text {
+        let bounds: (f64, f64, Read) = match directive.head.text {
             "cpus" => (1.0, MOST_CPUS, |text| text.trim().parse().ok()),
             "memory" => (MB, MOST_MEMORY, bytes),
             "disk" => (MB, MOST_DISK, bytes),
@@ -51,7 +54,10 @@ fn asked(findings: &Findings<'_, '_>, directive: &Statement<'_>) -> Option<Strin
     let lexed = &findings.tree.lexed;
     let mut at = directive.span.from + 1;
     let closure = lexed.kind(at) == Some(Kind::Brace);
-    while matches!(lexed.kind(at), Some(Kind::Brace | Kind::Paren | Kind::Assign)) {
+    while matches!(
+        lexed.kind(at),
+        Some(Kind::Brace | Kind::Paren | Kind::Assign)
+    ) {
         at += 1;
     }
     if closure && lexed.kind(at) == Some(Kind::Word) {
@@ -120,7 +126,9 @@ fn seconds(text: &str) -> Option<f64> {
         let end = rest.find(|c: char| c.is_ascii_alphabetic())?;
         let (amount, tail) = rest.split_at(end);
         let amount: f64 = amount.trim().trim_end_matches('.').parse().ok()?;
-        let end = tail.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(tail.len());
+        let end = tail
+            .find(|c: char| !c.is_ascii_alphabetic())
+            .unwrap_or(tail.len());
         let (unit, tail) = tail.split_at(end);
         let scale = match unit {
             "ms" | "milli" | "millis" => 0.001,

@@ -11,8 +11,19 @@ use std::collections::HashSet;
 
 /// What Nextflow itself offers to a script.
 const OFFERED: [&str; 13] = [
-    "task", "workflow", "params", "nextflow", "meta", "projectDir", "baseDir", "launchDir",
-    "moduleDir", "workDir", "session", "log", "it",
+    "task",
+    "workflow",
+    "params",
+    "nextflow",
+    "meta",
+    "projectDir",
+    "baseDir",
+    "launchDir",
+    "moduleDir",
+    "workDir",
+    "session",
+    "log",
+    "it",
 ];
 
 pub(super) fn check(findings: &mut Findings<'_, '_>, process: &Process<'_>) {
@@ -87,9 +98,12 @@ fn head<'a>(findings: &Findings<'_, 'a>, interp: usize) -> Option<&'a str> {
 fn unescaped(findings: &mut Findings<'_, '_>, at: usize, name: &str, names: &HashSet<&str>) {
     let lexed = &findings.tree.lexed;
     let start = lexed.tokens[at].start as usize;
-    let known = (name.len() >= 4).then(|| meant(name, names.iter().copied())).flatten();
+    let known = (name.len() >= 4)
+        .then(|| meant(name, names.iter().copied()))
+        .flatten();
     if let Some(known) = known {
-        let message = format!("nothing declares ${name}: did you mean ${known}? for the shell: \\${name}");
+        let message =
+            format!("nothing declares ${name}: did you mean ${known}? for the shell: \\${name}");
         findings.push_at(Rule::ShellVariableEscape, start, message, Vec::new());
         return;
     }

@@ -19,21 +19,27 @@ fn declared(findings: &mut Findings<'_, '_>, declaration: &Statement<'_>) {
     let tree = findings.tree;
     let lexed = &tree.lexed;
     let span = declaration.span;
-    let linked = span.indices().skip(1).find(|&at| {
-        matches!(lexed.of(at), "from" | "into") && links(findings, at, span)
-    });
+    let linked = span
+        .indices()
+        .skip(1)
+        .find(|&at| matches!(lexed.of(at), "from" | "into") && links(findings, at, span));
     let head = declaration.head.text;
     let words: Vec<(usize, &str)> = match head {
         "set" => vec![(span.from, "tuple")],
         "file" if !tree.typed && !named(findings, span) => vec![(span.from, "path")],
         _ => Vec::new(),
     };
-    let tuple = head == "set" || (head == "tuple" && lexed.kind(span.from + 1) != Some(Kind::Paren));
+    let tuple =
+        head == "set" || (head == "tuple" && lexed.kind(span.from + 1) != Some(Kind::Paren));
     let files = span.indices().skip(1).filter(|&at| {
         let starts = matches!(lexed.kind(at - 1), Some(Kind::Comma | Kind::Word));
         tuple && lexed.is(at, "file") && starts && lexed.kind(at + 1) == Some(Kind::Paren)
     });
-    let files: Vec<usize> = if tree.typed { Vec::new() } else { files.collect() };
+    let files: Vec<usize> = if tree.typed {
+        Vec::new()
+    } else {
+        files.collect()
+    };
     let start = lexed.tokens[span.from].start as usize;
     if let Some(link) = linked {
         let message = format!(
@@ -48,7 +54,10 @@ fn declared(findings: &mut Findings<'_, '_>, declaration: &Statement<'_>) {
     }
     let old = if words.is_empty() { "file" } else { head };
     let new = if old == "set" { "tuple" } else { "path" };
-    let mut edits: Vec<Edit> = words.iter().map(|&(at, new)| replace(findings, at, new)).collect();
+    let mut edits: Vec<Edit> = words
+        .iter()
+        .map(|&(at, new)| replace(findings, at, new))
+        .collect();
     edits.extend(files.iter().map(|&at| replace(findings, at, "path")));
     if head == "set" {
         edits.extend(bare(findings, declaration.arguments()));
