@@ -1,6 +1,6 @@
 //! The Launcher: starts jobs, or finds them started, and ends them.
 
-use super::{Perform, Surroundings, now, patience::patiently, performer, requests};
+use super::{Perform, Surroundings, now, patience::patiently, performer, requests, slices};
 use crate::{
     artifacts::is_starved,
     executor::{
@@ -109,13 +109,15 @@ async fn clear(here: &Surroundings, perform: &Perform) -> bool {
 async fn try_launch(here: &Surroundings, perform: &Perform) -> Result<Launched, Trouble> {
     let job = perform.tree.jobs.get(&perform.id);
     let job = job.ok_or_else(|| Trouble::Never(format!("job {} has no record", perform.id)))?;
-    let request = requests::request(&here.state, &here.store_id, &perform.tree, job)
+    let mut request = requests::request(&here.state, &here.store_id, &perform.tree, job)
         .map_err(Trouble::Never)?;
     let dir = JobDir::new(here.state.job(&perform.id));
     // What is written first is what every later attempt to perform this effect finds, unless it was damaged since.
     match dir.read_request() {
         Ok(_) => {}
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::InvalidData) => {
+            let dealt = slices::deal(&here.state, &perform.tree, &mut request);
+            dealt.map_err(Trouble::Io)?.map_err(Trouble::Never)?;
             dir.write_request(&request).map_err(Trouble::Io)?;
         }
         Err(error) => return Err(Trouble::Io(error)),

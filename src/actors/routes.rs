@@ -27,6 +27,7 @@ use actix_web::{HttpRequest, HttpResponse, ResponseError, http::StatusCode, web}
 use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
 use tokio::sync::mpsc;
 
+mod budget;
 mod change;
 
 /// How the daemon is asked to end.
@@ -123,6 +124,7 @@ pub fn routes(config: &mut web::ServiceConfig) {
         .route("/v1/campaigns", web::get().to(list))
         .route("/v1/campaigns", web::post().to(change::submit))
         .route("/v1/campaigns/{id}/verdict", web::get().to(verdict))
+        .route("/v1/campaigns/{id}/budget", web::get().to(budget::budget))
         .route("/v1/campaigns/{id}/explain", web::get().to(explain))
         .route("/v1/campaigns/{id}/logs", web::get().to(streams::logs))
         .route("/v1/campaigns/{id}/{verb}", web::post().to(change::act))

@@ -102,6 +102,11 @@ enum Verb {
         /// The campaign
         id: Option<String>,
     },
+    /// What the campaign's models cost, by tier, and what is left
+    Budget {
+        /// The campaign
+        id: Option<String>,
+    },
     /// A line for each task of the jobs
     Jobs {
         /// The campaign
@@ -315,6 +320,7 @@ async fn run(ctl: Ctl) -> Result<u8, Fail> {
         Verb::Watch { id } => follow::events(&client, shape, id.as_deref(), false, true).await,
         Verb::Explain { id: word } => look::explain(&client, shape, &id(&word)).await,
         Verb::Verdict { id: word } => look::verdict(&client, shape, &id(&word)).await,
+        Verb::Budget { id: word } => budget::budget(&client, shape, &id(&word)).await,
         Verb::Jobs { id } => look::jobs(&client, shape, id.as_deref(), None).await,
         Verb::Job { job } => look::jobs(&client, shape, None, Some(&job)).await,
         Verb::Logs {

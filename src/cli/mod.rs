@@ -9,9 +9,11 @@ use crate::time::Timestamp;
 use std::time::SystemTime;
 
 mod args;
+mod budget;
 mod check;
 mod ctl;
 mod doctor;
+mod errors;
 mod fail;
 mod follow;
 mod lint;

@@ -4,7 +4,7 @@ use super::{
     args::{Place, Shape},
     check, doctor,
     fail::Fail,
-    lint, out, run, simulate,
+    errors, lint, out, run, simulate,
 };
 use crate::{
     config::{Env, Settings},
@@ -86,6 +86,11 @@ enum Verb {
         after_help = "Examples:\n  campaignd lint main.nf modules/\n  campaignd lint --fix main.nf\n  campaignd lint --rules\n\nExit statuses: 0 nothing found, 1 findings are left, 2 usage"
     )]
     Lint(lint::LintArgs),
+    /// What went wrong in a run, read from its output, and what helps
+    #[command(
+        after_help = "Examples:\n  campaignd errors .nextflow.log\n  campaignd errors slurm-*.err --json\n\nExit statuses: 0 no error, 1 an error is found, 2 usage"
+    )]
+    Errors(errors::ErrorsArgs),
     /// Completions for a shell
     Completions {
         /// Which shell
@@ -123,6 +128,7 @@ pub fn campaignd() -> ExitCode {
         Verb::Simulate(simulate) => simulate::simulate(&simulate, shape),
         Verb::Queries(queries) => check::queries(&queries, shape),
         Verb::Lint(lint) => lint::run(&lint, shape),
+        Verb::Errors(args) => errors::errors(&args, shape),
         Verb::Completions { shell } => {
             out::completions(shell, <Campaignd as clap::CommandFactory>::command())
         }

@@ -2,4 +2,5 @@
 //! `curl --unix-socket` works as well.
 
 pub mod api;
+pub mod budget;
 pub mod client;
