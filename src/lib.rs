@@ -21,6 +21,7 @@ pub mod curation;
 pub mod evaluation;
 pub mod generation;
 pub mod history;
+pub mod workflow;
 
 // floor 2: machines, pure
 pub mod machines;

@@ -18,6 +18,7 @@ const FLOORS: &[(&str, &[&str])] = &[
     ("evaluation", &["ids", "time", "words"]),
     ("curation", &["ids", "time", "words"]),
     ("history", &["ids", "time", "words", "evaluation"]),
+    ("workflow", &["ids", "time", "words"]),
     // floor 2: machines
     (
         "machines",
@@ -151,6 +152,7 @@ const FLOORS: &[(&str, &[&str])] = &[
             "manifest",
             "evaluation",
             "generation",
+            "workflow",
             "machines",
             "artifacts",
             "config",
@@ -175,6 +177,7 @@ const PURE: &[&str] = &[
     "evaluation",
     "curation",
     "history",
+    "workflow",
     "machines",
 ];
 const WORLD: &[&str] = &[

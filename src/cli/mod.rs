@@ -14,6 +14,7 @@ mod ctl;
 mod doctor;
 mod fail;
 mod follow;
+mod lint;
 mod look;
 mod out;
 mod run;

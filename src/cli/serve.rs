@@ -4,7 +4,7 @@ use super::{
     args::{Place, Shape},
     check, doctor,
     fail::Fail,
-    out, run, simulate,
+    lint, out, run, simulate,
 };
 use crate::{
     config::{Env, Settings},
@@ -81,6 +81,11 @@ enum Verb {
         after_help = "Examples:\n  campaignd queries --matrix\n  campaignd queries --sample 5"
     )]
     Queries(check::QueriesArgs),
+    /// What is wrong with Nextflow workflows, by line; --fix mends what is safe to mend
+    #[command(
+        after_help = "Examples:\n  campaignd lint main.nf modules/\n  campaignd lint --fix main.nf\n  campaignd lint --rules\n\nExit statuses: 0 nothing found, 1 findings are left, 2 usage"
+    )]
+    Lint(lint::LintArgs),
     /// Completions for a shell
     Completions {
         /// Which shell
@@ -117,6 +122,7 @@ pub fn campaignd() -> ExitCode {
         Verb::Doctor => doctor::doctor(&place, shape),
         Verb::Simulate(simulate) => simulate::simulate(&simulate, shape),
         Verb::Queries(queries) => check::queries(&queries, shape),
+        Verb::Lint(lint) => lint::run(&lint, shape),
         Verb::Completions { shell } => {
             out::completions(shell, <Campaignd as clap::CommandFactory>::command())
         }

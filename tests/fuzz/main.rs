@@ -17,3 +17,4 @@ mod progress;
 mod property;
 mod records;
 mod requests;
+mod workflow;
