@@ -11,3 +11,6 @@ pub mod lint;
 pub mod plan;
 pub mod repair;
 pub mod writer;
+
+#[cfg(test)]
+mod tests;
