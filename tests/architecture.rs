@@ -228,7 +228,8 @@ const FENCES: &[(&str, &[&str])] = &[
     ("daemonize::", &["daemon"]),
     ("sd_notify::", &["daemon", "executor"]),
     ("tracing_journald", &["daemon"]),
-    ("hyper::", &["control"]),
+    ("hyper::", &["control", "llm"]),
+    ("tokio_rustls::", &["llm"]),
     ("indicatif::", &["cli"]),
     ("clap::", &["cli"]),
 ];

@@ -25,7 +25,6 @@ mod body;
 mod explain;
 mod patience;
 mod requests;
-mod slices;
 mod routes;
 mod slices;
 mod streams;

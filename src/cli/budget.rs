@@ -38,8 +38,8 @@ fn screen(view: &BudgetView, style: Style) -> String {
     );
     let tokens = bound(
         thousands(view.spent_tokens),
-        view.tokens.map(grouped),
-        view.left_tokens.map(grouped),
+        view.tokens.map(thousands),
+        view.left_tokens.map(thousands),
     );
     let mut text = format!("{}\n  USD     {usd}\n  tokens  {tokens}\n", style.word(&view.id));
     if view.tiers.is_empty() {

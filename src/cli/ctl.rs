@@ -3,7 +3,7 @@
 use super::{
     args::{Place, Shape, SpecFlags},
     fail::{Fail, INTERRUPTED, USAGE},
-    follow, look, out, steer,
+    budget, follow, look, out, steer,
 };
 use crate::{
     config::{Env, Settings, check::report},

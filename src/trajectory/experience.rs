@@ -77,8 +77,8 @@ impl Experience {
             .analyses
             .entry(record.analysis_type.clone())
             .or_default();
-        let good = record.outcome == Outcome::Success;
-        analysis.paths.entry(path(record)).or_default().add(good);
+        let succeeded = record.outcome == Outcome::Success;
+        analysis.paths.entry(path(record)).or_default().add(succeeded);
         if let Some(reflection) = &record.reflection {
             *analysis
                 .lessons

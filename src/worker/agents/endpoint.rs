@@ -79,6 +79,14 @@ impl Models {
         latencies.get(&tier).map(|(answers, sum)| sum / *answers as f64)
     }
 
+    /// Whether any model has answered yet.
+    pub fn has_answered(&self) -> bool {
+        let latencies = self.latencies.lock();
+        !latencies
+            .unwrap_or_else(PoisonError::into_inner)
+            .is_empty()
+    }
+
     fn answered(&self, tier: Tier, latency_ms: f64) {
         let latencies = self.latencies.lock();
         let mut latencies = latencies.unwrap_or_else(PoisonError::into_inner);

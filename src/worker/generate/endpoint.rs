@@ -2,8 +2,9 @@
 
 use super::{Made, Shard, Undone, finish};
 use crate::{
+    artifacts::room::say,
     executor::job_dir::TaskRequest,
-    llm::{Client, Endpoint, Ledger, Prices, SecretSource, Slice},
+    llm::{Budget, Client, Endpoint, Ledger, Options, Prices, SecretSource, Slice},
     machines::spec::TierSpec,
     points::point,
     time::Timestamp,
@@ -15,7 +16,24 @@ use crate::{
     },
 };
 use futures_util::{StreamExt, future::ready, stream};
-use std::{cell::Cell, fs, io, time::SystemTime};
+use std::{
+    cell::Cell,
+    fs, io,
+    time::{Duration, SystemTime},
+};
+
+/// A question gives up before the deadline of its agent's state, so that a server which is away is not taken for an agent
+/// that is slow.
+const PATIENCE: Options = Options {
+    attempts: 6,
+    deadline: Duration::from_secs(480),
+    backoff: Duration::from_secs(1),
+    longest_backoff: Duration::from_secs(60),
+    breaker_failures: 8,
+    breaker_pause: Duration::from_secs(5),
+};
+/// Between two tries of a sample whose server is away.
+const PAUSE: Duration = Duration::from_secs(5);
 
 /// Threads that serve the connections; agents only wait.
 const THREADS: usize = 2;
@@ -62,7 +80,10 @@ fn models(shard: &Shard, task: &TaskRequest, experience: &Experience) -> Result<
         max_tokens: task.budget.as_ref().and_then(|budget| budget.tokens),
     };
     let ledger = Ledger::open(ledger.as_ref()).map_err(|error| error.to_string())?;
-    let client = Client::new(ledger, slice).map_err(|error| error.to_string())?;
+    // The slice bounds the whole ledger, whatever attempt wrote it.
+    let budget = Budget::new(slice);
+    budget.charge(ledger.spent().amount());
+    let client = Client::new(ledger, budget, PATIENCE);
     let tiers = agents
         .tiers
         .iter()
@@ -108,10 +129,25 @@ async fn make_all(shard: &Shard, models: &Models) -> Result<Made, Undone> {
     let mut told = Teller::new(shard)?;
     let mut made = output.found(shard.target);
     let open: Vec<u64> = shard.indexes().filter(|index| !output.has(*index)).collect();
+    let away = Cell::new(false);
     let one = async |index: u64| -> Result<TrajectoryRecord, Undone> {
-        let sample = shard.sample(index)?;
         let clock = || Timestamp::from(SystemTime::now());
-        Ok(supervisor::make(models, &settings, sample, clock).await?)
+        loop {
+            let sample = shard.sample(index)?;
+            match supervisor::make(models, &settings, sample, clock).await {
+                // A server that has answered before comes back; one that never did may not be there at all.
+                Err(Stop::Unavailable(why)) if models.has_answered() => {
+                    if !away.replace(true) {
+                        say(&format!("{why}; waiting for it"));
+                    }
+                    tokio::time::sleep(PAUSE).await;
+                }
+                made => {
+                    away.set(false);
+                    return Ok(made?);
+                }
+            }
+        }
     };
     let stopping = Cell::new(false);
     // Those under way go on: their answers are paid for.

@@ -2,7 +2,7 @@
 
 use super::{Models, state, trouble};
 use crate::{
-    llm::{Answer, Endpoint, JsonFormat, Kind, LlmError, Message, Request, Role},
+    llm::{Answer, Endpoint, JsonFormat, Kind, LlmError, Message, Request, Role, Usage},
     machines::table::tables,
     time::Timestamp,
     trajectory::{
@@ -108,10 +108,10 @@ impl Models {
             }
         };
         let endpoint = &self.tiers[place];
-        self.answered(endpoint.tier, answer.latency_ms);
+        self.answered(endpoint.tier, answer.latency_ms as f64);
         charge(call, endpoint, &answer);
         if let Some((endpoint, other)) = second {
-            self.answered(endpoint.tier, other.latency_ms);
+            self.answered(endpoint.tier, other.latency_ms as f64);
             compare(call, &request, &self.tiers[place], &answer, endpoint, &other, &errand.judge);
         }
         Ok(answer.text)
@@ -123,12 +123,22 @@ impl Models {
         let candidate = |endpoint: &Endpoint| Candidate {
             tier: endpoint.tier,
             model: endpoint.model.clone(),
-            cost_estimate: endpoint.estimate_usd(prompt, request.max_tokens / 2),
+            cost_estimate: estimate(endpoint, prompt, request.max_tokens / 2),
             latency_ms: self.latency(endpoint.tier),
             tries: self.tries(agent, endpoint.tier),
         };
         self.tiers.iter().map(candidate).collect()
     }
+}
+
+/// What a request of so many tokens costs, USD.
+fn estimate(endpoint: &Endpoint, prompt: u64, completion: u64) -> f64 {
+    let usage = Usage {
+        prompt,
+        completion,
+        ..Usage::default()
+    };
+    endpoint.prices.cost(&usage).usd()
 }
 
 fn request<J>(ask: Ask<'_>, errand: &Errand<J>) -> Request {
@@ -186,7 +196,7 @@ fn charge(call: &mut Call, endpoint: &Endpoint, answer: &Answer) {
     call.cached_tokens = answer.usage.cached;
     call.output_tokens = answer.usage.completion;
     call.reasoning_tokens = answer.usage.reasoning;
-    call.latency_ms = answer.latency_ms;
+    call.latency_ms = answer.latency_ms as f64;
     call.model.clone_from(&answer.model);
     call.tier = Some(endpoint.tier);
     call.cost_usd = answer.cost_usd;
@@ -198,7 +208,7 @@ fn charge(call: &mut Call, endpoint: &Endpoint, answer: &Answer) {
             input_context: format!("{} ({})", endpoint.tier, endpoint.model),
             decision: format!("asked {} times", answer.attempts),
             outcome: Cow::Borrowed("success"),
-            latency_ms: Some(answer.latency_ms),
+            latency_ms: Some(answer.latency_ms as f64),
             timestamp: Some(call.at.clone()),
         });
     }
@@ -210,7 +220,7 @@ fn charge(call: &mut Call, endpoint: &Endpoint, answer: &Answer) {
             input_context: decision.alternatives_considered.join(", "),
             decision: format!("{} ({})", decision.selected_tier, decision.selected_model),
             outcome: Cow::Borrowed("success"),
-            latency_ms: Some(answer.latency_ms),
+            latency_ms: Some(answer.latency_ms as f64),
             timestamp: Some(call.at.clone()),
         });
     }

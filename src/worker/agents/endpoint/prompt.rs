@@ -136,7 +136,7 @@ pub(super) fn documenter(record: &TrajectoryRecord, plan: &Plan, code: &str) -> 
 }
 
 pub(super) fn diagnostician(record: &TrajectoryRecord, log: &str) -> String {
-    let kinds: Vec<&str> = errors::entries().iter().map(|entry| entry.kind.as_str()).collect();
+    let kinds: Vec<&str> = errors::entries().iter().map(|entry| entry.name.as_str()).collect();
     let from = log.char_indices().rev().nth(LOG).map_or(0, |(at, _)| at);
     fill(
         include_str!("../../../../config/prompts/diagnostician.md"),
