@@ -43,7 +43,12 @@ impl<'a> Lexed<'a> {
 
     /// Whether a token is this word.
     pub fn is(&self, at: usize, word: &str) -> bool {
-        self.kind(at) == Some(Kind::Word) && self.of(at) == word
+        self.tokens.get(at).is_some_and(|token| {
+            let (start, end) = (token.start as usize, token.end as usize);
+            token.kind == Kind::Word
+                && end - start == word.len()
+                && self.text.as_bytes().get(start..end) == Some(word.as_bytes())
+        })
     }
 
     /// The index after a token and, where it opens something, after what it opens.
@@ -253,8 +258,11 @@ impl Lexer<'_> {
                 self.first = true;
                 self.at += 1;
             }
-            b' ' | b'\t' | b'\r' => self.at += 1,
-            b'\\' => self.at += 1,
+            b' ' | b'\t' | b'\r' | b'\\' => {
+                while matches!(self.byte(self.at), b' ' | b'\t' | b'\r' | b'\\') {
+                    self.at += 1;
+                }
+            }
             b'/' if next == b'/' => self.line_comment(),
             b'/' if next == b'*' => self.block_comment(),
             b'0'..=b'9' => self.number(),
@@ -278,9 +286,9 @@ impl Lexer<'_> {
 
     fn word(&mut self) {
         let start = self.at;
-        while word_byte(self.byte(self.at)) && self.at < self.bytes.len() {
-            self.at += 1;
-        }
+        let rest = &self.bytes[start..];
+        let length = rest.iter().position(|&byte| !word_byte(byte));
+        self.at += length.unwrap_or(rest.len());
         let text = &self.bytes[start..self.at];
         let heads = text == b"process" || text == b"workflow";
         if heads && !self.stack.is_empty() && self.statement_starts() && self.heads_block(start) {
