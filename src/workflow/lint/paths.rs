@@ -134,6 +134,9 @@ fn taken(findings: &Findings<'_, '_>, at: usize) -> bool {
 /// The first absolute path of a text. `opened`: the text begins a string; `taken`: it is a file's name.
 fn find(text: &str, opened: bool, taken: bool, script: bool) -> Option<usize> {
     let bytes = text.as_bytes();
+    if !bytes.contains(&b'/') {
+        return None;
+    }
     let mut at = 0;
     while at < bytes.len() {
         let before = at
