@@ -3,6 +3,19 @@
 
 use super::token::{Kind, Quote, Token};
 
+#[cfg(test)]
+thread_local! {
+    /// Looks at tokens: what the work of parser and rules is measured by, in tests that must not depend on a clock.
+    pub static LOOKS: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };
+}
+
+/// Counts looks at tokens in tests, and is nothing otherwise.
+#[inline]
+fn look(_count: u64) {
+    #[cfg(test)]
+    LOOKS.set(LOOKS.get() + _count);
+}
+
 /// An opening without a closing, or a closing that closes nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unclosed {
@@ -28,6 +41,7 @@ pub struct Lexed<'a> {
 impl<'a> Lexed<'a> {
     /// A token's text.
     pub fn of(&self, at: usize) -> &'a str {
+        look(1);
         let Some(token) = self.tokens.get(at) else {
             return "";
         };
@@ -38,11 +52,13 @@ impl<'a> Lexed<'a> {
 
     /// What a token is.
     pub fn kind(&self, at: usize) -> Option<Kind> {
+        look(1);
         self.tokens.get(at).map(|token| token.kind)
     }
 
     /// Whether a token is this word.
     pub fn is(&self, at: usize, word: &str) -> bool {
+        look(1);
         self.tokens.get(at).is_some_and(|token| {
             let (start, end) = (token.start as usize, token.end as usize);
             token.kind == Kind::Word
@@ -53,6 +69,7 @@ impl<'a> Lexed<'a> {
 
     /// The index after a token and, where it opens something, after what it opens.
     pub fn after(&self, at: usize) -> usize {
+        look(1);
         match self.tokens.get(at) {
             Some(token) if token.kind.opens() => token.mate as usize + 1,
             _ => at + 1,
@@ -141,6 +158,7 @@ pub fn lex(text: &str) -> Lexed<'_> {
     }
     lexer.give_up();
     lexer.unclosed.sort_by_key(|found| found.at);
+    look(lexer.steps);
     Lexed {
         text,
         tokens: lexer.tokens,
