@@ -11,41 +11,43 @@ use super::{
 };
 
 /// Words that name nothing.
-const KEYWORDS: [&str; 33] = [
-    "if",
-    "else",
-    "for",
-    "while",
-    "do",
-    "in",
-    "as",
-    "instanceof",
-    "def",
-    "new",
-    "return",
-    "true",
-    "false",
-    "null",
-    "import",
-    "assert",
-    "try",
-    "catch",
-    "finally",
-    "throw",
-    "switch",
-    "case",
-    "default",
-    "break",
-    "continue",
-    "this",
-    "super",
-    "final",
-    "static",
-    "void",
-    "var",
-    "from",
-    "include",
-];
+fn is_keyword(word: &str) -> bool {
+    matches!(
+        word,
+        "if" | "else"
+            | "for"
+            | "while"
+            | "do"
+            | "in"
+            | "as"
+            | "instanceof"
+            | "def"
+            | "new"
+            | "return"
+            | "true"
+            | "false"
+            | "null"
+            | "import"
+            | "assert"
+            | "try"
+            | "catch"
+            | "finally"
+            | "throw"
+            | "switch"
+            | "case"
+            | "default"
+            | "break"
+            | "continue"
+            | "this"
+            | "super"
+            | "final"
+            | "static"
+            | "void"
+            | "var"
+            | "from"
+            | "include"
+    )
+}
 
 /// Tokens of the longest list of bound names that is read.
 const LIST: usize = 64;
@@ -235,7 +237,7 @@ fn word<'a>(lexed: &Lexed<'a>, at: usize, span: Span, flow: &mut Flow<'a>) -> us
             _ => at + 1,
         };
     }
-    if KEYWORDS.contains(&text) {
+    if is_keyword(text) {
         let typed = matches!(text, "new" | "as" | "instanceof" | "import");
         return if typed { at + 2 } else { at + 1 };
     }
@@ -272,7 +274,7 @@ fn purpose<'a>(
         Some(Kind::Colon) if before != Some(Kind::Question) => return None,
         Some(Kind::Paren) if same_line => return Some(Purpose::Call),
         // A type before a name, a function before its argument.
-        Some(Kind::Word) if same_line && !KEYWORDS.contains(&lexed.of(at + 1)) => {
+        Some(Kind::Word) if same_line && !is_keyword(lexed.of(at + 1)) => {
             return Some(Purpose::Mention);
         }
         Some(Kind::Text(_) | Kind::Quoted(_) | Kind::Number) if same_line => {

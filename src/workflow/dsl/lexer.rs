@@ -3,6 +3,19 @@
 
 use super::token::{Kind, Quote, Token};
 
+#[cfg(test)]
+thread_local! {
+    /// Looks at tokens: what the work of parser and rules is measured by, in tests that must not depend on a clock.
+    pub static LOOKS: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };
+}
+
+/// Counts looks at tokens in tests, and is nothing otherwise.
+#[inline]
+fn look(_count: u64) {
+    #[cfg(test)]
+    LOOKS.set(LOOKS.get() + _count);
+}
+
 /// An opening without a closing, or a closing that closes nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unclosed {
@@ -28,6 +41,7 @@ pub struct Lexed<'a> {
 impl<'a> Lexed<'a> {
     /// A token's text.
     pub fn of(&self, at: usize) -> &'a str {
+        look(1);
         let Some(token) = self.tokens.get(at) else {
             return "";
         };
@@ -38,16 +52,24 @@ impl<'a> Lexed<'a> {
 
     /// What a token is.
     pub fn kind(&self, at: usize) -> Option<Kind> {
+        look(1);
         self.tokens.get(at).map(|token| token.kind)
     }
 
     /// Whether a token is this word.
     pub fn is(&self, at: usize, word: &str) -> bool {
-        self.kind(at) == Some(Kind::Word) && self.of(at) == word
+        look(1);
+        self.tokens.get(at).is_some_and(|token| {
+            let (start, end) = (token.start as usize, token.end as usize);
+            token.kind == Kind::Word
+                && end - start == word.len()
+                && self.text.as_bytes().get(start..end) == Some(word.as_bytes())
+        })
     }
 
     /// The index after a token and, where it opens something, after what it opens.
     pub fn after(&self, at: usize) -> usize {
+        look(1);
         match self.tokens.get(at) {
             Some(token) if token.kind.opens() => token.mate as usize + 1,
             _ => at + 1,
@@ -136,6 +158,7 @@ pub fn lex(text: &str) -> Lexed<'_> {
     }
     lexer.give_up();
     lexer.unclosed.sort_by_key(|found| found.at);
+    look(lexer.steps);
     Lexed {
         text,
         tokens: lexer.tokens,
@@ -253,8 +276,11 @@ impl Lexer<'_> {
                 self.first = true;
                 self.at += 1;
             }
-            b' ' | b'\t' | b'\r' => self.at += 1,
-            b'\\' => self.at += 1,
+            b' ' | b'\t' | b'\r' | b'\\' => {
+                while matches!(self.byte(self.at), b' ' | b'\t' | b'\r' | b'\\') {
+                    self.at += 1;
+                }
+            }
             b'/' if next == b'/' => self.line_comment(),
             b'/' if next == b'*' => self.block_comment(),
             b'0'..=b'9' => self.number(),
@@ -278,9 +304,9 @@ impl Lexer<'_> {
 
     fn word(&mut self) {
         let start = self.at;
-        while word_byte(self.byte(self.at)) && self.at < self.bytes.len() {
-            self.at += 1;
-        }
+        let rest = &self.bytes[start..];
+        let length = rest.iter().position(|&byte| !word_byte(byte));
+        self.at += length.unwrap_or(rest.len());
         let text = &self.bytes[start..self.at];
         let heads = text == b"process" || text == b"workflow";
         if heads && !self.stack.is_empty() && self.statement_starts() && self.heads_block(start) {

@@ -11,6 +11,8 @@ mod strings;
 pub mod token;
 pub mod tree;
 
+#[cfg(test)]
+pub use lexer::LOOKS;
 pub use lexer::{Lexed, Unclosed, lex};
 pub use parser::parse;
 

@@ -5,6 +5,11 @@ use super::{
     token::{Kind, Quote},
 };
 
+/// Bytes that may mean something in a string; all others are passed over in one go.
+fn marks(byte: u8) -> bool {
+    matches!(byte, b'\\' | b'$' | b'\n' | b'\'' | b'"')
+}
+
 impl Lexer<'_> {
     /// Reads on in a string up to its end or its next interpolation.
     pub(super) fn string(&mut self, token: usize, quote: Quote) {
@@ -38,7 +43,11 @@ impl Lexer<'_> {
                     self.end_string(token, quote, start);
                     return;
                 }
-                _ => self.at += 1,
+                _ => {
+                    let rest = &self.bytes[self.at + 1..];
+                    let plain = rest.iter().position(|&byte| marks(byte));
+                    self.at += 1 + plain.unwrap_or(rest.len());
+                }
             }
         }
         // An escape may point beyond the last byte.

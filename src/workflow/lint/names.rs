@@ -10,122 +10,130 @@ use super::{
 use std::collections::{HashMap, HashSet};
 
 /// Values that Nextflow and Groovy offer everywhere.
-const OFFERED: [&str; 18] = [
-    "params",
-    "workflow",
-    "nextflow",
-    "projectDir",
-    "baseDir",
-    "launchDir",
-    "moduleDir",
-    "workDir",
-    "log",
-    "Channel",
-    "channel",
-    "session",
-    "it",
-    "args",
-    "secrets",
-    "task",
-    "System",
-    "Math",
-];
+fn is_offered(word: &str) -> bool {
+    matches!(
+        word,
+        "params"
+            | "workflow"
+            | "nextflow"
+            | "projectDir"
+            | "baseDir"
+            | "launchDir"
+            | "moduleDir"
+            | "workDir"
+            | "log"
+            | "Channel"
+            | "channel"
+            | "session"
+            | "it"
+            | "args"
+            | "secrets"
+            | "task"
+            | "System"
+            | "Math"
+    )
+}
 
 /// Functions that Nextflow and Groovy offer everywhere.
-const FUNCTIONS: [&str; 26] = [
-    "file",
-    "files",
-    "print",
-    "println",
-    "printf",
-    "error",
-    "exit",
-    "tuple",
-    "groupKey",
-    "sleep",
-    "sendMail",
-    "branchCriteria",
-    "multiMapCriteria",
-    "assert",
-    "evaluate",
-    "record",
-    "path",
-    "env",
-    "get",
-    "file",
-    "publish",
-    "channel",
-    "interval",
-    "sprintf",
-    "any",
-    "all",
-];
+fn is_function(word: &str) -> bool {
+    matches!(
+        word,
+        "file"
+            | "files"
+            | "print"
+            | "println"
+            | "printf"
+            | "error"
+            | "exit"
+            | "tuple"
+            | "groupKey"
+            | "sleep"
+            | "sendMail"
+            | "branchCriteria"
+            | "multiMapCriteria"
+            | "assert"
+            | "evaluate"
+            | "record"
+            | "path"
+            | "env"
+            | "get"
+            | "publish"
+            | "channel"
+            | "interval"
+            | "sprintf"
+            | "any"
+            | "all"
+    )
+}
 
 /// Operators: what a pipe may lead to beside a process.
-const OPERATORS: [&str; 62] = [
-    "view",
-    "map",
-    "flatMap",
-    "filter",
-    "collect",
-    "collectFile",
-    "mix",
-    "join",
-    "combine",
-    "set",
-    "tap",
-    "branch",
-    "multiMap",
-    "groupTuple",
-    "transpose",
-    "flatten",
-    "first",
-    "last",
-    "take",
-    "unique",
-    "distinct",
-    "ifEmpty",
-    "count",
-    "countFastq",
-    "countFasta",
-    "countLines",
-    "countJson",
-    "min",
-    "max",
-    "sum",
-    "toList",
-    "toSortedList",
-    "toInteger",
-    "toLong",
-    "toFloat",
-    "toDouble",
-    "splitCsv",
-    "splitFasta",
-    "splitFastq",
-    "splitJson",
-    "splitText",
-    "buffer",
-    "collate",
-    "concat",
-    "cross",
-    "dump",
-    "merge",
-    "randomSample",
-    "reduce",
-    "subscribe",
-    "until",
-    "spread",
-    "separate",
-    "choice",
-    "close",
-    "phase",
-    "print",
-    "println",
-    "groupBy",
-    "into",
-    "stdout",
-    "topic",
-];
+fn is_operator(word: &str) -> bool {
+    matches!(
+        word,
+        "view"
+            | "map"
+            | "flatMap"
+            | "filter"
+            | "collect"
+            | "collectFile"
+            | "mix"
+            | "join"
+            | "combine"
+            | "set"
+            | "tap"
+            | "branch"
+            | "multiMap"
+            | "groupTuple"
+            | "transpose"
+            | "flatten"
+            | "first"
+            | "last"
+            | "take"
+            | "unique"
+            | "distinct"
+            | "ifEmpty"
+            | "count"
+            | "countFastq"
+            | "countFasta"
+            | "countLines"
+            | "countJson"
+            | "min"
+            | "max"
+            | "sum"
+            | "toList"
+            | "toSortedList"
+            | "toInteger"
+            | "toLong"
+            | "toFloat"
+            | "toDouble"
+            | "splitCsv"
+            | "splitFasta"
+            | "splitFastq"
+            | "splitJson"
+            | "splitText"
+            | "buffer"
+            | "collate"
+            | "concat"
+            | "cross"
+            | "dump"
+            | "merge"
+            | "randomSample"
+            | "reduce"
+            | "subscribe"
+            | "until"
+            | "spread"
+            | "separate"
+            | "choice"
+            | "close"
+            | "phase"
+            | "print"
+            | "println"
+            | "groupBy"
+            | "into"
+            | "stdout"
+            | "topic"
+    )
+}
 
 /// What a file defines, by name.
 struct Known<'t, 'a> {
@@ -217,7 +225,7 @@ fn check_workflow<'a>(
         }
         if found.purpose == Purpose::Piped {
             piped(findings, known, found, &mut called, used, &mut told);
-        } else if !FUNCTIONS.contains(&name) && !constructs(name) {
+        } else if !is_function(name) && !constructs(name) && !operates(findings, found) {
             undefined(findings, known, found.name, (&mut called, used), &mut told);
         }
     }
@@ -235,7 +243,7 @@ fn check_workflow<'a>(
                 if !known.set.contains(name)
                     && !bound.contains(name)
                     && !findings.globals.contains(name)
-                    && !OFFERED.contains(&name)
+                    && !is_offered(name)
                     && !constructs(name)
                     && told.insert(name) =>
             {
@@ -244,6 +252,13 @@ fn check_workflow<'a>(
             _ => {}
         }
     }
+}
+
+/// `ch | operator(..)`.
+fn operates(findings: &Findings<'_, '_>, found: &Use<'_>) -> bool {
+    let before = found.name.at.checked_sub(1);
+    let before = before.and_then(|at| findings.tree.lexed.kind(at));
+    before == Some(Kind::Pipe) && is_operator(found.name.text)
 }
 
 /// A class, by its spelling.
@@ -274,7 +289,7 @@ fn piped<'a>(
     told: &mut HashSet<&'a str>,
 ) {
     let name = found.name;
-    if OPERATORS.contains(&name.text) || OFFERED.contains(&name.text) || constructs(name.text) {
+    if is_operator(name.text) || is_offered(name.text) || constructs(name.text) {
         return;
     }
     let before = name

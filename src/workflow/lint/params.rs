@@ -38,7 +38,7 @@ pub(super) fn check(findings: &mut Findings<'_, '_>) {
 fn read(findings: &Findings<'_, '_>, at: usize) -> bool {
     let lexed = &findings.tree.lexed;
     let property = at > 0 && lexed.kind(at - 1) == Some(Kind::Dot);
-    lexed.of(at) == "params"
+    lexed.is(at, "params")
         && !property
         && lexed.kind(at + 1) == Some(Kind::Dot)
         && lexed.kind(at + 2) == Some(Kind::Word)

@@ -6,55 +6,61 @@ use super::{
 };
 
 /// Directories that people and clusters keep data in; those of a container's own system are not among them.
-const ROOTS: [&str; 35] = [
-    "home",
-    "Users",
-    "data",
-    "mnt",
-    "scratch",
-    "media",
-    "root",
-    "srv",
-    "nfs",
-    "lustre",
-    "gpfs",
-    "beegfs",
-    "work",
-    "project",
-    "projects",
-    "storage",
-    "share",
-    "shared",
-    "archive",
-    "cluster",
-    "group",
-    "groups",
-    "lab",
-    "labs",
-    "export",
-    "volume",
-    "volumes",
-    "Volumes",
-    "genomes",
-    "references",
-    "databases",
-    "ssd",
-    "hpc",
-    "software",
-    "user",
-];
+fn is_root(word: &str) -> bool {
+    matches!(
+        word,
+        "home"
+            | "Users"
+            | "data"
+            | "mnt"
+            | "scratch"
+            | "media"
+            | "root"
+            | "srv"
+            | "nfs"
+            | "lustre"
+            | "gpfs"
+            | "beegfs"
+            | "work"
+            | "project"
+            | "projects"
+            | "storage"
+            | "share"
+            | "shared"
+            | "archive"
+            | "cluster"
+            | "group"
+            | "groups"
+            | "lab"
+            | "labs"
+            | "export"
+            | "volume"
+            | "volumes"
+            | "Volumes"
+            | "genomes"
+            | "references"
+            | "databases"
+            | "ssd"
+            | "hpc"
+            | "software"
+            | "user"
+    )
+}
 
 /// Whoever takes a file by its name.
-const TAKERS: [&str; 8] = [
-    "file",
-    "files",
-    "path",
-    "fromPath",
-    "fromFilePairs",
-    "publishDir",
-    "storeDir",
-    "watchPath",
-];
+fn takes_files(word: &str) -> bool {
+    matches!(
+        word,
+        "file"
+            | "files"
+            | "path"
+            | "fromPath"
+            | "fromFilePairs"
+            | "publishDir"
+            | "storeDir"
+            | "watchPath"
+    )
+}
 
 pub(super) fn check(findings: &mut Findings<'_, '_>) {
     let tree = findings.tree;
@@ -122,12 +128,15 @@ fn taken(findings: &Findings<'_, '_>, at: usize) -> bool {
         Some(Kind::Word) => Some(before),
         _ => None,
     };
-    word.is_some_and(|at| TAKERS.contains(&lexed.of(at)))
+    word.is_some_and(|at| takes_files(lexed.of(at)))
 }
 
 /// The first absolute path of a text. `opened`: the text begins a string; `taken`: it is a file's name.
 fn find(text: &str, opened: bool, taken: bool, script: bool) -> Option<usize> {
     let bytes = text.as_bytes();
+    if !bytes.contains(&b'/') {
+        return None;
+    }
     let mut at = 0;
     while at < bytes.len() {
         let before = at
@@ -174,12 +183,10 @@ fn absolute(rest: &str, taken: bool) -> bool {
     }
     let mut tail = tail.bytes();
     match (tail.next(), tail.next()) {
-        (Some(b'/'), Some(next)) if part(next) || b"*$".contains(&next) => {
-            taken || ROOTS.contains(&root)
-        }
+        (Some(b'/'), Some(next)) if part(next) || b"*$".contains(&next) => taken || is_root(root),
         // `/data` alone; `/data/ {` is a pattern of awk.
-        (None | Some(b' ' | b'\n' | b'"' | b'\'' | b'\\'), _) => ROOTS.contains(&root),
-        (Some(b'/'), None) => taken || ROOTS.contains(&root),
+        (None | Some(b' ' | b'\n' | b'"' | b'\'' | b'\\'), _) => is_root(root),
+        (Some(b'/'), None) => taken || is_root(root),
         _ => false,
     }
 }

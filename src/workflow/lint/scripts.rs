@@ -10,21 +10,24 @@ use super::{
 use std::collections::HashSet;
 
 /// What Nextflow itself offers to a script.
-const OFFERED: [&str; 13] = [
-    "task",
-    "workflow",
-    "params",
-    "nextflow",
-    "meta",
-    "projectDir",
-    "baseDir",
-    "launchDir",
-    "moduleDir",
-    "workDir",
-    "session",
-    "log",
-    "it",
-];
+fn is_offered(word: &str) -> bool {
+    matches!(
+        word,
+        "task"
+            | "workflow"
+            | "params"
+            | "nextflow"
+            | "meta"
+            | "projectDir"
+            | "baseDir"
+            | "launchDir"
+            | "moduleDir"
+            | "workDir"
+            | "session"
+            | "log"
+            | "it"
+    )
+}
 
 pub(super) fn check(findings: &mut Findings<'_, '_>, process: &Process<'_>) {
     let names: HashSet<&str> = process.names.iter().copied().collect();
@@ -67,7 +70,7 @@ fn text(findings: &mut Findings<'_, '_>, string: usize, names: &HashSet<&str>) {
         if let Some(name) = name
             && !names.contains(name)
             && !findings.globals.contains(name)
-            && !OFFERED.contains(&name)
+            && !is_offered(name)
         {
             unescaped(findings, at, name, names);
         }

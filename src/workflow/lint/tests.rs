@@ -1,7 +1,6 @@
 //! Each rule on what it is about, and on what looks like it.
 
-use super::{RULES, Rule, Severity, lint};
-use std::time::{Duration, Instant};
+use super::{super::dsl::LOOKS, RULES, Rule, Severity, lint};
 
 /// A sound process with some of its lines replaced.
 fn process(old: &str, new: &str) -> String {
@@ -297,27 +296,15 @@ fn every_rule_says_what_it_means() {
     }
 }
 
-/// The quickest of some runs.
-fn quickest(text: &str) -> Duration {
-    let run = || {
-        let start = Instant::now();
-        lint(text);
-        start.elapsed()
-    };
-    (0..3).map(|_| run()).min().unwrap_or_default()
-}
-
-/// How many times as long eight times the text takes; both sides are large, so that they meet the same allocator.
-fn growth(piece: &str) -> f64 {
-    let times = |bytes: usize| piece.repeat(bytes / piece.len());
-    let (small, large) = (quickest(&times(32_000)), quickest(&times(256_000)));
-    large.as_secs_f64() / small.as_secs_f64().max(1e-6)
+/// Looks at tokens that linting takes.
+fn work(text: &str) -> u64 {
+    LOOKS.set(0);
+    lint(text);
+    LOOKS.get()
 }
 
 #[test]
 fn the_work_grows_as_the_text_does() {
-    // Eight times the text takes about eight times as long; a square would take 64 times, every time it is tried.
-    const MOST: f64 = 28.0;
     let sound = process("", "");
     let pieces = [
         "{",
@@ -364,11 +351,19 @@ fn the_work_grows_as_the_text_does() {
         "\n\"\"\"\nprocess ",
     ];
     for piece in pieces {
-        let tries = (0..4).map(|_| growth(piece));
-        let ratio = tries.take_while(|&ratio| ratio >= MOST).count();
+        let times = |bytes: usize| work(&piece.repeat(bytes / piece.len()));
+        let (small, large) = (times(8_000), times(64_000));
+        println!("{piece:?}: {small} -> {large}");
+        assert!(small > 0, "{piece:?}: nothing is counted");
+        // Bounded looks ahead weigh more in a small text; a square would take 64 times the work.
         assert!(
-            ratio < 4,
-            "{piece:?}: eight times the text takes far more than eight times as long"
+            large <= 9 * small + 1_000,
+            "{piece:?}: {small} looks, then {large}"
+        );
+        assert!(
+            large <= 64 * 64_000,
+            "{piece:?}: {large} looks at {} bytes",
+            64_000
         );
     }
 }
