@@ -63,7 +63,9 @@ fn work(state: &StateDir, tree: &CampaignTree, job: &Job) -> Result<Work, String
             experience: if job.phase == Phase::Pilot {
                 Vec::new()
             } else {
-                let pilot = state.campaign(&spec.name).experience(Phase::Pilot.name(), 0);
+                let pilot = state
+                    .campaign(&spec.name)
+                    .experience(Phase::Pilot.name(), 0);
                 vec![pilot.to_string_lossy().into_owned()]
             },
             agents: spec.generator.agents.clone(),

@@ -66,7 +66,10 @@ fn shown(budget: &BudgetSpec) -> String {
     let usd = budget.usd.map(|usd| format!("{usd} USD"));
     let tokens = budget.tokens.map(|tokens| format!("{tokens} tokens"));
     let bounds: Vec<String> = usd.into_iter().chain(tokens).collect();
-    format!("{}; more: campaignctl amend --budget-usd, then retry", bounds.join(" or "))
+    format!(
+        "{}; more: campaignctl amend --budget-usd, then retry",
+        bounds.join(" or ")
+    )
 }
 
 /// What is neither spent nor held by a task that runs.
@@ -141,7 +144,11 @@ mod tests {
 
     #[test]
     fn what_runs_holds_its_ceiling_and_what_ended_what_it_spent() {
-        let accounts = [account(1.0, None), account(0.5, Some(3.0)), account(0.0, None)];
+        let accounts = [
+            account(1.0, None),
+            account(0.5, Some(3.0)),
+            account(0.0, None),
+        ];
         let left = left(&budget(), &accounts);
         assert_eq!((left.usd, left.tokens), (Some(6.0), Some(6_000)));
     }

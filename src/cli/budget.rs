@@ -1,6 +1,9 @@
 //! `budget ID`: what a campaign's models cost, by tier, and what is left.
 
-use super::{args::Shape, fail::Fail, out,
+use super::{
+    args::Shape,
+    fail::Fail,
+    out,
     style::{Style, thousands},
 };
 use crate::control::{
@@ -10,7 +13,9 @@ use crate::control::{
 
 /// Gets it and shows it.
 pub async fn budget(client: &Client, shape: Shape, id: &str) -> Result<u8, Fail> {
-    let view: BudgetView = client.get(&Target::new(&["campaigns", id, "budget"])).await?;
+    let view: BudgetView = client
+        .get(&Target::new(&["campaigns", id, "budget"]))
+        .await?;
     if shape.json {
         out::json(&view)?;
     } else {
@@ -41,7 +46,10 @@ fn screen(view: &BudgetView, style: Style) -> String {
         view.tokens.map(thousands),
         view.left_tokens.map(thousands),
     );
-    let mut text = format!("{}\n  USD     {usd}\n  tokens  {tokens}\n", style.word(&view.id));
+    let mut text = format!(
+        "{}\n  USD     {usd}\n  tokens  {tokens}\n",
+        style.word(&view.id)
+    );
     if view.tiers.is_empty() {
         return text + "  no model was asked yet\n";
     }
@@ -67,7 +75,10 @@ fn row(tier: &TierBudget) -> String {
         dollars(tier.cost_usd),
     );
     if tier.failed > 0 {
-        text += &format!("    {} requests cost something and brought no answer\n", tier.failed);
+        text += &format!(
+            "    {} requests cost something and brought no answer\n",
+            tier.failed
+        );
     }
     if tier.unsettled > 0 {
         text += &format!(
@@ -97,6 +108,9 @@ mod tests {
 
     #[test]
     fn sums_are_shown_as_people_read_them() {
-        assert_eq!((dollars(0.0), dollars(0.01234), dollars(12.345)), ("0.00".into(), "0.0123".into(), "12.35".into()));
+        assert_eq!(
+            (dollars(0.0), dollars(0.01234), dollars(12.345)),
+            ("0.00".into(), "0.0123".into(), "12.35".into())
+        );
     }
 }

@@ -2,8 +2,9 @@
 
 use super::{
     args::{Place, Shape, SpecFlags},
+    budget,
     fail::{Fail, INTERRUPTED, USAGE},
-    budget, follow, look, out, steer,
+    follow, look, out, steer,
 };
 use crate::{
     config::{Env, Settings, check::report},

@@ -2,9 +2,9 @@
 
 use super::{
     args::{Place, Shape},
-    check, doctor,
+    check, doctor, errors,
     fail::Fail,
-    errors, lint, out, run, simulate,
+    lint, out, run, simulate,
 };
 use crate::{
     config::{Env, Settings},

@@ -241,7 +241,9 @@ pub fn finish(layers: &mut Layers) {
         check_url(layers, tier);
         check_key(layers, tier);
     }
-    let routed = Agent::ALL.iter().map(|agent| format!("generator.routing.{agent}"));
+    let routed = Agent::ALL
+        .iter()
+        .map(|agent| format!("generator.routing.{agent}"));
     for key in routed.collect::<Vec<_>>() {
         let tier = layers.string(&key);
         let there = tiers_given(layers).any(|given| given.name() == tier);
@@ -278,7 +280,8 @@ fn check_key(layers: &mut Layers, tier: Tier) {
     if source.is_empty() || matches!(kind, Some("env" | "file" | "credential")) {
         return;
     }
-    let right = "api_key = \"env:OPENAI_API_KEY\", \"file:PATH\" or \"credential:NAME\"".to_string();
+    let right =
+        "api_key = \"env:OPENAI_API_KEY\", \"file:PATH\" or \"credential:NAME\"".to_string();
     layers.hide(&key);
     layers.complain(
         &key,

@@ -70,10 +70,16 @@ pub struct Repaired {
 /// One lower-case sentence when there is none.
 pub fn repair(text: &str) -> Result<Repaired, String> {
     if let Ok(value) = serde_json::from_str(text.trim_start_matches('\u{feff}')) {
-        return Ok(Repaired { value, repairs: Vec::new() });
+        return Ok(Repaired {
+            value,
+            repairs: Vec::new(),
+        });
     }
     if let Some(value) = fenced(text) {
-        return Ok(Repaired { value, repairs: vec![Repair::CodeFence] });
+        return Ok(Repaired {
+            value,
+            repairs: vec![Repair::CodeFence],
+        });
     }
     let mut work = text.len().saturating_mul(READS) + 1024;
     let mut best: Option<(usize, Found)> = None;
@@ -85,8 +91,15 @@ pub fn repair(text: &str) -> Result<Repaired, String> {
         work = parser.work_left();
         if let Some(value) = read {
             let end = parser.at();
-            let found = Found { value, repairs: parser.into_repairs(), start, end };
-            let longer = best.as_ref().is_none_or(|(length, _)| end - start > *length);
+            let found = Found {
+                value,
+                repairs: parser.into_repairs(),
+                start,
+                end,
+            };
+            let longer = best
+                .as_ref()
+                .is_none_or(|(length, _)| end - start > *length);
             if longer {
                 best = Some((end - start, found));
             }
@@ -122,7 +135,10 @@ impl Found {
             repairs.push(Repair::ProseAround);
         }
         repairs.extend(self.repairs);
-        Repaired { value: self.value, repairs }
+        Repaired {
+            value: self.value,
+            repairs,
+        }
     }
 }
 

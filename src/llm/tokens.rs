@@ -56,7 +56,9 @@ pub fn count(text: &str) -> u64 {
 /// What a run of `length` characters of one class costs, in quarters of a token.
 fn cost(kind: Class, first: char, length: u64, same: bool, humps: u64) -> u64 {
     match kind {
-        Class::Letter if first.is_ascii_uppercase() && length > 3 => 4 + length.saturating_sub(4) + 2 * humps,
+        Class::Letter if first.is_ascii_uppercase() && length > 3 => {
+            4 + length.saturating_sub(4) + 2 * humps
+        }
         Class::Letter => 4 + length.saturating_sub(7) * 3 / 4 + 3 * humps,
         Class::Digit => 4 * length.div_ceil(3),
         // A single space belongs to the word behind it.
@@ -89,7 +91,10 @@ mod tests {
         for (text, counted) in super::super::tests::texts::COUNTED {
             let ours = count(text) as f64;
             let ratio = ours / *counted as f64;
-            assert!((0.85..=1.15).contains(&ratio), "{ours} instead of {counted}: {text}");
+            assert!(
+                (0.85..=1.15).contains(&ratio),
+                "{ours} instead of {counted}: {text}"
+            );
         }
     }
 

@@ -278,7 +278,9 @@ impl AgentsSpec {
             );
             let prices = [tier.prompt_price, tier.cached_price, tier.completion_price];
             refuse(
-                !prices.iter().all(|price| *price >= 0.0 && price.is_finite()),
+                !prices
+                    .iter()
+                    .all(|price| *price >= 0.0 && price.is_finite()),
                 format!("tier {name} has a price that is none"),
             );
         }

@@ -206,9 +206,8 @@ mod tests {
         let golden = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
         let text = std::fs::read_to_string(golden.join("campaign-v1.hex")).unwrap();
         let digits = text.trim().as_bytes().chunks(2);
-        let byte = |pair: &[u8]| {
-            u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap()
-        };
+        let byte =
+            |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap();
         let bytes: Vec<u8> = digits.map(byte).collect();
         let campaign: Campaign = wire::record(&bytes).unwrap();
         assert_eq!(campaign, tree().campaign);

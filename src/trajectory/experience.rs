@@ -78,7 +78,11 @@ impl Experience {
             .entry(record.analysis_type.clone())
             .or_default();
         let succeeded = record.outcome == Outcome::Success;
-        analysis.paths.entry(path(record)).or_default().add(succeeded);
+        analysis
+            .paths
+            .entry(path(record))
+            .or_default()
+            .add(succeeded);
         if let Some(reflection) = &record.reflection {
             *analysis
                 .lessons

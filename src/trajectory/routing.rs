@@ -45,7 +45,10 @@ pub struct Errand<'a> {
 
 /// The place of the chosen tier among `candidates`, and the decision; none where there is no candidate. The cost of the
 /// decision and whether it was the best are not known yet.
-pub fn choose(errand: &Errand<'_>, candidates: &[Candidate]) -> Option<(usize, OrchestratorDecision)> {
+pub fn choose(
+    errand: &Errand<'_>,
+    candidates: &[Candidate],
+) -> Option<(usize, OrchestratorDecision)> {
     let asked = nearest(errand.asked_for, candidates)?;
     let wanted = &candidates[asked];
     let as_good = |candidate: &Candidate| {
@@ -124,7 +127,14 @@ fn alternative(candidate: &Candidate) -> Alternative {
 
 /// The place of the tier that is asked the same beside `chosen`, for a share of all requests; none for the others, and
 /// where there is no second tier. A function of seed and place in the plan alone.
-pub fn counterfactual(share: f64, seed: u64, index: u64, agent: Agent, chosen: usize, tiers: usize) -> Option<usize> {
+pub fn counterfactual(
+    share: f64,
+    seed: u64,
+    index: u64,
+    agent: Agent,
+    chosen: usize,
+    tiers: usize,
+) -> Option<usize> {
     let key = index.wrapping_mul(16) + agent as u64;
     if tiers < 2 || draw_unit(seed, WHETHER, key) >= share {
         return None;
@@ -177,9 +187,21 @@ mod tests {
         assert_eq!(decision.alternatives_considered, ["cloud_large"]);
         assert_eq!(decision.alternatives[0].success_rate, Some(46.0 / 52.0));
         assert_eq!(decision.was_optimal, None, "nothing was measured");
-        assert_eq!(chosen(candidate(Tier::LocalSmall, 0.0, 50, 30)).0, 1, "worse");
-        assert_eq!(chosen(candidate(Tier::LocalSmall, 0.0, 10, 10)).0, 1, "too few");
-        assert_eq!(chosen(candidate(Tier::LocalSmall, 0.03, 50, 50)).0, 1, "dearer");
+        assert_eq!(
+            chosen(candidate(Tier::LocalSmall, 0.0, 50, 30)).0,
+            1,
+            "worse"
+        );
+        assert_eq!(
+            chosen(candidate(Tier::LocalSmall, 0.0, 10, 10)).0,
+            1,
+            "too few"
+        );
+        assert_eq!(
+            chosen(candidate(Tier::LocalSmall, 0.03, 50, 50)).0,
+            1,
+            "dearer"
+        );
     }
 
     #[test]

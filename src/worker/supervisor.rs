@@ -133,7 +133,13 @@ impl<'a> Work<'a> {
         let again = self.plan.is_some();
         let said = agents.plan(self.ask(), &self.flaws).await;
         let shown = said.value.as_ref().map_or(String::new(), steps::of_plan);
-        let mut plan = self.take(Agent::Planner, again, self.record.query.clone(), shown, said)?;
+        let mut plan = self.take(
+            Agent::Planner,
+            again,
+            self.record.query.clone(),
+            shown,
+            said,
+        )?;
         if !again {
             self.spoil_plan(&mut plan);
         }
@@ -244,9 +250,8 @@ impl<'a> Work<'a> {
             Some(case) => self.planned_error = Some((case, situation)),
             None => {
                 let resolution = errors::remedy(scenario, &situation);
-                let recovery = resolution.map(|resolution| {
-                    steps::remedied(&scenario.name, &situation, resolution)
-                });
+                let recovery = resolution
+                    .map(|resolution| steps::remedied(&scenario.name, &situation, resolution));
                 self.record.error_resolutions.extend(recovery);
             }
         }

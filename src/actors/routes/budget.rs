@@ -23,7 +23,13 @@ pub(super) async fn budget(
     let spent = read.unwrap_or_else(|panicked| Err(io::Error::other(panicked)));
     let spent = spent.map_err(|error| {
         let message = format!("the ledgers cannot be read: {error}");
-        refusal(StatusCode::INTERNAL_SERVER_ERROR, "state", message, None, None)
+        refusal(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "state",
+            message,
+            None,
+            None,
+        )
     })?;
     Ok(web::Json(view(&tree, &spent)))
 }
@@ -47,19 +53,20 @@ fn view(tree: &CampaignTree, spent: &Spent) -> BudgetView {
         None => (None, None),
     };
     let spent_usd = amount.cost_usd.usd();
-    let tier = |(tier, of): (&crate::trajectory::record::Tier, &crate::llm::TierSpent)| TierBudget {
-        tier: tier.to_string(),
-        answers: of.answers,
-        failed: of.failed,
-        unsettled: of.unsettled,
-        prompt_tokens: of.usage.prompt,
-        cached_tokens: of.usage.cached,
-        completion_tokens: of.usage.completion,
-        reasoning_tokens: of.usage.reasoning,
-        estimated: of.usage.estimated,
-        cost_usd: of.cost_usd.usd(),
-        unsettled_usd: of.unsettled_amount.cost_usd.usd(),
-    };
+    let tier =
+        |(tier, of): (&crate::trajectory::record::Tier, &crate::llm::TierSpent)| TierBudget {
+            tier: tier.to_string(),
+            answers: of.answers,
+            failed: of.failed,
+            unsettled: of.unsettled,
+            prompt_tokens: of.usage.prompt,
+            cached_tokens: of.usage.cached,
+            completion_tokens: of.usage.completion,
+            reasoning_tokens: of.usage.reasoning,
+            estimated: of.usage.estimated,
+            cost_usd: of.cost_usd.usd(),
+            unsettled_usd: of.unsettled_amount.cost_usd.usd(),
+        };
     BudgetView {
         version: VERSION,
         id: tree.campaign.id.to_string(),

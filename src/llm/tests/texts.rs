@@ -1,3 +1,3 @@
 //! x
 /// x
-pub const COUNTED: &[(&str,u64)] = &[];
+pub const COUNTED: &[(&str, u64)] = &[];

@@ -76,15 +76,15 @@ impl Models {
     fn latency(&self, tier: Tier) -> Option<f64> {
         let latencies = self.latencies.lock();
         let latencies = latencies.unwrap_or_else(PoisonError::into_inner);
-        latencies.get(&tier).map(|(answers, sum)| sum / *answers as f64)
+        latencies
+            .get(&tier)
+            .map(|(answers, sum)| sum / *answers as f64)
     }
 
     /// Whether any model has answered yet.
     pub fn has_answered(&self) -> bool {
         let latencies = self.latencies.lock();
-        !latencies
-            .unwrap_or_else(PoisonError::into_inner)
-            .is_empty()
+        !latencies.unwrap_or_else(PoisonError::into_inner).is_empty()
     }
 
     fn answered(&self, tier: Tier, latency_ms: f64) {
@@ -100,7 +100,12 @@ impl Models {
     }
 
     /// Asks for a fenced workflow; config and README are those of `before`, where there is one.
-    async fn code(&self, ask: Ask<'_>, prompt: String, before: Option<&Artefact>) -> Said<Artefact> {
+    async fn code(
+        &self,
+        ask: Ask<'_>,
+        prompt: String,
+        before: Option<&Artefact>,
+    ) -> Said<Artefact> {
         let errand = Errand {
             agent: Agent::Codegen,
             prompt,
@@ -153,7 +158,8 @@ impl Agents for Models {
                 Some(plan_quality(&record.query, &plan))
             },
         };
-        self.ask(ask, errand, |text| parse::plan(text, &frame)).await
+        self.ask(ask, errand, |text| parse::plan(text, &frame))
+            .await
     }
 
     async fn write(&self, ask: Ask<'_>, plan: &Plan) -> Said<Artefact> {
@@ -196,7 +202,8 @@ impl Agents for Models {
             max_tokens: SHORT,
             judge: |_: &str| None,
         };
-        self.ask(ask, errand, |text| Ok(text.trim().to_owned())).await
+        self.ask(ask, errand, |text| Ok(text.trim().to_owned()))
+            .await
     }
 
     async fn diagnose(

@@ -48,7 +48,12 @@ impl Agents for Rules {
         })
     }
 
-    async fn validate(&self, _ask: Ask<'_>, _artefact: &Artefact, _issues: &[Issue]) -> Said<Opinion> {
+    async fn validate(
+        &self,
+        _ask: Ask<'_>,
+        _artefact: &Artefact,
+        _issues: &[Issue],
+    ) -> Said<Opinion> {
         Said::plain(Opinion::default())
     }
 

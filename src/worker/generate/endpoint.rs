@@ -128,7 +128,10 @@ async fn make_all(shard: &Shard, models: &Models) -> Result<Made, Undone> {
     let mut output = Output::open(&shard.output)?;
     let mut told = Teller::new(shard)?;
     let mut made = output.found(shard.target);
-    let open: Vec<u64> = shard.indexes().filter(|index| !output.has(*index)).collect();
+    let open: Vec<u64> = shard
+        .indexes()
+        .filter(|index| !output.has(*index))
+        .collect();
     let away = Cell::new(false);
     let one = async |index: u64| -> Result<TrajectoryRecord, Undone> {
         let clock = || Timestamp::from(SystemTime::now());

@@ -59,7 +59,8 @@ impl Work<'_> {
         };
         let chance = self.chance();
         let from = kind as usize;
-        let turns = (0..Defect::ALL.len()).map(|turn| Defect::ALL[(from + turn) % Defect::ALL.len()]);
+        let turns =
+            (0..Defect::ALL.len()).map(|turn| Defect::ALL[(from + turn) % Defect::ALL.len()]);
         for defect in turns {
             if let Some((text, planted)) = plant(defect, &artefact.main_nf, chance) {
                 artefact.main_nf = text;

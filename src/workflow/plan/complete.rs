@@ -59,7 +59,13 @@ impl Completed {
         if !kind.source.is_empty() {
             self.inputs.push(name.to_owned());
         } else if !kind.maker.is_empty() {
-            self.add(catalogue, Wanted { process: &kind.maker, instead: None });
+            self.add(
+                catalogue,
+                Wanted {
+                    process: &kind.maker,
+                    instead: None,
+                },
+            );
         } else if kind.from.is_empty() {
             return;
         }

@@ -63,7 +63,12 @@ impl Models {
         }
     }
 
-    async fn answer<J>(&self, ask: Ask<'_>, errand: &Errand<J>, call: &mut Call) -> Result<String, Trouble>
+    async fn answer<J>(
+        &self,
+        ask: Ask<'_>,
+        errand: &Errand<J>,
+        call: &mut Call,
+    ) -> Result<String, Trouble>
     where
         J: Fn(&str) -> Option<f64>,
     {
@@ -112,7 +117,15 @@ impl Models {
         charge(call, endpoint, &answer);
         if let Some((endpoint, other)) = second {
             self.answered(endpoint.tier, other.latency_ms as f64);
-            compare(call, &request, &self.tiers[place], &answer, endpoint, &other, &errand.judge);
+            compare(
+                call,
+                &request,
+                &self.tiers[place],
+                &answer,
+                endpoint,
+                &other,
+                &errand.judge,
+            );
         }
         Ok(answer.text)
     }
@@ -160,13 +173,17 @@ fn fallback(error: &LlmError, place: usize, tiers: &[Endpoint]) -> Option<usize>
     let larger = |at: &usize| tiers[*at].tier > asked.tier;
     let others = || (0..tiers.len()).filter(|at| *at != place);
     match error.kind {
-        Kind::BudgetSpent | Kind::Settings | Kind::Secret | Kind::Unauthorized | Kind::Ledger => None,
+        Kind::BudgetSpent | Kind::Settings | Kind::Secret | Kind::Unauthorized | Kind::Ledger => {
+            None
+        }
         Kind::TooLong | Kind::PromptTruncated => {
             others().find(|at| tiers[*at].context_length > asked.context_length)
         }
-        Kind::ServerError | Kind::Timeout | Kind::Unreachable | Kind::Broken | Kind::RateLimited => {
-            others().find(larger).or_else(|| others().next())
-        }
+        Kind::ServerError
+        | Kind::Timeout
+        | Kind::Unreachable
+        | Kind::Broken
+        | Kind::RateLimited => others().find(larger).or_else(|| others().next()),
         _ => others().find(larger),
     }
 }

@@ -78,8 +78,13 @@ pub(super) fn agreement(text: &str, truth: &[Issue]) -> Option<f64> {
     let same = |remark: &Remark, issue: &Issue| {
         remark.kind == issue.rule.name() && (remark.line - i64::from(issue.line)).abs() <= 1
     };
-    let right = review.issues.iter().filter(|remark| truth.iter().any(|issue| same(remark, issue)));
-    let found = truth.iter().filter(|issue| review.issues.iter().any(|remark| same(remark, issue)));
+    let right = review
+        .issues
+        .iter()
+        .filter(|remark| truth.iter().any(|issue| same(remark, issue)));
+    let found = truth
+        .iter()
+        .filter(|issue| review.issues.iter().any(|remark| same(remark, issue)));
     let both = review.issues.len() + truth.len();
     Some((right.count() + found.count()) as f64 / both as f64)
 }

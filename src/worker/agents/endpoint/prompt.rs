@@ -43,7 +43,10 @@ pub(super) fn lessons(lessons: &[&str]) -> String {
     if lessons.is_empty() {
         return String::new();
     }
-    let lines: String = lessons.iter().map(|lesson| format!("\n- {lesson}")).collect();
+    let lines: String = lessons
+        .iter()
+        .map(|lesson| format!("\n- {lesson}"))
+        .collect();
     format!("\nLearned from earlier failures:{lines}\n")
 }
 
@@ -72,7 +75,10 @@ pub(super) fn planner(
     let flaws = if flaws.is_empty() {
         String::new()
     } else {
-        format!("\nThe plan before did not hold together: {}\n", flaws.join("; "))
+        format!(
+            "\nThe plan before did not hold together: {}\n",
+            flaws.join("; ")
+        )
     };
     fill(
         include_str!("../../../../config/prompts/planner.md"),
@@ -136,7 +142,10 @@ pub(super) fn documenter(record: &TrajectoryRecord, plan: &Plan, code: &str) -> 
 }
 
 pub(super) fn diagnostician(record: &TrajectoryRecord, log: &str) -> String {
-    let kinds: Vec<&str> = errors::entries().iter().map(|entry| entry.name.as_str()).collect();
+    let kinds: Vec<&str> = errors::entries()
+        .iter()
+        .map(|entry| entry.name.as_str())
+        .collect();
     let from = log.char_indices().rev().nth(LOG).map_or(0, |(at, _)| at);
     fill(
         include_str!("../../../../config/prompts/diagnostician.md"),
@@ -161,7 +170,11 @@ pub(super) fn reflect(record: &TrajectoryRecord) -> String {
 }
 
 fn object(name: &str, members: &Value) -> JsonFormat {
-    let names: Vec<&String> = members.as_object().into_iter().flat_map(|all| all.keys()).collect();
+    let names: Vec<&String> = members
+        .as_object()
+        .into_iter()
+        .flat_map(|all| all.keys())
+        .collect();
     JsonFormat {
         name: name.into(),
         schema: json!({
@@ -223,7 +236,10 @@ mod tests {
 
     #[test]
     fn only_named_slots_are_filled_and_values_are_not_read_again() {
-        let text = fill("{query} and {\"a\": 1} and {unknown}", &[("query", "{query} { }")]);
+        let text = fill(
+            "{query} and {\"a\": 1} and {unknown}",
+            &[("query", "{query} { }")],
+        );
         assert_eq!(text, "{query} { } and {\"a\": 1} and {unknown}");
     }
 }
