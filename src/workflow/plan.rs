@@ -103,8 +103,18 @@ pub fn plan(asked: &Asked<'_>) -> Result<Plan, String> {
     let catalogue = catalogue();
     let analysis = (catalogue.analysis(asked.analysis_type))
         .ok_or_else(|| format!("no analysis type {:?}", asked.analysis_type))?;
-    let chosen = choose::choose(catalogue, analysis, asked);
-    let completed = complete::complete(catalogue, &chosen.steps);
+    let mut chosen = choose::choose(catalogue, analysis, asked, true);
+    let mut completed = complete::complete(catalogue, &chosen.steps);
+    if !completed.lacking.is_empty() {
+        // Tools that go each on its own, but not together: the recipe's own tools do.
+        let lacking = completed.lacking.join(", ");
+        let unmet = format!(
+            "the tools asked for do not work together ({lacking}): those of the recipe are used"
+        );
+        chosen = choose::choose(catalogue, analysis, asked, false);
+        chosen.unmet.push(unmet);
+        completed = complete::complete(catalogue, &chosen.steps);
+    }
     let reference = catalogue.reference(asked.organism);
     let slot = |name: &str| asked.slots.get(name).cloned();
     let mut plan = Plan {
@@ -128,7 +138,10 @@ pub fn plan(asked: &Asked<'_>) -> Result<Plan, String> {
     let tool = asked.slots.get("tool").map(String::as_str);
     let missing = tool.filter(|tool| !plan.tools().contains(tool));
     (plan.unmet).extend(missing.map(|tool| {
-        format!("{tool} has no place in {} of {}", analysis.title, asked.organism)
+        format!(
+            "{tool} has no place in {} of {}",
+            analysis.title, asked.organism
+        )
     }));
     Ok(plan)
 }
@@ -176,10 +189,16 @@ fn columns(catalogue: &Catalogue, completed: &complete::Completed) -> Vec<String
         }
     }
     for kind in &completed.kinds {
-        catalogue.kinds[kind].columns.iter().for_each(|name| add(name));
+        catalogue.kinds[kind]
+            .columns
+            .iter()
+            .for_each(|name| add(name));
     }
     for step in &completed.steps {
-        let fields = catalogue.processes.get(&step.process).map(|process| &process.fields);
+        let fields = catalogue
+            .processes
+            .get(&step.process)
+            .map(|process| &process.fields);
         fields.into_iter().flatten().for_each(|name| add(name));
     }
     columns
@@ -196,12 +215,20 @@ fn params(
     let reference = catalogue.reference(&plan.organism);
     let mut add = |name: &str| {
         if let Some(param) = catalogue.params.get(name) {
-            let value = (set.get(name)).or(reference.values.get(name)).unwrap_or(&param.default);
+            let value = (set.get(name))
+                .or(reference.values.get(name))
+                .unwrap_or(&param.default);
             params.insert(name.to_owned(), value.clone());
         }
     };
-    ["input", "outdir", "publish_dir_mode"].into_iter().for_each(&mut add);
-    for process in plan.steps.iter().filter_map(|step| catalogue.processes.get(&step.process)) {
+    ["input", "outdir", "publish_dir_mode"]
+        .into_iter()
+        .for_each(&mut add);
+    for process in plan
+        .steps
+        .iter()
+        .filter_map(|step| catalogue.processes.get(&step.process))
+    {
         process.params.iter().for_each(|name| add(name));
         if process.is_shared(&catalogue.kinds) {
             add("save_reference");
@@ -228,5 +255,8 @@ fn params(
 /// A value as a plain word: what is no letter, digit, point, minus or underscore becomes an underscore.
 fn plain(value: &str) -> String {
     let keep = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
-    value.chars().map(|c| if keep(c) { c } else { '_' }).collect()
+    value
+        .chars()
+        .map(|c| if keep(c) { c } else { '_' })
+        .collect()
 }

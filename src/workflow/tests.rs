@@ -60,7 +60,10 @@ struct Query {
 impl Queries {
     fn covers(&self, list: &[String], name: &str) -> bool {
         let member = |set: &Vec<String>| set.iter().any(|organism| organism == name);
-        list.is_empty() || list.iter().any(|item| item == name || self.sets.get(item).is_some_and(member))
+        list.is_empty()
+            || list
+                .iter()
+                .any(|item| item == name || self.sets.get(item).is_some_and(member))
     }
 
     /// Every template with every organism and, for the first slot that has the most, every value.
@@ -68,7 +71,11 @@ impl Queries {
         let mut found = Vec::new();
         for analysis in &self.analysis {
             for template in &analysis.templates {
-                for organism in analysis.organisms.iter().filter(|organism| self.covers(&template.organisms, organism)) {
+                for organism in analysis
+                    .organisms
+                    .iter()
+                    .filter(|organism| self.covers(&template.organisms, organism))
+                {
                     found.extend(self.fill(analysis, template, organism));
                 }
             }
@@ -78,30 +85,64 @@ impl Queries {
 
     fn fill(&self, analysis: &Analysis, template: &Template, organism: &str) -> Vec<Query> {
         let pieces = template.text.split('{').skip(1);
-        let names: BTreeSet<&str> = pieces.filter_map(|piece| piece.split_once('}').map(|(name, _)| name)).collect();
+        let names: BTreeSet<&str> = pieces
+            .filter_map(|piece| piece.split_once('}').map(|(name, _)| name))
+            .collect();
         let mut choices: Vec<(Vec<&str>, Vec<&str>)> = Vec::new();
         for vocabulary in &self.vocabulary {
-            if vocabulary.slots.iter().any(|slot| names.contains(slot.as_str())) {
+            if vocabulary
+                .slots
+                .iter()
+                .any(|slot| names.contains(slot.as_str()))
+            {
                 let groups = vocabulary.groups.iter().filter(|group| {
-                    (group.analyses.is_empty() || group.analyses.contains(&analysis.name)) && self.covers(&group.organisms, organism)
+                    (group.analyses.is_empty() || group.analyses.contains(&analysis.name))
+                        && self.covers(&group.organisms, organism)
                 });
-                let values: Vec<&str> = groups.flat_map(|group| group.values.iter().map(String::as_str)).collect();
+                let values: Vec<&str> = groups
+                    .flat_map(|group| group.values.iter().map(String::as_str))
+                    .collect();
                 if values.is_empty() {
                     return Vec::new();
                 }
-                choices.push((vocabulary.slots.iter().map(String::as_str).collect(), values));
+                choices.push((
+                    vocabulary.slots.iter().map(String::as_str).collect(),
+                    values,
+                ));
             }
         }
-        let most = choices.iter().map(|(_, values)| values.len()).max().unwrap_or(1);
-        (0..most).map(|round| self.query(analysis, template, organism, &choices, round)).collect()
+        let most = choices
+            .iter()
+            .map(|(_, values)| values.len())
+            .max()
+            .unwrap_or(1);
+        (0..most)
+            .map(|round| self.query(analysis, template, organism, &choices, round))
+            .collect()
     }
 
-    fn query(&self, analysis: &Analysis, template: &Template, organism: &str, choices: &[(Vec<&str>, Vec<&str>)], round: usize) -> Query {
+    fn query(
+        &self,
+        analysis: &Analysis,
+        template: &Template,
+        organism: &str,
+        choices: &[(Vec<&str>, Vec<&str>)],
+        round: usize,
+    ) -> Query {
         let mut slots = BTreeMap::from([("organism".to_owned(), organism.to_owned())]);
         for (names, values) in choices {
             let value = values[round % values.len()];
-            let parts: Vec<&str> = if names.len() == 1 { vec![value] } else { value.split(" / ").collect() };
-            slots.extend(names.iter().zip(parts).map(|(name, part)| ((*name).to_owned(), part.to_owned())));
+            let parts: Vec<&str> = if names.len() == 1 {
+                vec![value]
+            } else {
+                value.split(" / ").collect()
+            };
+            slots.extend(
+                names
+                    .iter()
+                    .zip(parts)
+                    .map(|(name, part)| ((*name).to_owned(), part.to_owned())),
+            );
         }
         let mut text = template.text.clone();
         for (name, value) in &slots {
@@ -110,7 +151,12 @@ impl Queries {
         if !template.text.contains("{organism}") {
             text.push_str(&format!(" in {organism}"));
         }
-        Query { analysis: analysis.name.clone(), organism: organism.to_owned(), text, slots }
+        Query {
+            analysis: analysis.name.clone(),
+            organism: organism.to_owned(),
+            text,
+            slots,
+        }
     }
 }
 
@@ -142,17 +188,28 @@ fn the_catalogue_holds_together() {
             if let Some(kind) = catalogue.kinds.get(&make.emit) {
                 let names = kind.names(&make.emit).len();
                 if names != make.files.len() && make.emit != "qc" && !kind.shared {
-                    problems.push(format!("{} makes {} files of {}", process.name, make.files.len(), make.emit));
+                    problems.push(format!(
+                        "{} makes {} files of {}",
+                        process.name,
+                        make.files.len(),
+                        make.emit
+                    ));
                 }
                 if kind.shared != process.is_shared(&catalogue.kinds) {
-                    problems.push(format!("{}: {} is shared on one side only", process.name, make.emit));
+                    problems.push(format!(
+                        "{}: {} is shared on one side only",
+                        process.name, make.emit
+                    ));
                 }
             }
         }
     }
     for (name, kind) in &catalogue.kinds {
         if let Some(maker) = Some(&kind.maker).filter(|maker| !maker.is_empty()) {
-            let made = catalogue.processes.get(maker).is_some_and(|process| process.makes.iter().any(|make| make.emit == *name));
+            let made = catalogue
+                .processes
+                .get(maker)
+                .is_some_and(|process| process.makes.iter().any(|make| make.emit == *name));
             if !made {
                 problems.push(format!("{maker} does not make {name}"));
             }
@@ -165,8 +222,11 @@ fn the_catalogue_holds_together() {
         }
     }
     for analysis in &catalogue.analyses {
-        let named = (analysis.choice.values().flat_map(|choice| choice.tools.values().flatten()))
-            .chain(analysis.recipes.iter().flat_map(|recipe| &recipe.steps));
+        let named = (analysis
+            .choice
+            .values()
+            .flat_map(|choice| choice.tools.values().flatten()))
+        .chain(analysis.recipes.iter().flat_map(|recipe| &recipe.steps));
         for step in named {
             let name = step.split(' ').next().unwrap();
             let known = match name.strip_prefix('$') {
@@ -184,11 +244,22 @@ fn the_catalogue_holds_together() {
         }
         let last = analysis.recipes.last().unwrap();
         if !(last.words.is_empty() && last.asks.is_empty() && last.when.is_empty()) {
-            problems.push(format!("{}: the last recipe does not fit every query", analysis.name));
+            problems.push(format!(
+                "{}: the last recipe does not fit every query",
+                analysis.name
+            ));
         }
     }
-    let used: BTreeSet<&str> = catalogue.processes.values().flat_map(|process| &process.params).map(String::as_str).collect();
-    for name in used.iter().filter(|name| !catalogue.params.contains_key(**name)) {
+    let used: BTreeSet<&str> = catalogue
+        .processes
+        .values()
+        .flat_map(|process| &process.params)
+        .map(String::as_str)
+        .collect();
+    for name in used
+        .iter()
+        .filter(|name| !catalogue.params.contains_key(**name))
+    {
         problems.push(format!("no parameter {name}"));
     }
     assert!(problems.is_empty(), "{}", problems.join("\n"));
@@ -197,12 +268,22 @@ fn the_catalogue_holds_together() {
 #[test]
 fn every_tool_that_queries_name_is_there() {
     let queries = queries();
-    let slots = queries.vocabulary.iter().filter(|vocabulary| vocabulary.tool);
-    let values = slots.flat_map(|vocabulary| vocabulary.groups.iter().flat_map(|group| &group.values));
+    let slots = queries
+        .vocabulary
+        .iter()
+        .filter(|vocabulary| vocabulary.tool);
+    let values =
+        slots.flat_map(|vocabulary| vocabulary.groups.iter().flat_map(|group| &group.values));
     let mut seen = 0;
     for tool in values.chain(queries.tools.keys()) {
-        assert!(catalogue().tools.contains_key(tool), "{tool} is not in the catalogue");
-        let runs = catalogue().processes.values().any(|process| process.tool == *tool);
+        assert!(
+            catalogue().tools.contains_key(tool),
+            "{tool} is not in the catalogue"
+        );
+        let runs = catalogue()
+            .processes
+            .values()
+            .any(|process| process.tool == *tool);
         assert!(runs, "no process runs {tool}");
         seen += 1;
     }
@@ -213,7 +294,12 @@ fn every_tool_that_queries_name_is_there() {
 fn every_image_is_pinned() {
     for process in catalogue().processes.values() {
         let tag = process.image.rsplit_once(':').map(|(_, tag)| tag);
-        assert!(tag.is_some_and(|tag| !tag.is_empty() && tag != "latest"), "{} of {}", process.image, process.name);
+        assert!(
+            tag.is_some_and(|tag| !tag.is_empty() && tag != "latest"),
+            "{} of {}",
+            process.image,
+            process.name
+        );
     }
 }
 
@@ -225,11 +311,29 @@ fn every_query_has_a_plan_that_honours_it() {
     let mut problems = BTreeSet::new();
     for query in &all {
         let plan = planned(query);
-        problems.extend(missing(&plan).into_iter().map(|lack| format!("{}: {lack}", query.text)));
-        problems.extend(plan.unmet.iter().map(|note| format!("{}: {note}", query.text)));
-        let slots = queries.vocabulary.iter().filter(|vocabulary| vocabulary.tool).flat_map(|vocabulary| &vocabulary.slots);
-        let asked = slots.filter_map(|slot| query.slots.get(slot)).map(String::as_str);
-        let told = queries.tools.keys().map(String::as_str).filter(|tool| query.text.contains(tool));
+        problems.extend(
+            missing(&plan)
+                .into_iter()
+                .map(|lack| format!("{}: {lack}", query.text)),
+        );
+        problems.extend(
+            plan.unmet
+                .iter()
+                .map(|note| format!("{}: {note}", query.text)),
+        );
+        let slots = queries
+            .vocabulary
+            .iter()
+            .filter(|vocabulary| vocabulary.tool)
+            .flat_map(|vocabulary| &vocabulary.slots);
+        let asked = slots
+            .filter_map(|slot| query.slots.get(slot))
+            .map(String::as_str);
+        let told = queries
+            .tools
+            .keys()
+            .map(String::as_str)
+            .filter(|tool| query.text.contains(tool));
         for tool in asked.chain(told) {
             if !plan.tools().contains(&tool) {
                 problems.insert(format!("{}: no {tool} in {:?}", query.text, plan.tools()));
@@ -237,7 +341,11 @@ fn every_query_has_a_plan_that_honours_it() {
         }
     }
     let shown: Vec<&String> = problems.iter().take(40).collect();
-    assert!(problems.is_empty(), "{} problems: {shown:#?}", problems.len());
+    assert!(
+        problems.is_empty(),
+        "{} problems: {shown:#?}",
+        problems.len()
+    );
 }
 
 #[test]
@@ -248,14 +356,32 @@ fn a_plan_without_a_step_that_others_need_lacks_something() {
         for at in 0..whole.steps.len() {
             let mut plan = whole.clone();
             let step = plan.steps.remove(at);
-            let only = |kind: &&String| catalogue().kinds.contains_key(*kind) && *kind != "qc"
-                && !whole.inputs.contains(kind)
-                && whole.steps.iter().filter(|other| other.outputs.contains(kind)).count() == 1;
+            let only = |kind: &&String| {
+                catalogue().kinds.contains_key(*kind)
+                    && *kind != "qc"
+                    && !whole.inputs.contains(kind)
+                    && whole
+                        .steps
+                        .iter()
+                        .filter(|other| other.outputs.contains(kind))
+                        .count()
+                        == 1
+            };
             let needed = step.outputs.iter().filter(only).any(|kind| {
-                plan.steps.iter().any(|other| other.inputs.iter().any(|input| input.rsplit(':').next() == Some(kind)))
+                plan.steps.iter().any(|other| {
+                    other
+                        .inputs
+                        .iter()
+                        .any(|input| input.rsplit(':').next() == Some(kind))
+                })
             });
             if needed {
-                assert!(!missing(&plan).is_empty(), "{} of {} is not missed", step.process, query.text);
+                assert!(
+                    !missing(&plan).is_empty(),
+                    "{} of {} is not missed",
+                    step.process,
+                    query.text
+                );
                 dropped += 1;
             }
         }
@@ -272,7 +398,11 @@ fn every_text_is_clean_and_tells_its_tools() {
         let artefact = write(&plan);
         largest = largest.max(artefact.main_nf.len());
         for issue in lint(&artefact.main_nf) {
-            let line = artefact.main_nf.lines().nth(issue.line as usize - 1).unwrap_or("");
+            let line = artefact
+                .main_nf
+                .lines()
+                .nth(issue.line as usize - 1)
+                .unwrap_or("");
             problems.insert(format!("{:?} {} | {line}", issue.rule, issue.message));
         }
         for tool in plan.tools() {
@@ -283,21 +413,43 @@ fn every_text_is_clean_and_tells_its_tools() {
         assert_eq!(write(&planned(query)), artefact, "{}", query.text);
     }
     let shown: Vec<&String> = problems.iter().take(60).collect();
-    assert!(problems.is_empty(), "{} problems: {shown:#?}", problems.len());
+    assert!(
+        problems.is_empty(),
+        "{} problems: {shown:#?}",
+        problems.len()
+    );
     assert!(largest < 20 * 1024, "a main.nf has {largest} bytes");
 }
 
 #[test]
 fn what_does_not_fit_is_told_and_not_taken() {
     let asked = |slots: &BTreeMap<String, String>, text: &str| {
-        plan(&Asked { analysis_type: "rna_seq", organism: "e_coli", complexity: "simple", query: text, slots }).unwrap()
+        plan(&Asked {
+            analysis_type: "rna_seq",
+            organism: "e_coli",
+            complexity: "simple",
+            query: text,
+            slots,
+        })
+        .unwrap()
     };
     let wrong = BTreeMap::from([("aligner".to_owned(), "STAR".to_owned())]);
     let plan = asked(&wrong, "E. coli RNA-seq workflow with STAR alignment");
-    assert!(plan.unmet[0].contains("STAR does not fit"), "{:?}", plan.unmet);
+    assert!(
+        plan.unmet[0].contains("STAR does not fit"),
+        "{:?}",
+        plan.unmet
+    );
     assert!(plan.tools().contains(&"BWA-MEM2") && missing(&plan).is_empty());
-    let plan = asked(&BTreeMap::new(), "E. coli RNA-seq workflow with {aligner} alignment");
-    assert!(plan.unmet[0].contains("leaves aligner open"), "{:?}", plan.unmet);
+    let plan = asked(
+        &BTreeMap::new(),
+        "E. coli RNA-seq workflow with {aligner} alignment",
+    );
+    assert!(
+        plan.unmet[0].contains("leaves aligner open"),
+        "{:?}",
+        plan.unmet
+    );
     let other = BTreeMap::from([("tool".to_owned(), "Bismark".to_owned())]);
     assert!(asked(&other, "RNA-seq, using Bismark").unmet[0].contains("Bismark has no place"));
 }
@@ -305,7 +457,13 @@ fn what_does_not_fit_is_told_and_not_taken() {
 #[test]
 fn an_unknown_analysis_is_refused() {
     let slots = BTreeMap::new();
-    let asked = Asked { analysis_type: "astrology", organism: "human", complexity: "simple", query: "", slots: &slots };
+    let asked = Asked {
+        analysis_type: "astrology",
+        organism: "human",
+        complexity: "simple",
+        query: "",
+        slots: &slots,
+    };
     assert_eq!(plan(&asked).unwrap_err(), "no analysis type \"astrology\"");
 }
 
@@ -313,13 +471,31 @@ fn an_unknown_analysis_is_refused() {
 fn what_the_data_is_like_adds_a_step() {
     let slots = BTreeMap::new();
     let text = "RNA-seq for mouse; ribosomal RNA makes up more than half of the reads";
-    let plan = plan(&Asked { analysis_type: "rna_seq", organism: "mouse", complexity: "simple", query: text, slots: &slots }).unwrap();
-    let at = |name: &str| plan.steps.iter().position(|step| step.process == name).unwrap();
+    let plan = plan(&Asked {
+        analysis_type: "rna_seq",
+        organism: "mouse",
+        complexity: "simple",
+        query: text,
+        slots: &slots,
+    })
+    .unwrap();
+    let at = |name: &str| {
+        plan.steps
+            .iter()
+            .position(|step| step.process == name)
+            .unwrap()
+    };
     assert!(at("TRIMGALORE") < at("SORTMERNA") && at("SORTMERNA") < at("STAR_ALIGN"));
 }
 
 #[test]
 fn whole_cohorts_are_taken_once() {
-    let takes = catalogue().processes.values().flat_map(|process| &process.takes);
-    assert!(takes.clone().any(|take| take.how == How::All) && takes.clone().any(|take| take.how == How::Whole));
+    let takes = catalogue()
+        .processes
+        .values()
+        .flat_map(|process| &process.takes);
+    assert!(
+        takes.clone().any(|take| take.how == How::All)
+            && takes.clone().any(|take| take.how == How::Whole)
+    );
 }

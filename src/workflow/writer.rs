@@ -73,15 +73,22 @@ pub fn header(plan: &Plan) -> String {
 
 /// The block of a process, with a final newline.
 pub fn process(name: &str) -> Option<&'static str> {
-    catalogue().processes.get(name).map(|process| process.block.as_str())
+    catalogue()
+        .processes
+        .get(name)
+        .map(|process| process.block.as_str())
 }
 
 /// The title of the plan's analysis.
 fn title(plan: &Plan) -> &str {
-    catalogue().analysis(&plan.analysis_type).map_or(plan.analysis_type.as_str(), |analysis| &analysis.title)
+    catalogue()
+        .analysis(&plan.analysis_type)
+        .map_or(plan.analysis_type.as_str(), |analysis| &analysis.title)
 }
 
 /// The parameters that the user has to give: those without a value.
 fn required(plan: &Plan) -> impl Iterator<Item = &str> {
-    (plan.params.iter()).filter(|(_, value)| *value == "null").map(|(name, _)| name.as_str())
+    (plan.params.iter())
+        .filter(|(_, value)| *value == "null")
+        .map(|(name, _)| name.as_str())
 }

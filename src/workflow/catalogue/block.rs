@@ -27,11 +27,17 @@ fn directives(text: &mut String, process: &Process, shared: bool, kinds: &HashMa
         Some(take) if shared => format!("${{{}}}", kinds[&take.kind].names(&take.kind)[0]),
         _ => "${meta.id}".into(),
     };
-    text.push_str(&format!("    tag \"{tag}\"\n    label '{}'\n    container '{}'\n", process.label, process.image));
+    text.push_str(&format!(
+        "    tag \"{tag}\"\n    label '{}'\n    container '{}'\n",
+        process.label, process.image
+    ));
     if shared {
         text.push_str("    publishDir \"${params.outdir}/reference\", mode: params.publish_dir_mode, enabled: params.save_reference\n");
     } else {
-        text.push_str(&format!("    publishDir \"${{params.outdir}}/{}\", mode: params.publish_dir_mode\n", process.id));
+        text.push_str(&format!(
+            "    publishDir \"${{params.outdir}}/{}\", mode: params.publish_dir_mode\n",
+            process.id
+        ));
     }
 }
 
@@ -72,25 +78,42 @@ fn inputs(text: &mut String, process: &Process, shared: bool, kinds: &HashMap<St
 fn outputs(text: &mut String, process: &Process, shared: bool) {
     text.push_str("\n    output:\n");
     for make in &process.makes {
-        let paths: Vec<String> = make.files.iter().map(|file| format!("path({})", quoted(file.trim_end_matches('/')))).collect();
-        let optional = if make.optional { ", optional: true" } else { "" };
+        let paths: Vec<String> = make
+            .files
+            .iter()
+            .map(|file| format!("path({})", quoted(file.trim_end_matches('/'))))
+            .collect();
+        let optional = if make.optional {
+            ", optional: true"
+        } else {
+            ""
+        };
         if shared {
             let path = quoted(make.files[0].trim_end_matches('/'));
             text.push_str(&format!("    path {path}, emit: {}{optional}\n", make.emit));
         } else {
-            text.push_str(&format!("    tuple val(meta), {}, emit: {}{optional}\n", paths.join(", "), make.emit));
+            text.push_str(&format!(
+                "    tuple val(meta), {}, emit: {}{optional}\n",
+                paths.join(", "),
+                make.emit
+            ));
         }
     }
 }
 
 /// A string literal: double quotes where something is to be filled in.
 fn quoted(text: &str) -> String {
-    if text.contains("${") { format!("\"{text}\"") } else { format!("'{text}'") }
+    if text.contains("${") {
+        format!("\"{text}\"")
+    } else {
+        format!("'{text}'")
+    }
 }
 
 fn script(text: &mut String, draft: &Draft) {
     text.push_str("\n    script:\n");
-    let uses_args = draft.script.contains("${args}") || draft.def.iter().any(|line| line.contains("args"));
+    let uses_args =
+        draft.script.contains("${args}") || draft.def.iter().any(|line| line.contains("args"));
     if uses_args {
         text.push_str("    def args = task.ext.args ?: ''\n");
     }

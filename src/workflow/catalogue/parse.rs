@@ -6,8 +6,8 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::{
-    Analysis, Catalogue, Column, How, Kind, Make, Param, Process, Reference, Response, Setting, Source, Take, Tool,
-    block,
+    Analysis, Catalogue, Column, How, Kind, Make, Param, Process, Reference, Response, Setting,
+    Source, Take, Tool, block,
 };
 
 const QUERIES: &str = include_str!("../../../config/queries.toml");
@@ -16,14 +16,38 @@ const DATA: &str = include_str!("../../../config/workflows/data.toml");
 const REFERENCES: &str = include_str!("../../../config/workflows/references.toml");
 const ANALYSES: &str = include_str!("../../../config/workflows/analyses.toml");
 const PROCESSES: [(&str, &str); 8] = [
-    ("process_reads.toml", include_str!("../../../config/workflows/process_reads.toml")),
-    ("process_rna.toml", include_str!("../../../config/workflows/process_rna.toml")),
-    ("process_chromatin.toml", include_str!("../../../config/workflows/process_chromatin.toml")),
-    ("process_variants.toml", include_str!("../../../config/workflows/process_variants.toml")),
-    ("process_long_read.toml", include_str!("../../../config/workflows/process_long_read.toml")),
-    ("process_single_cell.toml", include_str!("../../../config/workflows/process_single_cell.toml")),
-    ("process_metagenomics.toml", include_str!("../../../config/workflows/process_metagenomics.toml")),
-    ("process_genomes.toml", include_str!("../../../config/workflows/process_genomes.toml")),
+    (
+        "process_reads.toml",
+        include_str!("../../../config/workflows/process_reads.toml"),
+    ),
+    (
+        "process_rna.toml",
+        include_str!("../../../config/workflows/process_rna.toml"),
+    ),
+    (
+        "process_chromatin.toml",
+        include_str!("../../../config/workflows/process_chromatin.toml"),
+    ),
+    (
+        "process_variants.toml",
+        include_str!("../../../config/workflows/process_variants.toml"),
+    ),
+    (
+        "process_long_read.toml",
+        include_str!("../../../config/workflows/process_long_read.toml"),
+    ),
+    (
+        "process_single_cell.toml",
+        include_str!("../../../config/workflows/process_single_cell.toml"),
+    ),
+    (
+        "process_metagenomics.toml",
+        include_str!("../../../config/workflows/process_metagenomics.toml"),
+    ),
+    (
+        "process_genomes.toml",
+        include_str!("../../../config/workflows/process_genomes.toml"),
+    ),
 ];
 
 /// The tool vocabulary of the queries: which tool goes with which analysis and organism.
@@ -77,8 +101,7 @@ impl Vocabulary {
     fn covers(&self, list: &[String], organism: &str) -> bool {
         let member = |set: &Vec<String>| set.iter().any(|name| name == organism);
         list.is_empty()
-            || (list.iter())
-                .any(|name| name == organism || self.sets.get(name).is_some_and(member))
+            || (list.iter()).any(|name| name == organism || self.sets.get(name).is_some_and(member))
     }
 }
 
@@ -152,7 +175,8 @@ pub fn catalogue() -> Result<Catalogue, String> {
     for (file, text) in PROCESSES {
         let drafts: BTreeMap<String, Draft> = read(file, text)?;
         for (name, draft) in drafts {
-            let process = process(&name, draft, &tools, &data).map_err(|e| format!("{file}: {name}: {e}"))?;
+            let process =
+                process(&name, draft, &tools, &data).map_err(|e| format!("{file}: {name}: {e}"))?;
             if processes.insert(name.clone(), process).is_some() {
                 return Err(format!("{file}: {name} is there twice"));
             }
@@ -203,14 +227,24 @@ fn process(
 ) -> Result<Process, String> {
     let tool = (tools.get(&draft.tool)).ok_or_else(|| format!("no tool {}", draft.tool))?;
     let takes: Vec<Take> = draft.takes.iter().map(|text| take(text)).collect();
-    if let Some(take) = takes.iter().find(|take| !data.kind.contains_key(&take.kind)) {
+    if let Some(take) = takes
+        .iter()
+        .find(|take| !data.kind.contains_key(&take.kind))
+    {
         return Err(format!("no kind {}", take.kind));
     }
-    let makes = draft.makes.iter().map(|text| make(text)).collect::<Result<Vec<Make>, String>>()?;
+    let makes = draft
+        .makes
+        .iter()
+        .map(|text| make(text))
+        .collect::<Result<Vec<Make>, String>>()?;
     let mut process = Process {
         name: name.to_owned(),
         id: name.to_ascii_lowercase(),
-        image: draft.image.as_deref().map_or_else(|| tool.image.clone(), image),
+        image: draft
+            .image
+            .as_deref()
+            .map_or_else(|| tool.image.clone(), image),
         purpose: draft.purpose.clone(),
         label: format!("process_{}", draft.label),
         tool: draft.tool.clone(),
@@ -221,7 +255,11 @@ fn process(
         fields: mentions(&draft, "meta."),
         block: String::new(),
     };
-    if let Some(param) = process.params.iter().find(|param| !data.param.contains_key(*param)) {
+    if let Some(param) = process
+        .params
+        .iter()
+        .find(|param| !data.param.contains_key(*param))
+    {
         return Err(format!("no parameter {param}"));
     }
     process.block = block::render(&process, &draft, &data.kind);
@@ -234,14 +272,22 @@ fn take(text: &str) -> Take {
         Some((_, kind)) => (How::Whole, kind),
         None => (How::Each, text),
     };
-    Take { kind: kind.to_owned(), how }
+    Take {
+        kind: kind.to_owned(),
+        how,
+    }
 }
 
 fn make(text: &str) -> Result<Make, String> {
-    let (emit, files) = text.split_once(':').ok_or_else(|| format!("no colon in {text}"))?;
+    let (emit, files) = text
+        .split_once(':')
+        .ok_or_else(|| format!("no colon in {text}"))?;
     Ok(Make {
         emit: emit.trim_end_matches('?').to_owned(),
-        files: files.split_whitespace().map(|file| file.replace('@', "${meta.id}")).collect(),
+        files: files
+            .split_whitespace()
+            .map(|file| file.replace('@', "${meta.id}"))
+            .collect(),
         optional: emit.ends_with('?'),
     })
 }

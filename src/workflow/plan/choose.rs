@@ -24,11 +24,12 @@ pub struct Wanted<'a> {
     pub instead: Option<(&'a str, &'a str)>,
 }
 
-/// Chooses recipe and tools.
+/// Chooses the recipe and, where `free`, the tools that are asked for; otherwise those that the recipe prefers.
 pub fn choose<'a>(
     catalogue: &'a Catalogue,
     analysis: &'a Analysis,
     asked: &Asked<'_>,
+    free: bool,
 ) -> Chosen<'a> {
     let text = asked.query.to_lowercase();
     let mut unmet = open_slots(asked, analysis);
@@ -44,17 +45,31 @@ pub fn choose<'a>(
             None => (step.as_str(), None),
         };
         let Some(slot) = name.strip_prefix('$') else {
-            steps.push(Wanted { process: name, instead });
+            steps.push(Wanted {
+                process: name,
+                instead,
+            });
             continue;
         };
         let choice = &analysis.choice[slot];
-        let tool = tools.get(slot).copied().unwrap_or_else(|| preferred(catalogue, recipe, choice, slot, analysis, asked));
+        let tool = tools
+            .get(slot)
+            .copied()
+            .filter(|_| free)
+            .unwrap_or_else(|| preferred(catalogue, recipe, choice, slot, analysis, asked));
         for (at, process) in choice.tools[tool].iter().enumerate() {
-            steps.push(Wanted { process, instead: instead.filter(|_| at == 0) });
+            steps.push(Wanted {
+                process,
+                instead: instead.filter(|_| at == 0),
+            });
         }
     }
     respond(catalogue, &text, &mut steps);
-    Chosen { recipe, steps, unmet }
+    Chosen {
+        recipe,
+        steps,
+        unmet,
+    }
 }
 
 /// The tool of a slot that the query leaves open.
@@ -103,7 +118,10 @@ fn open_slots(asked: &Asked<'_>, analysis: &Analysis) -> Vec<String> {
     let names = pieces.filter_map(|piece| piece.split_once('}').map(|(name, _)| name));
     let mut unmet: Vec<String> = names
         .map(|name| match analysis.choice.get(name) {
-            Some(choice) => format!("the query leaves {name} open: {} unless a step says otherwise", choice.default),
+            Some(choice) => format!(
+                "the query leaves {name} open: {} unless a step says otherwise",
+                choice.default
+            ),
             None => format!("the query leaves {name} open"),
         })
         .collect();
@@ -115,17 +133,16 @@ fn open_slots(asked: &Asked<'_>, analysis: &Analysis) -> Vec<String> {
     unmet
 }
 
-fn matches(
-    recipe: &Recipe,
-    text: &str,
-    asked: &Asked<'_>,
-    tools: &BTreeMap<&str, &str>,
-) -> bool {
+fn matches(recipe: &Recipe, text: &str, asked: &Asked<'_>, tools: &BTreeMap<&str, &str>) -> bool {
     let said = recipe.words.iter().any(|word| text.contains(word.as_str()));
-    let filled = recipe.asks.iter().any(|slot| asked.slots.contains_key(slot));
+    let filled = recipe
+        .asks
+        .iter()
+        .any(|slot| asked.slots.contains_key(slot));
     let free = recipe.words.is_empty() && recipe.asks.is_empty();
     let has = |(slot, values): (&String, &Vec<String>)| {
-        let value = (tools.get(slot.as_str()).copied()).or_else(|| asked.slots.get(slot).map(String::as_str));
+        let value = (tools.get(slot.as_str()).copied())
+            .or_else(|| asked.slots.get(slot).map(String::as_str));
         value.is_some_and(|value| values.iter().any(|known| known == value))
     };
     (said || filled || free) && recipe.when.iter().all(has)
@@ -139,7 +156,13 @@ fn respond<'a>(catalogue: &'a Catalogue, text: &str, steps: &mut Vec<Wanted<'a>>
         }
         let is_place = |step: &Wanted<'_>| response.after.iter().any(|name| name == step.process);
         if let Some(at) = steps.iter().rposition(is_place) {
-            steps.insert(at + 1, Wanted { process: &response.step, instead: None });
+            steps.insert(
+                at + 1,
+                Wanted {
+                    process: &response.step,
+                    instead: None,
+                },
+            );
         }
     }
 }

@@ -81,8 +81,18 @@ trace {
 pub fn config(plan: &Plan) -> String {
     let mut text = String::with_capacity(5 * 1024);
     let mut push = |pieces: &[&str]| pieces.iter().for_each(|piece| text.push_str(piece));
-    push(&["manifest {\n    name = '", &plan.analysis_type, "'\n    description = '", super::title(plan), ": ", &plan.variant, "'\n"]);
-    push(&["    mainScript = 'main.nf'\n    nextflowVersion = '!>=23.10.0'\n    version = '1.0.0'\n}\n\nparams {\n"]);
+    push(&[
+        "manifest {\n    name = '",
+        &plan.analysis_type,
+        "'\n    description = '",
+        super::title(plan),
+        ": ",
+        &plan.variant,
+        "'\n",
+    ]);
+    push(&[
+        "    mainScript = 'main.nf'\n    nextflowVersion = '!>=23.10.0'\n    version = '1.0.0'\n}\n\nparams {\n",
+    ]);
     for (name, value) in &plan.params {
         push(&["    ", name, " = ", value, "\n"]);
     }
@@ -90,25 +100,53 @@ pub fn config(plan: &Plan) -> String {
     for (label, cpus, memory, hours) in LABELS {
         if plan.steps.iter().any(|step| step.label == label) {
             let (cpus, memory, hours) = scaled(&plan.complexity, cpus, memory, hours);
-            push(&["\n    withLabel: '", label, "' {\n        cpus = ", &cpus.to_string()]);
-            push(&["\n        memory = { ", &memory.to_string(), ".GB * task.attempt }\n        time = { "]);
+            push(&[
+                "\n    withLabel: '",
+                label,
+                "' {\n        cpus = ",
+                &cpus.to_string(),
+            ]);
+            push(&[
+                "\n        memory = { ",
+                &memory.to_string(),
+                ".GB * task.attempt }\n        time = { ",
+            ]);
             push(&[&hours.to_string(), ".h * task.attempt }\n"]);
             if label == "process_gpu" {
-                push(&["        accelerator = 1\n        containerOptions = { workflow.containerEngine == 'docker' ? '--gpus all' : '--nv' }\n"]);
+                push(&[
+                    "        accelerator = 1\n        containerOptions = { workflow.containerEngine == 'docker' ? '--gpus all' : '--nv' }\n",
+                ]);
             }
             push(&["    }"]);
         }
     }
     push(&["\n"]);
     for step in &plan.steps {
-        let args = catalogue().processes.get(&step.process).map_or("", |process| &process.args);
+        let args = catalogue()
+            .processes
+            .get(&step.process)
+            .map_or("", |process| &process.args);
         if !args.is_empty() {
             let quote = if args.contains('\'') { "\"" } else { "'" };
-            push(&["    withName: '", &step.process, "' {\n        ext.args = ", quote, args, quote, "\n    }\n"]);
+            push(&[
+                "    withName: '",
+                &step.process,
+                "' {\n        ext.args = ",
+                quote,
+                args,
+                quote,
+                "\n    }\n",
+            ]);
         }
     }
-    push(&["}\n\nprofiles {\n    // What runs without -profile: the platform that was asked for.\n    standard {\n"]);
-    push(&["        process.executor = '", plan.executor.as_deref().unwrap_or("local"), "'\n"]);
+    push(&[
+        "}\n\nprofiles {\n    // What runs without -profile: the platform that was asked for.\n    standard {\n",
+    ]);
+    push(&[
+        "        process.executor = '",
+        plan.executor.as_deref().unwrap_or("local"),
+        "'\n",
+    ]);
     let runtime = plan.container_runtime.as_deref().unwrap_or("docker");
     push(&["        ", runtime, ".enabled = true\n    }"]);
     push(&[PROFILES, REPORTS]);

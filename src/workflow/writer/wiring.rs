@@ -59,7 +59,12 @@ impl<'a> Wiring<'a> {
         }
         self.push(&["    ch_rows = channel.fromPath(params.input, checkIfExists: true).splitCsv(header: true)\n"]);
         for input in &plan.inputs {
-            let Some(source) = self.catalogue.kinds.get(input).and_then(|kind| self.catalogue.sources.get(&kind.source)) else {
+            let Some(source) = self
+                .catalogue
+                .kinds
+                .get(input)
+                .and_then(|kind| self.catalogue.sources.get(&kind.source))
+            else {
                 continue;
             };
             self.push(&["    ch_", input, " = ch_rows"]);
@@ -68,7 +73,12 @@ impl<'a> Wiring<'a> {
             }
             self.push(&[".map { row ->\n        def meta = [id: row.sample"]);
             for column in &plan.columns {
-                if self.catalogue.columns.get(column).is_some_and(|column| column.meta) {
+                if self
+                    .catalogue
+                    .columns
+                    .get(column)
+                    .is_some_and(|column| column.meta)
+                {
                     self.push(&[", ", column, ": row.", column]);
                 }
             }
@@ -89,7 +99,13 @@ impl<'a> Wiring<'a> {
             };
             if !kind.param.is_empty() && !names.contains(&name) {
                 names.push(name);
-                self.push(&["    ch_", name, " = channel.value(file(params.", &kind.param, ", checkIfExists: true))\n"]);
+                self.push(&[
+                    "    ch_",
+                    name,
+                    " = channel.value(file(params.",
+                    &kind.param,
+                    ", checkIfExists: true))\n",
+                ]);
                 self.give(name, format!("ch_{name}"), true);
             }
         }
@@ -97,7 +113,11 @@ impl<'a> Wiring<'a> {
 
     fn give(&mut self, kind: &'a str, expression: String, value: bool) {
         self.given.retain(|given| given.kind != kind);
-        self.given.push(Given { kind, expression, value });
+        self.given.push(Given {
+            kind,
+            expression,
+            value,
+        });
     }
 
     fn find(&self, kind: &str) -> Option<&Given<'a>> {
@@ -110,13 +130,18 @@ impl<'a> Wiring<'a> {
         };
         self.push(&["\n    // "]);
         let mut letters = step.purpose.chars();
-        self.text.extend(letters.next().map(|c| c.to_ascii_uppercase()));
+        self.text
+            .extend(letters.next().map(|c| c.to_ascii_uppercase()));
         self.push(&[letters.as_str(), "\n"]);
         for input in &step.inputs {
             self.bridge(input.rsplit(':').next().unwrap_or(input));
         }
         let (arguments, value) = self.arguments(step);
-        let one_line = arguments.iter().map(|argument| argument.len() + 2).sum::<usize>() < 90;
+        let one_line = arguments
+            .iter()
+            .map(|argument| argument.len() + 2)
+            .sum::<usize>()
+            < 90;
         self.push(&["    ", &process.name, "("]);
         for (at, argument) in arguments.iter().enumerate() {
             let before = match (one_line, at) {
@@ -132,7 +157,11 @@ impl<'a> Wiring<'a> {
             if let Some((kind, _)) = self.catalogue.kinds.get_key_value(&make.emit) {
                 let expression = format!("{}.out.{}", process.name, make.emit);
                 if kind == "qc" {
-                    self.given.push(Given { kind, expression, value });
+                    self.given.push(Given {
+                        kind,
+                        expression,
+                        value,
+                    });
                 } else {
                     self.give(kind, expression, value);
                 }
@@ -177,9 +206,17 @@ impl<'a> Wiring<'a> {
             } else if sample.is_empty() {
                 (sample, sample_is_value) = (expression, value);
             } else {
-                sample.push_str(if sample_is_value || value { ".combine(" } else { ".join(" });
+                sample.push_str(if sample_is_value || value {
+                    ".combine("
+                } else {
+                    ".join("
+                });
                 sample.push_str(&expression);
-                sample.push_str(if sample_is_value || value { ", by: 0)" } else { ")" });
+                sample.push_str(if sample_is_value || value {
+                    ", by: 0)"
+                } else {
+                    ")"
+                });
                 sample_is_value = false;
             }
         }
@@ -193,27 +230,42 @@ impl<'a> Wiring<'a> {
 
     fn channel(&self, how: &str, name: &str, kind: &Kind) -> Option<(String, bool)> {
         if how.is_empty() {
-            return self.find(name).map(|given| (given.expression.clone(), given.value));
+            return self
+                .find(name)
+                .map(|given| (given.expression.clone(), given.value));
         }
         let files = kind.names(name).join(", ");
-        let pick = match files.contains(',') {
-            true => format!(".map {{ meta, {files} -> [{files}] }}"),
-            false => format!(".map {{ meta, {files} -> {files} }}"),
+        let pick = if name == "qc" {
+            // Reports have one file or more.
+            ".map { report -> report.drop(1) }".to_owned()
+        } else if files.contains(',') {
+            format!(".map {{ _meta, {files} -> [{files}] }}")
+        } else {
+            format!(".map {{ _meta, {files} -> {files} }}")
         };
         if how == "whole" {
             let given = self.find(name)?;
             let first = if given.value { "" } else { ".first()" };
             return Some((format!("{}{pick}{first}", given.expression), true));
         }
-        let mut all: Vec<&Given<'_>> = self.given.iter().filter(|given| given.kind == name).collect();
+        let mut all: Vec<&Given<'_>> = self
+            .given
+            .iter()
+            .filter(|given| given.kind == name)
+            .collect();
         all.sort_by_key(|given| given.value);
         let (head, rest) = all.split_first()?;
         let mut expression = head.expression.clone();
         if !rest.is_empty() {
             let others: Vec<&str> = rest.iter().map(|given| given.expression.as_str()).collect();
-            expression.push_str(&format!("\n            .mix({})\n            ", others.join(", ")));
+            expression.push_str(&format!(
+                "\n            .mix({})\n            ",
+                others.join(", ")
+            ));
         }
-        expression.push_str(&format!("{pick}.collect(sort: true).map {{ files -> tuple([id: 'cohort'], files) }}"));
+        expression.push_str(&format!(
+            "{pick}.collect(sort: true).map {{ files -> tuple([id: 'cohort'], files) }}"
+        ));
         Some((expression, true))
     }
 }
