@@ -103,8 +103,18 @@ pub fn plan(asked: &Asked<'_>) -> Result<Plan, String> {
     let catalogue = catalogue();
     let analysis = (catalogue.analysis(asked.analysis_type))
         .ok_or_else(|| format!("no analysis type {:?}", asked.analysis_type))?;
-    let chosen = choose::choose(catalogue, analysis, asked);
-    let completed = complete::complete(catalogue, &chosen.steps);
+    let mut chosen = choose::choose(catalogue, analysis, asked, true);
+    let mut completed = complete::complete(catalogue, &chosen.steps);
+    if !completed.lacking.is_empty() {
+        // Tools that go each on its own, but not together: the recipe's own tools do.
+        let lacking = completed.lacking.join(", ");
+        let unmet = format!(
+            "the tools asked for do not work together ({lacking}): those of the recipe are used"
+        );
+        chosen = choose::choose(catalogue, analysis, asked, false);
+        chosen.unmet.push(unmet);
+        completed = complete::complete(catalogue, &chosen.steps);
+    }
     let reference = catalogue.reference(asked.organism);
     let slot = |name: &str| asked.slots.get(name).cloned();
     let mut plan = Plan {

@@ -24,11 +24,12 @@ pub struct Wanted<'a> {
     pub instead: Option<(&'a str, &'a str)>,
 }
 
-/// Chooses recipe and tools.
+/// Chooses the recipe and, where `free`, the tools that are asked for; otherwise those that the recipe prefers.
 pub fn choose<'a>(
     catalogue: &'a Catalogue,
     analysis: &'a Analysis,
     asked: &Asked<'_>,
+    free: bool,
 ) -> Chosen<'a> {
     let text = asked.query.to_lowercase();
     let mut unmet = open_slots(asked, analysis);
@@ -54,6 +55,7 @@ pub fn choose<'a>(
         let tool = tools
             .get(slot)
             .copied()
+            .filter(|_| free)
             .unwrap_or_else(|| preferred(catalogue, recipe, choice, slot, analysis, asked));
         for (at, process) in choice.tools[tool].iter().enumerate() {
             steps.push(Wanted {

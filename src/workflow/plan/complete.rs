@@ -13,6 +13,8 @@ pub struct Completed {
     pub inputs: Vec<String>,
     /// Every kind that is there.
     pub kinds: Vec<String>,
+    /// What nothing gives, each with the step that needs it.
+    pub lacking: Vec<String>,
 }
 
 /// Adds makers and inputs.
@@ -37,7 +39,9 @@ impl Completed {
         for take in &process.takes {
             let fed = wanted.instead.filter(|(own, _)| *own == take.kind);
             let kind = fed.map_or(take.kind.as_str(), |(_, other)| other);
-            self.provide(catalogue, kind);
+            if !self.provide(catalogue, kind) {
+                self.lacking.push(format!("{} needs {kind}", process.tool));
+            }
             inputs.push(match take.how {
                 How::Each => kind.to_owned(),
                 How::All => format!("all:{kind}"),
@@ -51,11 +55,14 @@ impl Completed {
     }
 
     /// Sees to it that a kind is there, if anything can give it.
-    fn provide(&mut self, catalogue: &Catalogue, name: &str) {
+    fn provide(&mut self, catalogue: &Catalogue, name: &str) -> bool {
         if self.kinds.iter().any(|kind| kind == name) {
-            return;
+            return true;
         }
         let kind = &catalogue.kinds[name];
+        if !kind.param.is_empty() {
+            return true;
+        }
         if !kind.source.is_empty() {
             self.inputs.push(name.to_owned());
         } else if !kind.maker.is_empty() {
@@ -67,12 +74,14 @@ impl Completed {
                 },
             );
         } else if kind.from.is_empty() {
-            return;
+            return false;
         }
-        for from in &kind.from {
-            self.provide(catalogue, from);
-        }
+        let given = kind
+            .from
+            .iter()
+            .fold(true, |given, from| self.provide(catalogue, from) && given);
         self.have(catalogue, name);
+        given
     }
 
     fn have(&mut self, catalogue: &Catalogue, name: &str) {

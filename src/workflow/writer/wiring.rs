@@ -235,9 +235,13 @@ impl<'a> Wiring<'a> {
                 .map(|given| (given.expression.clone(), given.value));
         }
         let files = kind.names(name).join(", ");
-        let pick = match files.contains(',') {
-            true => format!(".map {{ meta, {files} -> [{files}] }}"),
-            false => format!(".map {{ meta, {files} -> {files} }}"),
+        let pick = if name == "qc" {
+            // Reports have one file or more.
+            ".map { report -> report.drop(1) }".to_owned()
+        } else if files.contains(',') {
+            format!(".map {{ _meta, {files} -> [{files}] }}")
+        } else {
+            format!(".map {{ _meta, {files} -> {files} }}")
         };
         if how == "whole" {
             let given = self.find(name)?;
