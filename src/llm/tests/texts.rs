@@ -1,0 +1,3 @@
+//! x
+/// x
+pub const COUNTED: &[(&str,u64)] = &[];
