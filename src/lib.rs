@@ -33,6 +33,7 @@ pub mod points;
 pub mod config;
 pub mod control;
 pub mod executor;
+pub mod llm;
 pub mod report;
 pub mod store;
 

@@ -74,6 +74,7 @@ const FLOORS: &[(&str, &[&str])] = &[
             "artifacts",
         ],
     ),
+    ("llm", &["points", "ids", "time", "words", "artifacts"]),
     (
         "report",
         &[
@@ -120,6 +121,7 @@ const FLOORS: &[(&str, &[&str])] = &[
             "curation",
             "artifacts",
             "executor",
+            "llm",
             "machines",
         ],
     ),
@@ -203,7 +205,9 @@ const FENCES: &[(&str, &[&str])] = &[
     ("daemonize::", &["daemon"]),
     ("sd_notify::", &["daemon", "executor"]),
     ("tracing_journald", &["daemon"]),
-    ("hyper::", &["control"]),
+    ("hyper::", &["control", "llm"]),
+    ("tokio_rustls::", &["llm"]),
+    ("rustls_native_certs::", &["llm"]),
     ("indicatif::", &["cli"]),
     ("clap::", &["cli"]),
 ];

@@ -60,7 +60,14 @@ pub struct Breaker {
 impl Breaker {
     /// A closed one.
     pub fn new(rules: Rules) -> Self {
-        Self { rules, failures: 0, pauses: 0, open_until: None, trial: false, held_until: None }
+        Self {
+            rules,
+            failures: 0,
+            pauses: 0,
+            open_until: None,
+            trial: false,
+            held_until: None,
+        }
     }
 
     /// What a request may do now.
@@ -82,7 +89,10 @@ impl Breaker {
 
     /// The server answered.
     pub fn succeeded(&mut self) {
-        *self = Self { held_until: self.held_until, ..Self::new(self.rules) };
+        *self = Self {
+            held_until: self.held_until,
+            ..Self::new(self.rules)
+        };
     }
 
     /// The server did not do its part. A request that was sent before the breaker opened changes nothing any more.
@@ -125,7 +135,11 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     fn breaker() -> Breaker {
-        Breaker::new(Rules { failures: 3, pause: SECOND, longest: 4 * SECOND })
+        Breaker::new(Rules {
+            failures: 3,
+            pause: SECOND,
+            longest: 4 * SECOND,
+        })
     }
 
     #[test]
@@ -140,22 +154,39 @@ mod tests {
             assert_eq!(breaker.allow(now), Allowed::Go);
         }
         breaker.failed(now, false);
-        assert_eq!((breaker.allow(now), breaker.state(now)), (Allowed::Wait(SECOND), BreakerState::Open));
+        assert_eq!(
+            (breaker.allow(now), breaker.state(now)),
+            (Allowed::Wait(SECOND), BreakerState::Open)
+        );
         breaker.failed(now, false);
-        assert_eq!(breaker.allow(now), Allowed::Wait(SECOND), "what was in flight prolongs nothing");
+        assert_eq!(
+            breaker.allow(now),
+            Allowed::Wait(SECOND),
+            "what was in flight prolongs nothing"
+        );
         for pause in [2, 4, 4] {
             now += 4 * SECOND;
             assert_eq!(breaker.allow(now), Allowed::Trial);
-            assert_eq!((breaker.allow(now), breaker.state(now)), (Allowed::Wait(TRIAL), BreakerState::HalfOpen));
+            assert_eq!(
+                (breaker.allow(now), breaker.state(now)),
+                (Allowed::Wait(TRIAL), BreakerState::HalfOpen)
+            );
             breaker.failed(now, true);
             assert_eq!(breaker.allow(now), Allowed::Wait(pause * SECOND));
         }
         now += 4 * SECOND;
         assert_eq!(breaker.allow(now), Allowed::Trial);
         breaker.trial_given_up();
-        assert_eq!(breaker.allow(now), Allowed::Trial, "a trial that was dropped is no lock");
+        assert_eq!(
+            breaker.allow(now),
+            Allowed::Trial,
+            "a trial that was dropped is no lock"
+        );
         breaker.succeeded();
-        assert_eq!((breaker.allow(now), breaker.state(now)), (Allowed::Go, BreakerState::Closed));
+        assert_eq!(
+            (breaker.allow(now), breaker.state(now)),
+            (Allowed::Go, BreakerState::Closed)
+        );
         breaker.failed(now, false);
         assert_eq!(breaker.allow(now), Allowed::Go);
     }
@@ -166,7 +197,10 @@ mod tests {
         breaker.hold(now + 5 * SECOND);
         breaker.hold(now + 2 * SECOND);
         breaker.succeeded();
-        assert_eq!((breaker.allow(now), breaker.state(now)), (Allowed::Wait(5 * SECOND), BreakerState::Held));
+        assert_eq!(
+            (breaker.allow(now), breaker.state(now)),
+            (Allowed::Wait(5 * SECOND), BreakerState::Held)
+        );
         assert_eq!(breaker.allow(now + 5 * SECOND), Allowed::Go);
     }
 }

@@ -33,19 +33,28 @@ pub struct Amount {
 impl Amount {
     /// What a known usage amounts to.
     pub fn of(usage: &Usage, cost_usd: Money) -> Self {
-        Self { tokens: usage.worked(), cost_usd }
+        Self {
+            tokens: usage.worked(),
+            cost_usd,
+        }
     }
 
     /// Both together.
     #[must_use]
     pub fn plus(self, other: Amount) -> Amount {
-        Amount { tokens: self.tokens.saturating_add(other.tokens), cost_usd: self.cost_usd.plus(other.cost_usd) }
+        Amount {
+            tokens: self.tokens.saturating_add(other.tokens),
+            cost_usd: self.cost_usd.plus(other.cost_usd),
+        }
     }
 
     /// What is left without `other`.
     #[must_use]
     pub fn minus(self, other: Amount) -> Amount {
-        Amount { tokens: self.tokens.saturating_sub(other.tokens), cost_usd: self.cost_usd.minus(other.cost_usd) }
+        Amount {
+            tokens: self.tokens.saturating_sub(other.tokens),
+            cost_usd: self.cost_usd.minus(other.cost_usd),
+        }
     }
 }
 
@@ -97,7 +106,11 @@ struct State {
 impl Budget {
     /// A slice of which nothing is spent.
     pub fn new(slice: Slice) -> Self {
-        Self(Arc::new(Inner { slice, state: Mutex::default(), settled: Notify::new() }))
+        Self(Arc::new(Inner {
+            slice,
+            state: Mutex::default(),
+            settled: Notify::new(),
+        }))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -125,15 +138,26 @@ impl Budget {
         let mut state = self.state();
         let fits = |taken: Amount| {
             let slice = &self.0.slice;
-            let cost = slice.max_usd.is_none_or(|most| taken.cost_usd <= Money::from_usd(most));
+            let cost = slice
+                .max_usd
+                .is_none_or(|most| taken.cost_usd <= Money::from_usd(most));
             cost && slice.max_tokens.is_none_or(|most| taken.tokens <= most)
         };
         let spent = state.spent.plus(estimate);
         if !fits(spent.plus(state.held)) {
-            return Err(BudgetSpent { asked: estimate, spent: state.spent, held: state.held, may_fit: fits(spent) });
+            return Err(BudgetSpent {
+                asked: estimate,
+                spent: state.spent,
+                held: state.held,
+                may_fit: fits(spent),
+            });
         }
         state.held = state.held.plus(estimate);
-        Ok(Reservation { budget: self.clone(), estimate, sent: false })
+        Ok(Reservation {
+            budget: self.clone(),
+            estimate,
+            sent: false,
+        })
     }
 
     /// The same, but waits for requests in flight where what they leave may suffice.
@@ -184,7 +208,11 @@ impl Reservation {
 
 impl Drop for Reservation {
     fn drop(&mut self) {
-        let charged = if self.sent { self.estimate } else { Amount::default() };
+        let charged = if self.sent {
+            self.estimate
+        } else {
+            Amount::default()
+        };
         self.budget.settle(self.estimate, charged);
     }
 }
@@ -194,12 +222,18 @@ mod tests {
     use super::*;
 
     fn tokens(tokens: u64) -> Amount {
-        Amount { tokens, cost_usd: Money::from_usd(tokens as f64 / 1000.0) }
+        Amount {
+            tokens,
+            cost_usd: Money::from_usd(tokens as f64 / 1000.0),
+        }
     }
 
     #[test]
     fn what_is_set_aside_is_settled_released_or_charged() {
-        let budget = Budget::new(Slice { max_usd: Some(0.1), max_tokens: None });
+        let budget = Budget::new(Slice {
+            max_usd: Some(0.1),
+            max_tokens: None,
+        });
         budget.charge(tokens(10));
         let mut first = budget.reserve(tokens(50)).unwrap();
         let second = budget.reserve(tokens(40)).unwrap();
@@ -207,10 +241,18 @@ mod tests {
         assert!(refused.may_fit && refused.held == tokens(90) && refused.spent == tokens(10));
         assert!(!budget.reserve(tokens(91)).unwrap_err().may_fit);
         drop(second);
-        assert_eq!(budget.look(), (tokens(10), tokens(50)), "never sent, never charged");
+        assert_eq!(
+            budget.look(),
+            (tokens(10), tokens(50)),
+            "never sent, never charged"
+        );
         first.sent();
         drop(first);
-        assert_eq!(budget.look(), (tokens(60), tokens(0)), "sent and not answered stays charged");
+        assert_eq!(
+            budget.look(),
+            (tokens(60), tokens(0)),
+            "sent and not answered stays charged"
+        );
         let mut third = budget.reserve(tokens(40)).unwrap();
         third.sent();
         third.settle(tokens(15));
@@ -221,7 +263,10 @@ mod tests {
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn sixty_four_in_flight_never_overshoot() {
-        let budget = Budget::new(Slice { max_usd: None, max_tokens: Some(1000) });
+        let budget = Budget::new(Slice {
+            max_usd: None,
+            max_tokens: Some(1000),
+        });
         let tasks: Vec<_> = (0..64_u64)
             .map(|task| {
                 let budget = budget.clone();
@@ -245,6 +290,9 @@ mod tests {
             total += task.await.unwrap();
         }
         assert_eq!(budget.look(), (tokens(total), tokens(0)));
-        assert!(total <= 1000 && total > 970, "{total}: what may still fit is waited for");
+        assert!(
+            total <= 1000 && total > 970,
+            "{total}: what may still fit is waited for"
+        );
     }
 }

@@ -33,14 +33,24 @@ pub struct Capabilities {
 
 impl Default for Capabilities {
     fn default() -> Self {
-        Self { format: Format::Schema, completion_name: false, stream_options: true, seed: true, temperature: true }
+        Self {
+            format: Format::Schema,
+            completion_name: false,
+            stream_options: true,
+            seed: true,
+            temperature: true,
+        }
     }
 }
 
 impl Capabilities {
     /// The name of the answer's bound.
     pub(super) fn max_tokens_name(&self) -> &'static str {
-        if self.completion_name { "max_completion_tokens" } else { "max_tokens" }
+        if self.completion_name {
+            "max_completion_tokens"
+        } else {
+            "max_tokens"
+        }
     }
 
     /// Learns from the refusal of a body; whether there is something to leave out that was in it. Ends, since each step
@@ -50,7 +60,16 @@ impl Capabilities {
         let named = |words: &[&str]| words.iter().any(|word| refusal.contains(word));
         let has = |name: &str| sent.get(name).is_some();
         let formatted = has("response_format") || has("format");
-        const FORMAT: &[&str] = &["response_format", "json_schema", "json_object", "guided", "structured", "schema", "grammar", "format"];
+        const FORMAT: &[&str] = &[
+            "response_format",
+            "json_schema",
+            "json_object",
+            "guided",
+            "structured",
+            "schema",
+            "grammar",
+            "format",
+        ];
         if has("max_tokens") && named(&["max_completion_tokens"]) {
             self.completion_name = true;
         } else if has("max_completion_tokens") && named(&["max_completion_tokens"]) {
@@ -89,8 +108,13 @@ mod tests {
         assert!(can.learn(&with_format, "'response_format' is not supported"));
         assert_eq!(can.format, Format::None);
         let without = json!({"seed": 1, "max_tokens": 1, "stream_options": {}, "temperature": 0});
-        assert!(!can.learn(&without, "response_format is not supported"), "it was not sent");
-        assert!(can.learn(&without, "Unrecognized argument: stream_options") && !can.stream_options);
+        assert!(
+            !can.learn(&without, "response_format is not supported"),
+            "it was not sent"
+        );
+        assert!(
+            can.learn(&without, "Unrecognized argument: stream_options") && !can.stream_options
+        );
         assert!(can.learn(&without, "use 'max_completion_tokens' instead") && can.completion_name);
         assert!(can.learn(&without, "seed: extra inputs are not permitted") && !can.seed);
         assert!(can.learn(&without, "Unsupported value: 'temperature'") && !can.temperature);

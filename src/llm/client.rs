@@ -124,9 +124,21 @@ impl Client {
         Self::with_transport(ledger, budget, options, Transport::from_env())
     }
 
-    pub(super) fn with_transport(ledger: Ledger, budget: Budget, options: Options, transport: Transport) -> Self {
+    pub(super) fn with_transport(
+        ledger: Ledger,
+        budget: Budget,
+        options: Options,
+        transport: Transport,
+    ) -> Self {
         let (lanes, turns) = (Mutex::default(), Mutex::default());
-        Self(Arc::new(Inner { options, ledger, budget, transport, lanes, turns }))
+        Self(Arc::new(Inner {
+            options,
+            ledger,
+            budget,
+            transport,
+            lanes,
+            turns,
+        }))
     }
 
     /// Asks. The same question is answered from the ledger, and two that ask it at once pay once. May be dropped: what was
@@ -140,7 +152,11 @@ impl Client {
             return Ok(answer);
         }
         let turn = Arc::clone(lock(&self.0.turns).entry(key).or_default());
-        let turn = Turn { client: self, key, turn };
+        let turn = Turn {
+            client: self,
+            key,
+            turn,
+        };
         let _mine = turn.turn.lock().await;
         if let Some(answer) = self.kept(endpoint, &key)? {
             return Ok(answer);
@@ -155,7 +171,10 @@ impl Client {
     /// As [`ask`](Self::ask); [`Kind::PromptTruncated`] when the server's window is shorter than the settings say.
     pub async fn probe(&self, endpoint: &Endpoint) -> Result<Probe, LlmError> {
         let request = probe::request(endpoint);
-        let answer = self.asking(endpoint, &request, request.key(endpoint), false)?.run().await?;
+        let answer = self
+            .asking(endpoint, &request, request.key(endpoint), false)?
+            .run()
+            .await?;
         Ok(Probe::new(answer, self.state(endpoint).capabilities))
     }
 
@@ -175,27 +194,61 @@ impl Client {
     }
 
     fn kept(&self, endpoint: &Endpoint, key: &Key) -> Result<Option<Answer>, LlmError> {
-        let found = self.0.ledger.find(key).map_err(|error| refused(endpoint, Kind::Ledger, error.to_string()))?;
+        let found = self
+            .0
+            .ledger
+            .find(key)
+            .map_err(|error| refused(endpoint, Kind::Ledger, error.to_string()))?;
         Ok(found.map(|(kept, usage, cost)| Answer::new(kept, usage, cost, true)))
     }
 
-    fn asking<'a>(&'a self, endpoint: &'a Endpoint, request: &'a Request, key: Key, keep: bool) -> Result<Asking<'a>, LlmError> {
-        endpoint.check().map_err(|why| refused(endpoint, Kind::Settings, why))?;
-        Ok(Asking::new(&self.0, self.lane(endpoint), endpoint, request, key, keep))
+    fn asking<'a>(
+        &'a self,
+        endpoint: &'a Endpoint,
+        request: &'a Request,
+        key: Key,
+        keep: bool,
+    ) -> Result<Asking<'a>, LlmError> {
+        endpoint
+            .check()
+            .map_err(|why| refused(endpoint, Kind::Settings, why))?;
+        Ok(Asking::new(
+            &self.0,
+            self.lane(endpoint),
+            endpoint,
+            request,
+            key,
+            keep,
+        ))
     }
 
     fn lane(&self, endpoint: &Endpoint) -> Arc<Lane> {
         let options = &self.0.options;
-        let rules = Rules { failures: options.breaker_failures, pause: options.breaker_pause, longest: options.longest_backoff };
+        let rules = Rules {
+            failures: options.breaker_failures,
+            pause: options.breaker_pause,
+            longest: options.longest_backoff,
+        };
         let name = format!("{} {}", endpoint.target(), endpoint.model);
         let mut lanes = lock(&self.0.lanes);
-        Arc::clone(lanes.entry(name).or_insert_with(|| Arc::new(Lane::new(endpoint, rules))))
+        Arc::clone(
+            lanes
+                .entry(name)
+                .or_insert_with(|| Arc::new(Lane::new(endpoint, rules))),
+        )
     }
 }
 
 /// An error of a request that was not sent.
 fn refused(endpoint: &Endpoint, kind: Kind, message: String) -> LlmError {
-    LlmError { kind, tier: endpoint.tier, model: endpoint.model.clone(), status: None, message, attempts: 0 }
+    LlmError {
+        kind,
+        tier: endpoint.tier,
+        model: endpoint.model.clone(),
+        status: None,
+        message,
+        attempts: 0,
+    }
 }
 
 /// One's turn to ask a question. The last who leaves clears up.

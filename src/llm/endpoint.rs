@@ -234,7 +234,12 @@ impl Endpoint {
             .url
             .strip_prefix("http://")
             .or_else(|| self.url.strip_prefix("https://"))
-            .ok_or_else(|| format!("url of {} begins with neither http:// nor https://", self.tier))?;
+            .ok_or_else(|| {
+                format!(
+                    "url of {} begins with neither http:// nor https://",
+                    self.tier
+                )
+            })?;
         let authority = rest.split(['/', '?', '#']).next().unwrap_or("");
         if rest.contains('@') {
             return Err(format!(
@@ -246,10 +251,21 @@ impl Endpoint {
             return Err(format!("url of {} names no host", self.tier));
         }
         if rest.contains(['?', '#']) {
-            return Err(format!("url of {} has a query, which may hold a key", self.tier));
+            return Err(format!(
+                "url of {} has a query, which may hold a key",
+                self.tier
+            ));
         }
-        let prices = [Some(self.prices.prompt), self.prices.cached, Some(self.prices.completion)];
-        if prices.into_iter().flatten().any(|price| !(price.is_finite() && price >= 0.0)) {
+        let prices = [
+            Some(self.prices.prompt),
+            self.prices.cached,
+            Some(self.prices.completion),
+        ];
+        if prices
+            .into_iter()
+            .flatten()
+            .any(|price| !(price.is_finite() && price >= 0.0))
+        {
             return Err(format!("prices of {} are not all zero or more", self.tier));
         }
         for (key, value) in [
@@ -271,14 +287,37 @@ mod tests {
 
     #[test]
     fn cached_tokens_have_their_own_price_and_sums_are_exact() {
-        let prices = Prices { prompt: 2.5, cached: Some(0.25), completion: 10.0 };
-        let usage = Usage { prompt: 10_000, cached: 9_000, completion: 100, ..Usage::default() };
+        let prices = Prices {
+            prompt: 2.5,
+            cached: Some(0.25),
+            completion: 10.0,
+        };
+        let usage = Usage {
+            prompt: 10_000,
+            cached: 9_000,
+            completion: 100,
+            ..Usage::default()
+        };
         assert_eq!(prices.cost(&usage).usd(), 0.0025 + 0.00225 + 0.001);
-        let dear = Prices { cached: None, ..prices };
-        assert_eq!(dear.cost(&usage).usd(), 0.026, "without a price for them they cost the full one");
+        let dear = Prices {
+            cached: None,
+            ..prices
+        };
+        assert_eq!(
+            dear.cost(&usage).usd(),
+            0.026,
+            "without a price for them they cost the full one"
+        );
         assert_eq!(usage.worked(), 1_100);
-        let odd = Usage { cached: 20_000, ..usage };
-        assert_eq!(prices.cost(&odd).usd(), 0.0025 + 0.001, "no more are cached than there are");
+        let odd = Usage {
+            cached: 20_000,
+            ..usage
+        };
+        assert_eq!(
+            prices.cost(&odd).usd(),
+            0.0025 + 0.001,
+            "no more are cached than there are"
+        );
         let third = Money::from_usd(0.1).plus(Money::from_usd(0.2));
         assert_eq!(third, Money::from_usd(0.3));
         assert_eq!(Money::from_usd(f64::NAN), Money::ZERO);
@@ -300,10 +339,18 @@ mod tests {
 
     #[test]
     fn a_password_in_the_url_is_refused_and_not_shown() {
-        for url in ["https://me:hunter2@x/v1", "http://x/v1?key=hunter2", "ftp://hunter2", "http:///v1"] {
+        for url in [
+            "https://me:hunter2@x/v1",
+            "http://x/v1?key=hunter2",
+            "ftp://hunter2",
+            "http:///v1",
+        ] {
             let endpoint = Endpoint::new(Tier::CloudSmall, url, "m", 4096);
             let why = endpoint.check().unwrap_err();
-            assert!(why.contains("cloud_small") && !why.contains("hunter2"), "{why}");
+            assert!(
+                why.contains("cloud_small") && !why.contains("hunter2"),
+                "{why}"
+            );
         }
         let mut endpoint = Endpoint::new(Tier::CloudSmall, "http://x", "m", 4096);
         endpoint.prices.completion = f64::NAN;

@@ -56,7 +56,10 @@ impl Kind {
 
     /// Whether it is the server that does not do its part, as opposed to what its model writes.
     pub(super) fn is_outage(self) -> bool {
-        matches!(self, Kind::ServerError | Kind::Timeout | Kind::Unreachable | Kind::Broken)
+        matches!(
+            self,
+            Kind::ServerError | Kind::Timeout | Kind::Unreachable | Kind::Broken
+        )
     }
 
     /// Whether the server has more to do than it can.
@@ -84,7 +87,11 @@ pub struct LlmError {
 
 impl fmt::Display for LlmError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ({}) gave no answer after {} attempts: {}: {}", self.tier, self.model, self.attempts, self.kind, self.message)
+        write!(
+            f,
+            "{} ({}) gave no answer after {} attempts: {}: {}",
+            self.tier, self.model, self.attempts, self.kind, self.message
+        )
     }
 }
 

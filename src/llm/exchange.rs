@@ -57,7 +57,13 @@ pub struct Failure {
 impl Failure {
     /// A failure without a status.
     pub fn new(kind: Kind, message: impl Into<String>, cost: Cost) -> Self {
-        Self { kind, status: None, message: message.into(), retry_after: None, cost }
+        Self {
+            kind,
+            status: None,
+            message: message.into(),
+            retry_after: None,
+            cost,
+        }
     }
 }
 
@@ -86,14 +92,20 @@ impl Attempt<'_> {
                 reply.part_thoughts();
                 Ok(reply)
             }
-            Err(failure) => Err(Failure { message: shortened(&hide(failure.message)), ..failure }),
+            Err(failure) => Err(Failure {
+                message: shortened(&hide(failure.message)),
+                ..failure
+            }),
         }
     }
 
     async fn exchange(&self, body: &Value) -> Result<Reply, Failure> {
         let bytes = body.to_string().into_bytes();
         let bearer = self.secret.map(Secret::bearer);
-        let sent = self.transport.post(&self.endpoint.target(), bearer, bytes).await;
+        let sent = self
+            .transport
+            .post(&self.endpoint.target(), bearer, bytes)
+            .await;
         let response = sent.map_err(|unsent| match unsent.unreachable {
             true => Failure::new(Kind::Unreachable, unsent.message, Cost::Nothing),
             false => Failure::new(Kind::Broken, unsent.message, Cost::Unknown),
@@ -101,7 +113,11 @@ impl Attempt<'_> {
         if !response.status().is_success() {
             return Err(refusal(response).await);
         }
-        let kind = response.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or("");
+        let kind = response
+            .headers()
+            .get(CONTENT_TYPE)
+            .and_then(|kind| kind.to_str().ok())
+            .unwrap_or("");
         let mut reply = Reply::default();
         let read = if kind.contains("event-stream") {
             read_events(response.into_body(), &mut reply).await
@@ -117,12 +133,19 @@ impl Attempt<'_> {
                 reply.runaway = Some(lost);
                 Ok(reply)
             }
-            Err(Stopped::Broken(message)) => Err(Failure::new(Kind::Broken, message, Cost::Unknown)),
-            Err(Stopped::Wrong(Wrong::Malformed(message))) => Err(Failure::new(Kind::Malformed, message, Cost::Unknown)),
+            Err(Stopped::Broken(message)) => {
+                Err(Failure::new(Kind::Broken, message, Cost::Unknown))
+            }
+            Err(Stopped::Wrong(Wrong::Malformed(message))) => {
+                Err(Failure::new(Kind::Malformed, message, Cost::Unknown))
+            }
             Err(Stopped::Wrong(Wrong::Error(error))) => {
                 let begun = !reply.text.is_empty() || !reply.reasoning.is_empty();
                 let cost = if begun { Cost::Unknown } else { Cost::Nothing };
-                Err(Failure { cost, ..classify(error.status.unwrap_or(500), &error, None) })
+                Err(Failure {
+                    cost,
+                    ..classify(error.status.unwrap_or(500), &error, None)
+                })
             }
         }
     }
@@ -178,7 +201,9 @@ fn ended(reply: &Reply) -> Result<(), Stopped> {
     if reply.done || reply.finish.is_some() {
         return Ok(());
     }
-    Err(Stopped::Broken("the stream ended before the answer did".to_owned()))
+    Err(Stopped::Broken(
+        "the stream ended before the answer did".to_owned(),
+    ))
 }
 
 /// The next bytes; `None` at the end, or when all has been said and the server does not close.
@@ -193,7 +218,12 @@ async fn next(body: &mut Incoming, reply: &Reply) -> Result<Option<hyper::body::
             None => return Ok(None),
             // What breaks after the end breaks nothing.
             Some(Err(_)) if reply.done => return Ok(None),
-            Some(Err(error)) => return Err(Stopped::Broken(format!("the answer broke off: {}", chain(&error)))),
+            Some(Err(error)) => {
+                return Err(Stopped::Broken(format!(
+                    "the answer broke off: {}",
+                    chain(&error)
+                )));
+            }
             Some(Ok(frame)) => {
                 if let Ok(bytes) = frame.into_data() {
                     return Ok(Some(bytes));
@@ -242,9 +272,14 @@ async fn collect(mut body: Incoming, most: usize) -> Result<Vec<u8>, String> {
 async fn refusal(response: Response<Incoming>) -> Failure {
     let status = response.status().as_u16();
     let wait = wanted_wait(response.headers());
-    let bytes = collect(response.into_body(), MAX_ERROR).await.unwrap_or_default();
+    let bytes = collect(response.into_body(), MAX_ERROR)
+        .await
+        .unwrap_or_default();
     let error = serde_json::from_slice::<Value>(&bytes).map_or_else(
-        |_| ServerError { message: String::from_utf8_lossy(&bytes).into_owned(), ..ServerError::default() },
+        |_| ServerError {
+            message: String::from_utf8_lossy(&bytes).into_owned(),
+            ..ServerError::default()
+        },
         |body| server_error(&body),
     );
     classify(status, &error, wait)
@@ -252,8 +287,14 @@ async fn refusal(response: Response<Incoming>) -> Failure {
 
 fn wanted_wait(headers: &HeaderMap) -> Option<Duration> {
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    retry_after(text(RETRY_AFTER)?, text(DATE), i64::try_from(now).unwrap_or(i64::MAX))
+    let now = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs());
+    retry_after(
+        text(RETRY_AFTER)?,
+        text(DATE),
+        i64::try_from(now).unwrap_or(i64::MAX),
+    )
 }
 
 /// A refusal by kind: its status, and where servers use one status for several things, its words.
@@ -261,7 +302,17 @@ fn classify(status: u16, error: &ServerError, retry_after: Option<Duration>) -> 
     let words = format!("{} {}", error.code, error.message).to_lowercase();
     let says = |any: &[&str]| any.iter().any(|word| words.contains(word));
     let too_long = || {
-        says(&["context length", "context_length", "maximum context", "context window", "context size", "context_size", "too many tokens", "prompt is too long", "max_model_len"])
+        says(&[
+            "context length",
+            "context_length",
+            "maximum context",
+            "context window",
+            "context size",
+            "context_size",
+            "too many tokens",
+            "prompt is too long",
+            "max_model_len",
+        ])
     };
     let kind = match status {
         429 if says(&["insufficient_quota", "billing"]) => Kind::Unauthorized,
@@ -272,7 +323,12 @@ fn classify(status: u16, error: &ServerError, retry_after: Option<Duration>) -> 
         404 => Kind::NotFound,
         408 => Kind::Timeout,
         409 | 425 => Kind::ServerError,
-        503 | 529 if retry_after.is_some() || says(&["busy", "overloaded", "capacity", "pending requests"]) => Kind::RateLimited,
+        503 | 529
+            if retry_after.is_some()
+                || says(&["busy", "overloaded", "capacity", "pending requests"]) =>
+        {
+            Kind::RateLimited
+        }
         500..=599 => Kind::ServerError,
         300..=399 => Kind::Settings,
         _ => Kind::BadRequest,
@@ -282,7 +338,13 @@ fn classify(status: u16, error: &ServerError, retry_after: Option<Duration>) -> 
     } else {
         format!("the server answers {status}: {}", shortened(&error.message))
     };
-    Failure { kind, status: Some(status), message, retry_after, cost: Cost::Nothing }
+    Failure {
+        kind,
+        status: Some(status),
+        message,
+        retry_after,
+        cost: Cost::Nothing,
+    }
 }
 
 /// A text on one line, of bounded length.

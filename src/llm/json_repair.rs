@@ -70,13 +70,19 @@ pub struct Repaired {
 /// One lower-case sentence when there is none.
 pub fn repair(text: &str) -> Result<Repaired, String> {
     if let Ok(value) = serde_json::from_str(text.trim_start_matches('\u{feff}')) {
-        return Ok(Repaired { value, repairs: Vec::new() });
+        return Ok(Repaired {
+            value,
+            repairs: Vec::new(),
+        });
     }
     if let Some(value) = fenced(text) {
-        return Ok(Repaired { value, repairs: vec![Repair::CodeFence] });
+        return Ok(Repaired {
+            value,
+            repairs: vec![Repair::CodeFence],
+        });
     }
     let mut work = text.len().saturating_mul(READS) + 1024;
-    let mut best: Option<(usize, Found)> = None;
+    let mut best: Option<((bool, usize), Found)> = None;
     let mut at = 0;
     while let Some(start) = text[at..].find(['{', '[']).map(|found| at + found) {
         at = start + 1;
@@ -85,10 +91,18 @@ pub fn repair(text: &str) -> Result<Repaired, String> {
         work = parser.work_left();
         if let Some(value) = read {
             let end = parser.at();
-            let found = Found { value, repairs: parser.into_repairs(), start, end };
-            let longer = best.as_ref().is_none_or(|(length, _)| end - start > *length);
-            if longer {
-                best = Some((end - start, found));
+            let repairs = parser.into_repairs();
+            let rank = (!like_code(&repairs), end - start);
+            if best.as_ref().is_none_or(|(other, _)| rank > *other) {
+                best = Some((
+                    rank,
+                    Found {
+                        value,
+                        repairs,
+                        start,
+                        end,
+                    },
+                ));
             }
             at = end.max(at);
         }
@@ -98,6 +112,11 @@ pub fn repair(text: &str) -> Result<Repaired, String> {
     }
     let (_, found) = best.ok_or("there is no JSON object or list in the text")?;
     Ok(found.around(text))
+}
+
+/// Whether it may as well be a block of code: neither its keys nor its values have quotes.
+fn like_code(repairs: &[Repair]) -> bool {
+    repairs.contains(&Repair::UnquotedKey) && repairs.contains(&Repair::UnquotedValue)
 }
 
 struct Found {
@@ -122,7 +141,10 @@ impl Found {
             repairs.push(Repair::ProseAround);
         }
         repairs.extend(self.repairs);
-        Repaired { value: self.value, repairs }
+        Repaired {
+            value: self.value,
+            repairs,
+        }
     }
 }
 

@@ -57,8 +57,17 @@ pub struct Pass<'a> {
 impl Lane {
     /// A lane of which nothing is known.
     pub fn new(endpoint: &Endpoint, rules: Rules) -> Self {
-        let memory = Memory { breaker: Breaker::new(rules), can: Capabilities::default(), secret: None, last_failure: None };
-        Self { limiter: Limiter::new(endpoint.max_in_flight), memory: Mutex::new(memory), changed: Notify::new() }
+        let memory = Memory {
+            breaker: Breaker::new(rules),
+            can: Capabilities::default(),
+            secret: None,
+            last_failure: None,
+        };
+        Self {
+            limiter: Limiter::new(endpoint.max_in_flight),
+            memory: Mutex::new(memory),
+            changed: Notify::new(),
+        }
     }
 
     fn memory(&self) -> MutexGuard<'_, Memory> {
@@ -75,8 +84,20 @@ impl Lane {
             let now = Instant::now();
             let allowed = self.memory().breaker.allow(now);
             let wait = match allowed {
-                Allowed::Go => return Some(Pass { lane: self, seat, trial: false }),
-                Allowed::Trial => return Some(Pass { lane: self, seat, trial: true }),
+                Allowed::Go => {
+                    return Some(Pass {
+                        lane: self,
+                        seat,
+                        trial: false,
+                    });
+                }
+                Allowed::Trial => {
+                    return Some(Pass {
+                        lane: self,
+                        seat,
+                        trial: true,
+                    });
+                }
                 Allowed::Wait(wait) => wait,
             };
             if now >= deadline {

@@ -11,7 +11,11 @@ mod tests;
 
 pub use lines::{Kept, Spent, TierSpent};
 
-use super::{budget::Amount, endpoint::{Endpoint, Money, Tier, Usage}, request::Key};
+use super::{
+    budget::Amount,
+    endpoint::{Endpoint, Money, Tier, Usage},
+    request::Key,
+};
 use crate::artifacts::{
     jsonl::{JsonlReader, Line, cut_torn_tail},
     named,
@@ -92,10 +96,19 @@ impl Ledger {
     /// Those of the file, with its path. A line that cannot be read is one too: to pay twice in silence is worse.
     pub fn open(path: &Path) -> io::Result<Self> {
         cut_torn_tail(path)?;
-        let file = OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(path);
+        let file = OpenOptions::new()
+            .read(true)
+            .append(true)
+            .create(true)
+            .mode(0o600)
+            .open(path);
         let file = file.map_err(|error| named(error, "open", path))?;
         let state = replay(&file).map_err(|error| named(error, "read", path))?;
-        Ok(Self(Arc::new(Inner { path: path.to_owned(), file, state: Mutex::new(state) })))
+        Ok(Self(Arc::new(Inner {
+            path: path.to_owned(),
+            file,
+            state: Mutex::new(state),
+        })))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -120,7 +133,12 @@ impl Ledger {
         let read = self.0.file.read_exact_at(&mut line, offset);
         let entry = read.and_then(|()| serde_json::from_slice(&line).map_err(io::Error::from));
         match entry.map_err(|error| named(error, "read", &self.0.path))? {
-            Entry::Answer { kept, usage, cost_usd, .. } => Ok(Some((kept, usage, cost_usd))),
+            Entry::Answer {
+                kept,
+                usage,
+                cost_usd,
+                ..
+            } => Ok(Some((kept, usage, cost_usd))),
             _ => Ok(None),
         }
     }
@@ -135,7 +153,12 @@ impl Ledger {
             state.next += 1;
             state.next
         };
-        let entry = Entry::Sent { id, tier, purpose: purpose.to_owned(), estimate };
+        let entry = Entry::Sent {
+            id,
+            tier,
+            purpose: purpose.to_owned(),
+            estimate,
+        };
         self.append(&entry, false).await?;
         Ok(Sent { id })
     }
@@ -145,7 +168,14 @@ impl Ledger {
     /// # Errors
     /// A sentence.
     pub async fn void(&self, sent: Sent, why: &str) -> Result<(), String> {
-        self.append(&Entry::Void { id: sent.id, why: why.to_owned() }, false).await
+        self.append(
+            &Entry::Void {
+                id: sent.id,
+                why: why.to_owned(),
+            },
+            false,
+        )
+        .await
     }
 
     /// Notes what a request cost that brought no answer.
@@ -170,7 +200,13 @@ impl Ledger {
     ///
     /// # Errors
     /// A sentence.
-    pub async fn answer(&self, sent: Sent, key: Key, paid: &Paid<'_>, kept: &Kept) -> Result<(), String> {
+    pub async fn answer(
+        &self,
+        sent: Sent,
+        key: Key,
+        paid: &Paid<'_>,
+        kept: &Kept,
+    ) -> Result<(), String> {
         let entry = Entry::Answer {
             id: sent.id,
             key,
@@ -196,14 +232,20 @@ impl Ledger {
             let at = (state.end, line.len());
             state.end += line.len() as u64;
             state.take(entry, at);
-            state.queue.push(Queued { line, durable, done });
+            state.queue.push(Queued {
+                line,
+                durable,
+                done,
+            });
             if !state.writing {
                 state.writing = true;
                 // A task of its own: whoever waits for a line may be dropped, the line is written nevertheless.
                 tokio::spawn(self.clone().write_queue());
             }
         }
-        written.await.unwrap_or_else(|_| Err("the program ends".to_owned()))
+        written
+            .await
+            .unwrap_or_else(|_| Err("the program ends".to_owned()))
     }
 
     /// Writes what is queued until nothing is.
@@ -225,10 +267,14 @@ impl Ledger {
     }
 
     fn write(&self, queue: Vec<Queued>) {
-        let bytes: Vec<u8> = queue.iter().flat_map(|queued| queued.line.iter().copied()).collect();
+        let bytes: Vec<u8> = queue
+            .iter()
+            .flat_map(|queued| queued.line.iter().copied())
+            .collect();
         let durable = queue.iter().any(|queued| queued.durable);
         let mut file = &self.0.file;
-        let written = write_patiently(&mut file, &bytes).and_then(|()| if durable { file.sync_data() } else { Ok(()) });
+        let written = write_patiently(&mut file, &bytes)
+            .and_then(|()| if durable { file.sync_data() } else { Ok(()) });
         let outcome = written.map_err(|error| named(error, "write", &self.0.path).to_string());
         if let Err(why) = &outcome {
             self.state().failed = Some(why.clone());
@@ -244,17 +290,32 @@ impl State {
     /// Takes in one line, new or read again, that stands at `at`.
     fn take(&mut self, entry: &Entry, at: (u64, usize)) {
         match entry {
-            Entry::Sent { id, tier, estimate, .. } => {
+            Entry::Sent {
+                id, tier, estimate, ..
+            } => {
                 self.next = self.next.max(*id);
                 self.open.insert(*id, (*tier, *estimate));
                 self.spent.open(*tier, *estimate);
             }
             Entry::Void { id, .. } => self.close(*id),
-            Entry::Cost { id, tier, usage, cost_usd, .. } => {
+            Entry::Cost {
+                id,
+                tier,
+                usage,
+                cost_usd,
+                ..
+            } => {
                 self.close(*id);
                 self.spent.pay(*tier, *usage, *cost_usd, false);
             }
-            Entry::Answer { id, key, tier, usage, cost_usd, .. } => {
+            Entry::Answer {
+                id,
+                key,
+                tier,
+                usage,
+                cost_usd,
+                ..
+            } => {
                 self.close(*id);
                 self.spent.pay(*tier, *usage, *cost_usd, true);
                 self.answers.insert(*key, at);
@@ -278,7 +339,9 @@ pub fn spent_in(path: &Path) -> io::Result<Spent> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Spent::default()),
         opened => opened.map_err(|error| named(error, "open", path))?,
     };
-    replay(&file).map(|state| state.spent).map_err(|error| named(error, "read", path))
+    replay(&file)
+        .map(|state| state.spent)
+        .map_err(|error| named(error, "read", path))
 }
 
 /// Reads a source and counts what was consumed of it.
@@ -308,11 +371,16 @@ impl<R: BufRead> BufRead for Counted<R> {
 
 fn replay(file: &File) -> io::Result<State> {
     let mut state = State::default();
-    let mut source = Counted { source: BufReader::with_capacity(1 << 18, file), at: 0 };
+    let mut source = Counted {
+        source: BufReader::with_capacity(1 << 18, file),
+        at: 0,
+    };
     loop {
         let start = source.at;
         // One line a reader, so that each line's place is known.
-        let line = JsonlReader::<_, Entry>::new(&mut source).next().transpose()?;
+        let line = JsonlReader::<_, Entry>::new(&mut source)
+            .next()
+            .transpose()?;
         let length = usize::try_from(source.at - start).unwrap_or(usize::MAX);
         match line {
             None => break,

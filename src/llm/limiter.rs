@@ -58,29 +58,54 @@ impl Limiter {
     pub fn new(ceiling: usize) -> Self {
         let ceiling = ceiling.clamp(1, Semaphore::MAX_PERMITS);
         let limit = START.min(ceiling);
-        let state = State { ceiling, limit, seats: limit, taken: 0, waiting: 0, successes: 0, doubling: true, epoch: 0 };
-        Self { state: Arc::new(Mutex::new(state)), seats: Arc::new(Semaphore::new(limit)) }
+        let state = State {
+            ceiling,
+            limit,
+            seats: limit,
+            taken: 0,
+            waiting: 0,
+            successes: 0,
+            doubling: true,
+            epoch: 0,
+        };
+        Self {
+            state: Arc::new(Mutex::new(state)),
+            seats: Arc::new(Semaphore::new(limit)),
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         // The state is whole after every statement.
-        self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.state
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     /// Waits for a seat.
     pub async fn seat(&self) -> Seat {
         let waiting = Waiting::new(self);
-        let permit = Arc::clone(&self.seats).acquire_owned().await.expect("the semaphore is never closed");
+        let permit = Arc::clone(&self.seats)
+            .acquire_owned()
+            .await
+            .expect("the semaphore is never closed");
         drop(waiting);
         let mut state = self.state();
         state.taken += 1;
-        Seat { limiter: self.clone(), permit: Some(permit), epoch: state.epoch }
+        Seat {
+            limiter: self.clone(),
+            permit: Some(permit),
+            epoch: state.epoch,
+        }
     }
 
     /// What a person sees.
     pub fn look(&self) -> LimiterState {
         let state = self.state();
-        LimiterState { limit: state.limit, taken: state.taken, waiting: state.waiting }
+        LimiterState {
+            limit: state.limit,
+            taken: state.taken,
+            waiting: state.waiting,
+        }
     }
 }
 
@@ -167,7 +192,10 @@ mod tests {
         let seats = all(&limiter);
         seats.iter().for_each(Seat::congested);
         assert_eq!(limiter.look().limit, 32, "one burst is one refusal");
-        assert!(limiter.seat().now_or_never().is_none(), "those above the limit are not reused");
+        assert!(
+            limiter.seat().now_or_never().is_none(),
+            "those above the limit are not reused"
+        );
         drop(seats);
         for size in 32..40 {
             let seats = all(&limiter);
@@ -178,7 +206,14 @@ mod tests {
             all(&limiter)[0].congested();
         }
         assert_eq!(all(&limiter).len(), 1, "one always goes");
-        assert_eq!(limiter.look(), LimiterState { limit: 1, taken: 0, waiting: 0 });
+        assert_eq!(
+            limiter.look(),
+            LimiterState {
+                limit: 1,
+                taken: 0,
+                waiting: 0
+            }
+        );
     }
 
     #[test]
@@ -187,7 +222,14 @@ mod tests {
         let seat = limiter.seat().now_or_never().unwrap();
         let mut second = Box::pin(limiter.seat());
         assert!(second.as_mut().now_or_never().is_none());
-        assert_eq!(limiter.look(), LimiterState { limit: 1, taken: 1, waiting: 1 });
+        assert_eq!(
+            limiter.look(),
+            LimiterState {
+                limit: 1,
+                taken: 1,
+                waiting: 1
+            }
+        );
         drop(second);
         assert_eq!(limiter.look().waiting, 0);
         drop(seat);

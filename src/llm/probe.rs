@@ -12,7 +12,7 @@ use serde_json::json;
 /// Longer than the windows that servers fall back to in silence, with some to spare.
 const PROMPT_TOKENS: u64 = 5_500;
 /// Tokens of one line of the filling.
-const LINE_TOKENS: u64 = 11;
+const LINE_TOKENS: u64 = 10;
 /// Bound of the answer: models that think do so first.
 const MAX_TOKENS: u64 = 1_024;
 
@@ -47,14 +47,22 @@ impl Probe {
 pub(super) fn request(endpoint: &Endpoint) -> Request {
     let most = endpoint.context_length.saturating_sub(MAX_TOKENS) * 7 / 10;
     let lines = PROMPT_TOKENS.min(most) / LINE_TOKENS;
-    let filling: String = (0..lines).map(|line| format!("Line {line} of this text has no meaning.\n")).collect();
+    let filling: String = (0..lines)
+        .map(|line| format!("Line {line} of this text has no meaning.\n"))
+        .collect();
     let schema = json!({"type": "object", "properties": {"ready": {"type": "boolean"}}, "required": ["ready"], "additionalProperties": false});
     Request {
-        messages: vec![Message::new(Role::User, format!("{filling}\nAre you ready? Answer with the JSON object {{\"ready\": true}}."))],
+        messages: vec![Message::new(
+            Role::User,
+            format!("{filling}\nAre you ready? Answer with the JSON object {{\"ready\": true}}."),
+        )],
         max_tokens: MAX_TOKENS.min(endpoint.context_length / 4).max(16),
         temperature: Some(0.0),
         seed: None,
-        response_format: Some(JsonFormat { name: "ready".to_owned(), schema }),
+        response_format: Some(JsonFormat {
+            name: "ready".to_owned(),
+            schema,
+        }),
         sample_index: 0,
         purpose: "probe".to_owned(),
     }
@@ -71,7 +79,10 @@ mod tests {
         let tokens = request(&long).prompt_tokens();
         assert!((4_900..6_300).contains(&tokens), "{tokens}");
         for context_length in [512, 2_048, 4_096] {
-            let short = Endpoint { context_length, ..long.clone() };
+            let short = Endpoint {
+                context_length,
+                ..long.clone()
+            };
             let request = request(&short);
             assert!(request.prompt_tokens() + request.max_tokens < context_length);
         }

@@ -82,7 +82,9 @@ impl Reply {
             }
             _ => {}
         }
-        let value = serde_json::from_str(data).map_err(|error| Wrong::Malformed(format!("a piece of the answer is no JSON: {error}")))?;
+        let value = serde_json::from_str(data).map_err(|error| {
+            Wrong::Malformed(format!("a piece of the answer is no JSON: {error}"))
+        })?;
         self.take_value(&value)
     }
 
@@ -91,7 +93,8 @@ impl Reply {
     /// # Errors
     /// See [`Wrong`].
     pub fn take_value(&mut self, value: &Value) -> Result<(), Wrong> {
-        let failed = value.get("error").is_some_and(|error| !error.is_null()) || value["object"] == "error";
+        let failed =
+            value.get("error").is_some_and(|error| !error.is_null()) || value["object"] == "error";
         if failed {
             return Err(Wrong::Error(server_error(value)));
         }
@@ -101,11 +104,15 @@ impl Reply {
         if let Some(model) = value["model"].as_str() {
             self.model = Some(model.to_owned());
         }
-        self.usage = usage(&value["usage"]).or_else(|| native_usage(value)).or(self.usage);
+        self.usage = usage(&value["usage"])
+            .or_else(|| native_usage(value))
+            .or(self.usage);
         if value.get("message").is_some() {
             // Ollama's own.
             self.done |= value["done"] == true;
-            let reason = value["done_reason"].as_str().or(self.done.then_some("stop"));
+            let reason = value["done_reason"]
+                .as_str()
+                .or(self.done.then_some("stop"));
             return self.take_message(&value["message"], reason);
         }
         let Some(choices) = value["choices"].as_array() else {
@@ -115,7 +122,11 @@ impl Reply {
         let Some(choice) = choices.first() else {
             return Ok(());
         };
-        let message = if choice["message"].is_object() { &choice["message"] } else { &choice["delta"] };
+        let message = if choice["message"].is_object() {
+            &choice["message"]
+        } else {
+            &choice["delta"]
+        };
         self.take_message(message, choice["finish_reason"].as_str())
     }
 
@@ -138,7 +149,9 @@ impl Reply {
         let lost = match &message["content"] {
             Value::String(piece) => self.write(piece),
             // Some servers answer in parts.
-            Value::Array(parts) => parts.iter().find_map(|part| self.write(part["text"].as_str()?)),
+            Value::Array(parts) => parts
+                .iter()
+                .find_map(|part| self.write(part["text"].as_str()?)),
             _ => None,
         };
         if let Some(refusal) = message["refusal"].as_str().filter(|_| self.text.is_empty()) {
@@ -150,9 +163,9 @@ impl Reply {
         }
         match lost {
             Some(lost) => Err(Wrong::Runaway(lost)),
-            None if self.text.len() + self.reasoning.len() > MAX_TEXT => {
-                Err(Wrong::Malformed(format!("the answer is longer than {MAX_TEXT} bytes")))
-            }
+            None if self.text.len() + self.reasoning.len() > MAX_TEXT => Err(Wrong::Malformed(
+                format!("the answer is longer than {MAX_TEXT} bytes"),
+            )),
             None => Ok(()),
         }
     }
@@ -167,13 +180,27 @@ impl Reply {
         let written = tokens::count(&self.text) + tokens::count(&self.reasoning);
         let Some(mut told) = self.usage else {
             let reasoning = tokens::count(&self.reasoning);
-            return Usage { prompt, cached: 0, completion: written, reasoning, estimated: true };
+            return Usage {
+                prompt,
+                cached: 0,
+                completion: written,
+                reasoning,
+                estimated: true,
+            };
         };
         if told.prompt == 0 {
-            told = Usage { prompt, estimated: true, ..told };
+            told = Usage {
+                prompt,
+                estimated: true,
+                ..told
+            };
         }
         if told.completion == 0 && written > 0 {
-            told = Usage { completion: written, estimated: true, ..told };
+            told = Usage {
+                completion: written,
+                estimated: true,
+                ..told
+            };
         }
         told
     }
@@ -204,10 +231,17 @@ fn usage(told: &Value) -> Option<Usage> {
     told.is_object().then(|| {
         let prompt = number(&told["prompt_tokens"]);
         // Two spellings of the same fact.
-        let cached = number(&told["prompt_tokens_details"]["cached_tokens"]).max(number(&told["prompt_cache_hit_tokens"]));
+        let cached = number(&told["prompt_tokens_details"]["cached_tokens"])
+            .max(number(&told["prompt_cache_hit_tokens"]));
         let reasoning = number(&told["completion_tokens_details"]["reasoning_tokens"]);
         let completion = number(&told["completion_tokens"]).max(reasoning);
-        Usage { prompt, cached: cached.min(prompt), completion, reasoning, estimated: false }
+        Usage {
+            prompt,
+            cached: cached.min(prompt),
+            completion,
+            reasoning,
+            estimated: false,
+        }
     })
 }
 
@@ -215,24 +249,51 @@ fn usage(told: &Value) -> Option<Usage> {
 fn native_usage(value: &Value) -> Option<Usage> {
     let completion = value["eval_count"].as_u64()?;
     let prompt = value["prompt_eval_count"].as_u64().unwrap_or(0);
-    Some(Usage { prompt, completion, ..Usage::default() })
+    Some(Usage {
+        prompt,
+        completion,
+        ..Usage::default()
+    })
 }
 
 /// Reads an error however it is wrapped: `{"error": {...}}`, `{"error": "..."}`, `{"object": "error", ...}`, `{"detail": ...}`.
 pub fn server_error(body: &Value) -> ServerError {
-    let inner = if body["error"].is_object() { &body["error"] } else { body };
+    let inner = if body["error"].is_object() {
+        &body["error"]
+    } else {
+        body
+    };
     let text = |value: &Value| match value {
         Value::Null => None,
         Value::String(text) => Some(text.clone()),
         other => Some(other.to_string()),
     };
-    let message = [&inner["message"], &body["error"], &inner["detail"], &inner["error_msg"]];
-    let message = message.into_iter().find_map(text).unwrap_or_else(|| body.to_string());
+    let message = [
+        &inner["message"],
+        &body["error"],
+        &inner["detail"],
+        &inner["error_msg"],
+    ];
+    let message = message
+        .into_iter()
+        .find_map(text)
+        .unwrap_or_else(|| body.to_string());
     let status = [&inner["code"], &inner["status"], &inner["status_code"]];
     let number = |value: &Value| value.as_u64().or_else(|| value.as_str()?.parse().ok());
-    let status = status.into_iter().filter_map(number).find(|code| (400..600).contains(code));
-    let code = [&inner["code"], &inner["type"]].into_iter().filter_map(text).collect::<Vec<_>>().join(" ");
-    ServerError { status: status.map(|code| code as u16), code, message }
+    let status = status
+        .into_iter()
+        .filter_map(number)
+        .find(|code| (400..600).contains(code));
+    let code = [&inner["code"], &inner["type"]]
+        .into_iter()
+        .filter_map(text)
+        .collect::<Vec<_>>()
+        .join(" ");
+    ServerError {
+        status: status.map(|code| code as u16),
+        code,
+        message,
+    }
 }
 
 #[cfg(test)]
@@ -243,15 +304,39 @@ mod tests {
     #[test]
     fn errors_are_read_however_they_are_wrapped() {
         for (body, status, message) in [
-            (json!({"error": {"message": "m", "type": "t", "code": "c"}}), None, "m"),
-            (json!({"error": {"message": "m", "code": 429}}), Some(429), "m"),
-            (json!({"object": "error", "message": "m", "code": 400}), Some(400), "m"),
-            (json!({"error": "model 'x' not found"}), None, "model 'x' not found"),
+            (
+                json!({"error": {"message": "m", "type": "t", "code": "c"}}),
+                None,
+                "m",
+            ),
+            (
+                json!({"error": {"message": "m", "code": 429}}),
+                Some(429),
+                "m",
+            ),
+            (
+                json!({"object": "error", "message": "m", "code": 400}),
+                Some(400),
+                "m",
+            ),
+            (
+                json!({"error": "model 'x' not found"}),
+                None,
+                "model 'x' not found",
+            ),
             (json!({"detail": "Not Found"}), None, "Not Found"),
-            (json!({"detail": [{"loc": ["body"]}]}), None, "[{\"loc\":[\"body\"]}]"),
+            (
+                json!({"detail": [{"loc": ["body"]}]}),
+                None,
+                "[{\"loc\":[\"body\"]}]",
+            ),
         ] {
             let error = server_error(&body);
-            assert_eq!((error.status, error.message.as_str()), (status, message), "{body}");
+            assert_eq!(
+                (error.status, error.message.as_str()),
+                (status, message),
+                "{body}"
+            );
         }
     }
 
@@ -259,24 +344,44 @@ mod tests {
     fn cached_and_reasoning_tokens_are_told_apart() {
         let told = json!({"prompt_tokens": 100, "completion_tokens": 50,
             "prompt_tokens_details": {"cached_tokens": 80}, "completion_tokens_details": {"reasoning_tokens": 30}});
-        let expected = Usage { prompt: 100, cached: 80, completion: 50, reasoning: 30, estimated: false };
+        let expected = Usage {
+            prompt: 100,
+            cached: 80,
+            completion: 50,
+            reasoning: 30,
+            estimated: false,
+        };
         assert_eq!(usage(&told), Some(expected));
-        assert_eq!(usage(&json!({"prompt_tokens": 10, "prompt_cache_hit_tokens": 4})).unwrap().cached, 4);
+        assert_eq!(
+            usage(&json!({"prompt_tokens": 10, "prompt_cache_hit_tokens": 4}))
+                .unwrap()
+                .cached,
+            4
+        );
         assert_eq!(usage(&Value::Null), None);
     }
 
     #[test]
     fn thoughts_at_the_head_are_no_answer() {
-        let mut reply = Reply { text: "\n<think>\nhm {1}\n</think>\n\n{\"a\":1}".into(), ..Reply::default() };
+        let mut reply = Reply {
+            text: "\n<think>\nhm {1}\n</think>\n\n{\"a\":1}".into(),
+            ..Reply::default()
+        };
         reply.part_thoughts();
-        assert_eq!((reply.text.as_str(), reply.reasoning.as_str()), ("{\"a\":1}", "hm {1}"));
+        assert_eq!(
+            (reply.text.as_str(), reply.reasoning.as_str()),
+            ("{\"a\":1}", "hm {1}")
+        );
     }
 
     #[test]
     fn parts_and_refusals_are_understood() {
         let mut reply = Reply::default();
         reply.take_value(&json!({"choices": [{"message": {"content": [{"type": "text", "text": "a"}, {"text": "b"}]}, "finish_reason": "stop"}]})).unwrap();
-        assert_eq!((reply.text.as_str(), reply.finish), ("ab", Some(Finish::Stop)));
+        assert_eq!(
+            (reply.text.as_str(), reply.finish),
+            ("ab", Some(Finish::Stop))
+        );
         let mut reply = Reply::default();
         reply.take_value(&json!({"choices": [{"message": {"content": null, "refusal": "no"}, "finish_reason": null}]})).unwrap();
         assert_eq!(reply.finish, Some(Finish::Filtered));

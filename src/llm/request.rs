@@ -35,7 +35,10 @@ pub struct Message {
 impl Message {
     /// A message.
     pub fn new(role: Role, content: impl Into<String>) -> Self {
-        Self { role, content: content.into() }
+        Self {
+            role,
+            content: content.into(),
+        }
     }
 }
 
@@ -74,7 +77,10 @@ pub struct Key([u8; 32]);
 impl Key {
     /// 64 uniform bits that every attempt of one question shares.
     pub(super) fn bits(&self) -> u64 {
-        self.0.iter().take(8).fold(0, |bits, byte| bits << 8 | u64::from(*byte))
+        self.0
+            .iter()
+            .take(8)
+            .fold(0, |bits, byte| bits << 8 | u64::from(*byte))
     }
 }
 
@@ -113,7 +119,9 @@ impl Serialize for Key {
 
 impl<'de> Deserialize<'de> for Key {
     fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        String::deserialize(from)?.parse().map_err(serde::de::Error::custom)
+        String::deserialize(from)?
+            .parse()
+            .map_err(serde::de::Error::custom)
     }
 }
 
@@ -132,7 +140,11 @@ pub enum Rung {
 impl Rung {
     /// The next simpler one.
     pub(super) fn down(self) -> Rung {
-        if self == Rung::Asked { Rung::Compact } else { Rung::Free }
+        if self == Rung::Asked {
+            Rung::Compact
+        } else {
+            Rung::Free
+        }
     }
 }
 
@@ -161,13 +173,26 @@ impl Request {
 
     /// Tokens of the prompt, by our own count.
     pub fn prompt_tokens(&self) -> u64 {
-        let messages = self.messages.iter().map(|message| tokens::count(&message.content) + tokens::PER_MESSAGE);
+        let messages = self
+            .messages
+            .iter()
+            .map(|message| tokens::count(&message.content) + tokens::PER_MESSAGE);
         messages.sum::<u64>() + tokens::PER_MESSAGE
     }
 
     /// The body for a server that can do what `can` says.
-    pub(super) fn body(&self, endpoint: &Endpoint, can: &Capabilities, rung: Rung, max_tokens: u64) -> Value {
-        let format = if rung == Rung::Free { Format::None } else { can.format };
+    pub(super) fn body(
+        &self,
+        endpoint: &Endpoint,
+        can: &Capabilities,
+        rung: Rung,
+        max_tokens: u64,
+    ) -> Value {
+        let format = if rung == Rung::Free {
+            Format::None
+        } else {
+            can.format
+        };
         let mut body = Map::new();
         body.insert("model".into(), json!(endpoint.model));
         body.insert("messages".into(), json!(self.messages_for(format, rung)));
@@ -183,7 +208,13 @@ impl Request {
         Value::Object(body)
     }
 
-    fn openai(&self, body: &mut Map<String, Value>, can: &Capabilities, format: Format, max_tokens: u64) {
+    fn openai(
+        &self,
+        body: &mut Map<String, Value>,
+        can: &Capabilities,
+        format: Format,
+        max_tokens: u64,
+    ) {
         body.insert(can.max_tokens_name().into(), json!(max_tokens));
         if body["stream"] == json!(true) && can.stream_options {
             body.insert("stream_options".into(), json!({"include_usage": true}));
@@ -205,7 +236,13 @@ impl Request {
         body.insert("response_format".into(), response_format);
     }
 
-    fn ollama(&self, body: &mut Map<String, Value>, endpoint: &Endpoint, format: Format, max_tokens: u64) {
+    fn ollama(
+        &self,
+        body: &mut Map<String, Value>,
+        endpoint: &Endpoint,
+        format: Format,
+        max_tokens: u64,
+    ) {
         let mut options = Map::new();
         options.insert("num_ctx".into(), json!(endpoint.context_length));
         options.insert("num_predict".into(), json!(max_tokens));
@@ -279,11 +316,17 @@ mod tests {
 
     fn request() -> Request {
         Request {
-            messages: vec![Message::new(Role::System, "s"), Message::new(Role::User, "u")],
+            messages: vec![
+                Message::new(Role::System, "s"),
+                Message::new(Role::User, "u"),
+            ],
             max_tokens: 100,
             temperature: Some(0.5),
             seed: Some(7),
-            response_format: Some(JsonFormat { name: "plan".into(), schema: json!({"type": "object", "required": ["a"]}) }),
+            response_format: Some(JsonFormat {
+                name: "plan".into(),
+                schema: json!({"type": "object", "required": ["a"]}),
+            }),
             sample_index: 0,
             purpose: "planner".into(),
         }
@@ -293,21 +336,57 @@ mod tests {
     fn all_that_decides_an_answer_is_in_the_key_and_nothing_else() {
         let (endpoint, request) = (endpoint(), request());
         let key = request.key(&endpoint);
-        let other_purpose = Request { purpose: "reflect".into(), ..request.clone() };
+        let other_purpose = Request {
+            purpose: "reflect".into(),
+            ..request.clone()
+        };
         assert_eq!(other_purpose.key(&endpoint), key);
-        let cheaper = Endpoint { timeout_s: 5, stream: false, max_in_flight: 1, tier: Tier::CloudLarge, ..endpoint.clone() };
+        let cheaper = Endpoint {
+            timeout_s: 5,
+            stream: false,
+            max_in_flight: 1,
+            tier: Tier::CloudLarge,
+            ..endpoint.clone()
+        };
         assert_eq!(request.key(&cheaper), key);
         let changed = [
-            Request { sample_index: 1, ..request.clone() },
-            Request { seed: None, ..request.clone() },
-            Request { temperature: None, ..request.clone() },
-            Request { max_tokens: 101, ..request.clone() },
-            Request { response_format: None, ..request.clone() },
-            Request { messages: vec![Message::new(Role::User, "su")], ..request.clone() },
+            Request {
+                sample_index: 1,
+                ..request.clone()
+            },
+            Request {
+                seed: None,
+                ..request.clone()
+            },
+            Request {
+                temperature: None,
+                ..request.clone()
+            },
+            Request {
+                max_tokens: 101,
+                ..request.clone()
+            },
+            Request {
+                response_format: None,
+                ..request.clone()
+            },
+            Request {
+                messages: vec![Message::new(Role::User, "su")],
+                ..request.clone()
+            },
         ];
-        let mut keys: Vec<Key> = changed.iter().map(|request| request.key(&endpoint)).collect();
-        keys.push(request.key(&Endpoint { model: "n".into(), ..endpoint.clone() }));
-        keys.push(request.key(&Endpoint { url: "http://y/v1".into(), ..endpoint.clone() }));
+        let mut keys: Vec<Key> = changed
+            .iter()
+            .map(|request| request.key(&endpoint))
+            .collect();
+        keys.push(request.key(&Endpoint {
+            model: "n".into(),
+            ..endpoint.clone()
+        }));
+        keys.push(request.key(&Endpoint {
+            url: "http://y/v1".into(),
+            ..endpoint.clone()
+        }));
         keys.push(key);
         keys.sort();
         keys.dedup();
@@ -320,10 +399,15 @@ mod tests {
     fn the_order_of_members_is_no_part_of_the_key() {
         let hash = |text: &str| {
             let mut out = Vec::new();
-            canonical(&serde_json::from_str(text).unwrap(), &mut |piece| out.extend_from_slice(piece));
+            canonical(&serde_json::from_str(text).unwrap(), &mut |piece| {
+                out.extend_from_slice(piece)
+            });
             String::from_utf8(out).unwrap()
         };
-        assert_eq!(hash("{\"b\":[1,{\"d\":2,\"c\":3}],\"a\":\"x\"}"), hash("{\"a\":\"x\",\"b\":[1,{\"c\":3,\"d\":2}]}"));
+        assert_eq!(
+            hash("{\"b\":[1,{\"d\":2,\"c\":3}],\"a\":\"x\"}"),
+            hash("{\"a\":\"x\",\"b\":[1,{\"c\":3,\"d\":2}]}")
+        );
         assert_ne!(hash("[1,2]"), hash("[[1],2]"));
     }
 
@@ -337,10 +421,21 @@ mod tests {
         assert_eq!(body["messages"][1]["content"], "u");
         let free = request.body(&endpoint, &can, Rung::Free, 50);
         assert!(free.get("response_format").is_none() && free["max_tokens"] == 50);
-        assert!(free["messages"][1]["content"].as_str().unwrap().contains("\"required\""));
-        let native = Endpoint { api: Api::OllamaNative, ..endpoint };
+        assert!(
+            free["messages"][1]["content"]
+                .as_str()
+                .unwrap()
+                .contains("\"required\"")
+        );
+        let native = Endpoint {
+            api: Api::OllamaNative,
+            ..endpoint
+        };
         let body = request.body(&native, &can, Rung::Asked, 100);
-        assert_eq!(body["options"], json!({"num_ctx": 8192, "num_predict": 100, "temperature": 0.5, "seed": 7}));
+        assert_eq!(
+            body["options"],
+            json!({"num_ctx": 8192, "num_predict": 100, "temperature": 0.5, "seed": 7})
+        );
         assert_eq!(body["format"]["type"], "object");
     }
 }

@@ -9,7 +9,9 @@ const LONGEST: Duration = Duration::from_secs(24 * 3600);
 /// by a function of the question and the attempt, so that many that failed together do not come back together and a
 /// run can be repeated.
 pub fn backoff(base: Duration, cap: Duration, key: u64, attempt: u32) -> Duration {
-    let doubled = base.saturating_mul(1_u32 << attempt.saturating_sub(1).min(20)).min(cap);
+    let doubled = base
+        .saturating_mul(1_u32 << attempt.saturating_sub(1).min(20))
+        .min(cap);
     let bits = mix(key ^ u64::from(attempt).wrapping_mul(0x9e37_79b9_7f4a_7c15));
     let unit = (bits >> 11) as f64 / (1_u64 << 53) as f64;
     doubled.mul_f64(0.5 + 0.5 * unit)
@@ -38,14 +40,19 @@ pub fn retry_after(value: &str, date: Option<&str>, now: i64) -> Option<Duration
 
 /// Seconds since 1970 of `Sun, 06 Nov 1994 08:49:37 GMT`; the two older spellings of HTTP are read too.
 fn http_date(text: &str) -> Option<i64> {
-    let words: Vec<&str> = text.split([' ', ',', '-']).filter(|word| !word.is_empty()).collect();
+    let words: Vec<&str> = text
+        .split([' ', ',', '-'])
+        .filter(|word| !word.is_empty())
+        .collect();
     let (day, month, year, clock) = match words[..] {
         [_, day, month, year, clock, "GMT" | "UTC"] => (day, month, year, clock),
         // asctime: `Sun Nov  6 08:49:37 1994`
         [_, month, day, clock, year] => (day, month, year, clock),
         _ => return None,
     };
-    const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    const MONTHS: [&str; 12] = [
+        "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+    ];
     let month = MONTHS.iter().position(|name| *name == month)? as i64 + 1;
     let day: i64 = day.parse().ok().filter(|day| (1..=31).contains(day))?;
     let year = match (year.len(), year.parse::<i64>().ok()?) {
@@ -54,7 +61,10 @@ fn http_date(text: &str) -> Option<i64> {
         (4, year) => year,
         _ => return None,
     };
-    let parts: Vec<i64> = clock.split(':').map(|part| part.parse().ok()).collect::<Option<_>>()?;
+    let parts: Vec<i64> = clock
+        .split(':')
+        .map(|part| part.parse().ok())
+        .collect::<Option<_>>()?;
     let [hours @ 0..24, minutes @ 0..60, seconds @ 0..=60] = parts[..] else {
         return None;
     };
@@ -86,27 +96,48 @@ mod tests {
         let mut waits: Vec<Duration> = (0..100).map(|key| backoff(base, cap, key, 1)).collect();
         waits.sort();
         let mean = waits.iter().sum::<Duration>() / 100;
-        assert!(mean > Duration::from_millis(700) && mean < Duration::from_millis(800), "{mean:?}");
+        assert!(
+            mean > Duration::from_millis(700) && mean < Duration::from_millis(800),
+            "{mean:?}"
+        );
         waits.dedup();
         assert_eq!(waits.len(), 100);
     }
 
     #[test]
     fn retry_after_is_read_in_every_spelling() {
-        let read = |value, date| retry_after(value, date, 784_111_777 - 60).map(|wait| wait.as_secs());
+        let read =
+            |value, date| retry_after(value, date, 784_111_777 - 60).map(|wait| wait.as_secs());
         assert_eq!(read("7", None), Some(7));
-        assert_eq!(retry_after(" 0.5 ", None, 0), Some(Duration::from_millis(500)));
+        assert_eq!(
+            retry_after(" 0.5 ", None, 0),
+            Some(Duration::from_millis(500))
+        );
         assert_eq!(read("Sun, 06 Nov 1994 08:49:37 GMT", None), Some(60));
         assert_eq!(read("Sunday, 06-Nov-94 08:49:37 GMT", None), Some(60));
         assert_eq!(read("Sun Nov  6 08:49:37 1994", None), Some(60));
         let date = Some("Sun, 06 Nov 1994 08:49:07 GMT");
-        assert_eq!(read("Sun, 06 Nov 1994 08:49:37 GMT", date), Some(30), "by the server's clock");
+        assert_eq!(
+            read("Sun, 06 Nov 1994 08:49:37 GMT", date),
+            Some(30),
+            "by the server's clock"
+        );
         assert_eq!(read("Sun, 06 Nov 1994 08:49:00 GMT", date), Some(0), "past");
         assert_eq!(read("1e300", None), Some(24 * 3600));
-        for odd in ["soon", "", "-1", "NaN", "Sun, 06 Foo 1994 08:49:37 GMT", "Sun, 06 Nov 1994 25:49:37 GMT"] {
+        for odd in [
+            "soon",
+            "",
+            "-1",
+            "NaN",
+            "Sun, 06 Foo 1994 08:49:37 GMT",
+            "Sun, 06 Nov 1994 25:49:37 GMT",
+        ] {
             assert_eq!(read(odd, None), None, "{odd}");
         }
-        assert_eq!(http_date("Thu, 29 Feb 2024 00:00:00 GMT"), Some(1_709_164_800));
+        assert_eq!(
+            http_date("Thu, 29 Feb 2024 00:00:00 GMT"),
+            Some(1_709_164_800)
+        );
         assert_eq!(http_date("Thu, 01 Jan 1970 00:00:00 GMT"), Some(0));
     }
 }

@@ -54,8 +54,16 @@ impl Watch {
     /// Takes the next piece; says when the answer has run away.
     pub fn feed(&mut self, piece: &str) -> Option<Runaway> {
         for c in piece.chars() {
-            self.spaces = if c.is_whitespace() { self.spaces + 1 } else { 0 };
-            self.digits = if c.is_ascii_digit() { self.digits + 1 } else { 0 };
+            self.spaces = if c.is_whitespace() {
+                self.spaces + 1
+            } else {
+                0
+            };
+            self.digits = if c.is_ascii_digit() {
+                self.digits + 1
+            } else {
+                0
+            };
             if self.spaces >= SPACES {
                 return Some(Runaway::Whitespace);
             }
@@ -79,7 +87,13 @@ impl Watch {
     fn look(&mut self) -> Option<Runaway> {
         let surplus = self.tail.len().saturating_sub(TAIL);
         self.tail.drain(..surplus);
-        let exact: Vec<u8> = self.tail.iter().rev().take(PERIOD * (EXACT.1 + 1)).copied().collect();
+        let exact: Vec<u8> = self
+            .tail
+            .iter()
+            .rev()
+            .take(PERIOD * (EXACT.1 + 1))
+            .copied()
+            .collect();
         if let Some(period) = period(&exact, EXACT) {
             return Some(Runaway::Repetition(period));
         }
@@ -116,7 +130,11 @@ fn period(bytes: &[u8], enough: (usize, usize)) -> Option<usize> {
     let mut z = vec![0_usize; bytes.len()];
     let (mut left, mut right) = (0, 0);
     for at in 1..bytes.len() {
-        let mut length = if at < right { z[at - left].min(right - at) } else { 0 };
+        let mut length = if at < right {
+            z[at - left].min(right - at)
+        } else {
+            0
+        };
         while at + length < bytes.len() && bytes[length] == bytes[at + length] {
             length += 1;
         }
@@ -138,7 +156,10 @@ mod tests {
 
     fn rows(count: usize) -> String {
         (0..count).fold(String::new(), |mut text, row| {
-            let _ = writeln!(text, "sample_{row},reads/s{row}_R1.fastq.gz,reads/s{row}_R2.fastq.gz,auto");
+            let _ = writeln!(
+                text,
+                "sample_{row},reads/s{row}_R1.fastq.gz,reads/s{row}_R2.fastq.gz,auto"
+            );
             text
         })
     }
@@ -155,18 +176,29 @@ mod tests {
         ] {
             assert_eq!(of(text), Some(found));
             let mut watch = Watch::default();
-            let by_one = text.chars().find_map(|c| watch.feed(c.encode_utf8(&mut [0; 4])));
+            let by_one = text
+                .chars()
+                .find_map(|c| watch.feed(c.encode_utf8(&mut [0; 4])));
             assert_eq!(by_one, Some(found));
         }
         assert_eq!(of(&"é".repeat(700)), Some(Runaway::Repetition(2)));
-        assert!(of(&rows(400)).is_some(), "counting without end is a loop too");
+        assert!(
+            of(&rows(400)).is_some(),
+            "counting without end is a loop too"
+        );
     }
 
     #[test]
     fn what_people_write_is_none() {
         let rule = format!("{}\n{}", "=".repeat(200), "-".repeat(200));
         let source = include_str!("runaway.rs");
-        for text in [&rule, &rows(60), source, &"    ".repeat(30), "3.14159265358979"] {
+        for text in [
+            &rule,
+            &rows(60),
+            source,
+            &"    ".repeat(30),
+            "3.14159265358979",
+        ] {
             assert_eq!(of(text), None, "{text}");
         }
     }

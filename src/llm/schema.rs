@@ -32,8 +32,15 @@ fn at(schema: &Value, value: &Value, path: &mut String, depth: usize) -> Result<
         return Err(format!("{path} is none of the words that are asked for"));
     }
     let length = path.len();
-    let required = schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str);
-    if let Some(missing) = required.filter(|_| value.is_object()).find(|name| value.get(name).is_none()) {
+    let required = schema["required"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str);
+    if let Some(missing) = required
+        .filter(|_| value.is_object())
+        .find(|name| value.get(name).is_none())
+    {
         return Err(format!("{path} has no member {missing}"));
     }
     for (name, schema) in schema["properties"].as_object().into_iter().flatten() {
@@ -62,7 +69,11 @@ fn is(kind: &str, value: &Value) -> bool {
         "boolean" => value.is_boolean(),
         "null" => value.is_null(),
         "number" => value.is_number(),
-        "integer" => value.is_i64() || value.is_u64() || value.as_f64().is_some_and(|number| number.fract() == 0.0),
+        "integer" => {
+            value.is_i64()
+                || value.is_u64()
+                || value.as_f64().is_some_and(|number| number.fract() == 0.0)
+        }
         _ => true,
     }
 }
@@ -78,13 +89,25 @@ mod tests {
             "steps": {"type": "array", "items": {"type": "object", "required": ["id"], "properties": {"id": {"type": "string"}}}},
             "kind": {"enum": ["a", "b"]}, "n": {"type": ["integer", "null"]},
         }});
-        assert_eq!(check(&schema, &json!({"steps": [{"id": "x"}], "kind": "a", "n": 2.0, "more": 1})), Ok(()));
+        assert_eq!(
+            check(
+                &schema,
+                &json!({"steps": [{"id": "x"}], "kind": "a", "n": 2.0, "more": 1})
+            ),
+            Ok(())
+        );
         for (value, why) in [
             (json!([]), "$ is no object"),
             (json!({}), "$ has no member steps"),
-            (json!({"steps": [{"id": "x"}, {}]}), "$.steps[1] has no member id"),
+            (
+                json!({"steps": [{"id": "x"}, {}]}),
+                "$.steps[1] has no member id",
+            ),
             (json!({"steps": [{"id": 1}]}), "$.steps[0].id is no string"),
-            (json!({"steps": [], "kind": "c"}), "$.kind is none of the words that are asked for"),
+            (
+                json!({"steps": [], "kind": "c"}),
+                "$.kind is none of the words that are asked for",
+            ),
             (json!({"steps": [], "n": 1.5}), "$.n is no integer or null"),
         ] {
             assert_eq!(check(&schema, &value), Err(why.to_owned()));

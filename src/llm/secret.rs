@@ -54,12 +54,15 @@ impl SecretSource {
             SecretSource::None => return Ok(None),
             SecretSource::File(path) => read_file(path)?,
             SecretSource::Credential(name) => read_file(&credential(name)?)?,
-            SecretSource::Env(name) => env::var(name)
-                .map_err(|_| format!("the environment variable {name}, which should hold a key, is not set"))?,
+            SecretSource::Env(name) => env::var(name).map_err(|_| {
+                format!("the environment variable {name}, which should hold a key, is not set")
+            })?,
         };
         let text = text.trim();
         if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err(format!("{self} holds no key: one line of printable characters is expected"));
+            return Err(format!(
+                "{self} holds no key: one line of printable characters is expected"
+            ));
         }
         Ok(Some(Secret(text.to_owned())))
     }
@@ -87,7 +90,8 @@ fn credential(name: &str) -> Result<PathBuf, String> {
 }
 
 fn read_file(path: &PathBuf) -> Result<String, String> {
-    fs::read_to_string(path).map_err(|error| format!("cannot read the key in {}: {error}", path.display()))
+    fs::read_to_string(path)
+        .map_err(|error| format!("cannot read the key in {}: {error}", path.display()))
 }
 
 impl Secret {
@@ -119,7 +123,13 @@ impl Secret {
 
 fn percent(text: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
-    let each = |byte: u8| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") };
+    let each = |byte: u8| {
+        if plain(byte) {
+            char::from(byte).to_string()
+        } else {
+            format!("%{byte:02X}")
+        }
+    };
     text.bytes().map(each).collect()
 }
 
@@ -161,24 +171,40 @@ mod tests {
         fs::write(&path, "sk-live-0123456789abcdef\n").unwrap();
         let secret = SecretSource::File(path.clone()).read().unwrap().unwrap();
         assert_eq!(secret.bearer(), "Bearer sk-live-0123456789abcdef");
-        assert_eq!(format!("{secret} {secret:?} {:?}", Some(&secret)), "[redacted] [redacted] Some([redacted])");
+        assert_eq!(
+            format!("{secret} {secret:?} {:?}", Some(&secret)),
+            "[redacted] [redacted] Some([redacted])"
+        );
         fs::write(&path, "two\nlines").unwrap();
         let why = SecretSource::File(path).read().unwrap_err();
-        assert!(why.contains("holds no key") && !why.contains("two"), "{why}");
+        assert!(
+            why.contains("holds no key") && !why.contains("two"),
+            "{why}"
+        );
         assert!(SecretSource::None.read().unwrap().is_none());
         for name in ["", "..", "a/b"] {
             assert!(SecretSource::Credential(name.into()).read().is_err());
         }
-        let why = SecretSource::Env("CAMPAIGND_NO_SUCH_VARIABLE".into()).read().unwrap_err();
+        let why = SecretSource::Env("CAMPAIGND_NO_SUCH_VARIABLE".into())
+            .read()
+            .unwrap_err();
         assert!(why.contains("CAMPAIGND_NO_SUCH_VARIABLE"), "{why}");
     }
 
     #[test]
     fn a_key_is_found_in_every_form() {
         let secret = Secret("sk-a\"b/c\\0123456789".into());
-        for echoed in ["sk-a\"b/c\\0123456789", "sk-a%22b%2Fc%5C0123456789", "sk-a\\\"b/c\\\\0123456789", "sk-a\"b***89"] {
+        for echoed in [
+            "sk-a\"b/c\\0123456789",
+            "sk-a%22b%2Fc%5C0123456789",
+            "sk-a\\\"b/c\\\\0123456789",
+            "sk-a\"b***89",
+        ] {
             let text = secret.redact(format!("bad key {echoed} given"));
-            assert!(text.contains("[redacted]") && !text.contains("0123456789"), "{text}");
+            assert!(
+                text.contains("[redacted]") && !text.contains("0123456789"),
+                "{text}"
+            );
         }
         assert_eq!(secret.redact("sk- is a prefix".into()), "sk- is a prefix");
         let short = Secret("local".into());

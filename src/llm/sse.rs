@@ -28,7 +28,9 @@ impl Events {
                 _ => self.line.push(byte),
             }
             if self.line.len() + self.data.len() > MAX_EVENT {
-                return Err(format!("an event of the stream is longer than {MAX_EVENT} bytes"));
+                return Err(format!(
+                    "an event of the stream is longer than {MAX_EVENT} bytes"
+                ));
             }
         }
         Ok(())
@@ -81,7 +83,13 @@ mod tests {
     use super::*;
 
     const STREAM: &str = ": keep-alive\n\ndata: {\"a\":\"é日\"}\r\n\r\nevent: x\ndata:{\"b\":\ndata: 1}\n\n:\ndata: {\"c\":1}\ndata: {\"d\":1}\rdata: [DONE]";
-    const EVENTS: [&str; 5] = ["{\"a\":\"é日\"}", "{\"b\":\n1}", "{\"c\":1}", "{\"d\":1}", "[DONE]"];
+    const EVENTS: [&str; 5] = [
+        "{\"a\":\"é日\"}",
+        "{\"b\":\n1}",
+        "{\"c\":1}",
+        "{\"d\":1}",
+        "[DONE]",
+    ];
 
     fn events(pieces: &[&[u8]]) -> Vec<String> {
         let (mut events, mut out) = (Events::default(), Vec::new());
@@ -98,7 +106,10 @@ mod tests {
         assert_eq!(events(&[bytes]), EVENTS);
         for first in 0..bytes.len() {
             for second in first..bytes.len() {
-                assert_eq!(events(&[&bytes[..first], &bytes[first..second], &bytes[second..]]), EVENTS);
+                assert_eq!(
+                    events(&[&bytes[..first], &bytes[first..second], &bytes[second..]]),
+                    EVENTS
+                );
             }
         }
     }

@@ -56,17 +56,32 @@ impl Bench {
 }
 
 fn options() -> Options {
-    Options { deadline: Duration::from_secs(600), attempts: 4, ..Options::default() }
+    Options {
+        deadline: Duration::from_secs(600),
+        attempts: 4,
+        ..Options::default()
+    }
 }
 
 fn endpoint(server: &Server) -> Endpoint {
-    let prices = Prices { prompt: 1.0, cached: Some(0.1), completion: 2.0 };
-    Endpoint { prices, timeout_s: 30, ..Endpoint::new(Tier::CloudSmall, &server.url, "m", 32_768) }
+    let prices = Prices {
+        prompt: 1.0,
+        cached: Some(0.1),
+        completion: 2.0,
+    };
+    Endpoint {
+        prices,
+        timeout_s: 30,
+        ..Endpoint::new(Tier::CloudSmall, &server.url, "m", 32_768)
+    }
 }
 
 fn request() -> Request {
     Request {
-        messages: vec![Message::new(Role::User, "Name the first step of an RNA-seq analysis.")],
+        messages: vec![Message::new(
+            Role::User,
+            "Name the first step of an RNA-seq analysis.",
+        )],
         max_tokens: 100,
         temperature: Some(0.2),
         seed: Some(11),
@@ -77,6 +92,13 @@ fn request() -> Request {
 }
 
 fn json_request() -> Request {
-    let schema = json!({"type": "object", "required": ["step"], "properties": {"step": {"type": "string"}}});
-    Request { response_format: Some(JsonFormat { name: "step".into(), schema }), ..request() }
+    let schema =
+        json!({"type": "object", "required": ["step"], "properties": {"step": {"type": "string"}}});
+    Request {
+        response_format: Some(JsonFormat {
+            name: "step".into(),
+            schema,
+        }),
+        ..request()
+    }
 }

@@ -71,7 +71,11 @@ impl Transport {
         tcp.set_nodelay(true);
         tcp.set_connect_timeout(Some(CONNECT_WITHIN));
         tcp.set_keepalive(Some(Duration::from_secs(60)));
-        let connector = Connector { tcp, tls: Arc::default(), proxies: Arc::clone(&proxies) };
+        let connector = Connector {
+            tcp,
+            tls: Arc::default(),
+            proxies: Arc::clone(&proxies),
+        };
         let client = legacy::Client::builder(TokioExecutor::new())
             .pool_idle_timeout(IDLE)
             .pool_timer(TokioTimer::new())
@@ -83,22 +87,34 @@ impl Transport {
     ///
     /// # Errors
     /// When nothing came back; the text names no header.
-    pub async fn post(&self, target: &str, bearer: Option<String>, body: Vec<u8>) -> Result<Response<Incoming>, Unsent> {
-        let wrong = |message: String| Unsent { unreachable: true, message };
-        let uri: Uri = target.parse().map_err(|error| wrong(format!("the url is none: {error}")))?;
+    pub async fn post(
+        &self,
+        target: &str,
+        bearer: Option<String>,
+        body: Vec<u8>,
+    ) -> Result<Response<Incoming>, Unsent> {
+        let wrong = |message: String| Unsent {
+            unreachable: true,
+            message,
+        };
+        let uri: Uri = target
+            .parse()
+            .map_err(|error| wrong(format!("the url is none: {error}")))?;
         let mut request = Request::post(&uri)
             .header(CONTENT_TYPE, "application/json")
             .header(USER_AGENT, concat!("campaignd/", env!("CARGO_PKG_VERSION")))
             .body(Full::new(Bytes::from(body)))
             .map_err(|error| wrong(error.to_string()))?;
         if let Some(bearer) = bearer {
-            let mut value = HeaderValue::from_str(&bearer).map_err(|_| wrong("the key is no header's value".to_owned()))?;
+            let mut value = HeaderValue::from_str(&bearer)
+                .map_err(|_| wrong("the key is no header's value".to_owned()))?;
             value.set_sensitive(true);
             request.headers_mut().insert(AUTHORIZATION, value);
         }
         // A request in the clear is the proxy's to read, and so is what it asks for.
         if uri.scheme_str() == Some("http")
-            && let Some(auth) = proxy(&self.proxies, &uri).and_then(|proxy| proxy.basic_auth().cloned())
+            && let Some(auth) =
+                proxy(&self.proxies, &uri).and_then(|proxy| proxy.basic_auth().cloned())
         {
             request.headers_mut().insert(PROXY_AUTHORIZATION, auth);
         }
@@ -126,7 +142,10 @@ pub fn chain(error: &dyn Error) -> String {
 /// The proxy on the way, if there is one.
 fn proxy(proxies: &Matcher, uri: &Uri) -> Option<Intercept> {
     let host = uri.host()?.trim_matches(['[', ']']);
-    let own = host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback());
+    let own = host == "localhost"
+        || host
+            .parse::<std::net::IpAddr>()
+            .is_ok_and(|ip| ip.is_loopback());
     if own { None } else { proxies.intercept(uri) }
 }
 
@@ -145,13 +164,20 @@ impl Connector {
         if let Some(via) = &via
             && via.uri().scheme_str() != Some("http")
         {
-            return Err(format!("a proxy of the kind {} is not supported, only http", via.uri().scheme_str().unwrap_or("none")).into());
+            return Err(format!(
+                "a proxy of the kind {} is not supported, only http",
+                via.uri().scheme_str().unwrap_or("none")
+            )
+            .into());
         }
         let tcp = match (via, secure) {
             (None, _) => self.tcp.call(uri.clone()).await?,
             (Some(via), false) => {
                 let stream = self.tcp.call(via.uri().clone()).await?;
-                return Ok(Link { io: Box::new(stream), proxied: true });
+                return Ok(Link {
+                    io: Box::new(stream),
+                    proxied: true,
+                });
             }
             (Some(via), true) => {
                 let mut tunnel = Tunnel::new(via.uri().clone(), self.tcp.clone());
@@ -162,14 +188,22 @@ impl Connector {
             }
         };
         if !secure {
-            return Ok(Link { io: Box::new(tcp), proxied: false });
+            return Ok(Link {
+                io: Box::new(tcp),
+                proxied: false,
+            });
         }
         let config = self.tls.get_or_init(certificates).clone()?;
         let host = uri.host().unwrap_or("").trim_matches(['[', ']']).to_owned();
         let name = ServerName::try_from(host)?;
         let handshake = TlsConnector::from(config).connect(name, TokioIo::new(tcp));
-        let stream = tokio::time::timeout(CONNECT_WITHIN, handshake).await.map_err(|_| "the TLS handshake takes too long")??;
-        Ok(Link { io: Box::new(TokioIo::new(stream)), proxied: false })
+        let stream = tokio::time::timeout(CONNECT_WITHIN, handshake)
+            .await
+            .map_err(|_| "the TLS handshake takes too long")??;
+        Ok(Link {
+            io: Box::new(TokioIo::new(stream)),
+            proxied: false,
+        })
     }
 }
 
@@ -179,10 +213,19 @@ fn certificates() -> Result<Arc<ClientConfig>, String> {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(found.certs);
     if roots.is_empty() {
-        let why = found.errors.first().map_or(String::new(), |error| format!(": {error}"));
-        return Err(format!("no certificates of this machine can be read; SSL_CERT_FILE may name some{why}"));
+        let why = found
+            .errors
+            .first()
+            .map_or(String::new(), |error| format!(": {error}"));
+        return Err(format!(
+            "no certificates of this machine can be read; SSL_CERT_FILE may name some{why}"
+        ));
     }
-    Ok(Arc::new(ClientConfig::builder().with_root_certificates(roots).with_no_client_auth()))
+    Ok(Arc::new(
+        ClientConfig::builder()
+            .with_root_certificates(roots)
+            .with_no_client_auth(),
+    ))
 }
 
 impl Service<Uri> for Connector {
@@ -216,21 +259,35 @@ impl Connection for Link {
 }
 
 impl Read for Link {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut task::Context<'_>, into: ReadBufCursor<'_>) -> task::Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut task::Context<'_>,
+        into: ReadBufCursor<'_>,
+    ) -> task::Poll<io::Result<()>> {
         Pin::new(&mut self.io).poll_read(cx, into)
     }
 }
 
 impl Write for Link {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut task::Context<'_>, bytes: &[u8]) -> task::Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut task::Context<'_>,
+        bytes: &[u8],
+    ) -> task::Poll<io::Result<usize>> {
         Pin::new(&mut self.io).poll_write(cx, bytes)
     }
 
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> task::Poll<io::Result<()>> {
+    fn poll_flush(
+        mut self: Pin<&mut Self>,
+        cx: &mut task::Context<'_>,
+    ) -> task::Poll<io::Result<()>> {
         Pin::new(&mut self.io).poll_flush(cx)
     }
 
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> task::Poll<io::Result<()>> {
+    fn poll_shutdown(
+        mut self: Pin<&mut Self>,
+        cx: &mut task::Context<'_>,
+    ) -> task::Poll<io::Result<()>> {
         Pin::new(&mut self.io).poll_shutdown(cx)
     }
 
@@ -238,7 +295,11 @@ impl Write for Link {
         self.io.is_write_vectored()
     }
 
-    fn poll_write_vectored(mut self: Pin<&mut Self>, cx: &mut task::Context<'_>, pieces: &[io::IoSlice<'_>]) -> task::Poll<io::Result<usize>> {
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut task::Context<'_>,
+        pieces: &[io::IoSlice<'_>],
+    ) -> task::Poll<io::Result<usize>> {
         Pin::new(&mut self.io).poll_write_vectored(cx, pieces)
     }
 }

@@ -28,9 +28,16 @@ pub struct Truncated {
 
 impl fmt::Display for Truncated {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the server read {} of about {} prompt tokens", self.reported, self.counted)?;
+        write!(
+            f,
+            "the server read {} of about {} prompt tokens",
+            self.reported, self.counted
+        )?;
         match self.plateau {
-            Some(plateau) => write!(f, " and seems to have a window of {plateau}: raise the server's own (num_ctx), or use api = \"ollama_native\""),
+            Some(plateau) => write!(
+                f,
+                " and seems to have a window of {plateau}: raise the server's own (num_ctx), or use api = \"ollama_native\""
+            ),
             None => Ok(()),
         }
     }
@@ -44,7 +51,12 @@ pub fn judge(counted: u64, usage: &Usage, context_length: u64, starved: bool) ->
         // Some servers leave the count out where they had the prompt cached.
         return None;
     }
-    let at = |tokens: u64| PLATEAUS.into_iter().chain([context_length]).find(|plateau| *plateau == tokens);
+    let at = |tokens: u64| {
+        PLATEAUS
+            .into_iter()
+            .chain([context_length])
+            .find(|plateau| *plateau == tokens)
+    };
     let short = (reported as f64) < SHARE * counted as f64 && counted - reported > SLACK;
     // Our count may be 15 % off, so a prompt that fills the plateau by our count is cut only if the server's stands exactly there.
     let full = at(reported).filter(|plateau| counted as f64 >= 0.9 * *plateau as f64);
@@ -53,7 +65,9 @@ pub fn judge(counted: u64, usage: &Usage, context_length: u64, starved: bool) ->
     (short || plateau.is_some()).then_some(Truncated {
         counted,
         reported,
-        plateau: plateau.or_else(|| at(reported)).or_else(|| at(reported + usage.completion)),
+        plateau: plateau
+            .or_else(|| at(reported))
+            .or_else(|| at(reported + usage.completion)),
     })
 }
 
@@ -62,29 +76,61 @@ mod tests {
     use super::*;
 
     fn usage(prompt: u64, completion: u64) -> Usage {
-        Usage { prompt, completion, ..Usage::default() }
+        Usage {
+            prompt,
+            completion,
+            ..Usage::default()
+        }
     }
 
     #[test]
     fn plateaus_and_shortfalls_are_found() {
-        let cut = |counted, prompt, completion, starved| judge(counted, &usage(prompt, completion), 32_768, starved);
+        let cut = |counted, prompt, completion, starved| {
+            judge(counted, &usage(prompt, completion), 32_768, starved)
+        };
         assert_eq!(cut(9_000, 4_096, 50, false).unwrap().plateau, Some(4_096));
-        assert_eq!(cut(4_500, 4_096, 50, false).unwrap().plateau, Some(4_096), "only a little was cut");
-        assert_eq!(cut(9_000, 4_000, 96, false).unwrap().plateau, Some(4_096), "together they fill the window");
-        assert_eq!(cut(3_900, 3_800, 296, true).unwrap().plateau, Some(4_096), "the answer had no room");
+        assert_eq!(
+            cut(4_500, 4_096, 50, false).unwrap().plateau,
+            Some(4_096),
+            "only a little was cut"
+        );
+        assert_eq!(
+            cut(9_000, 4_000, 96, false).unwrap().plateau,
+            Some(4_096),
+            "together they fill the window"
+        );
+        assert_eq!(
+            cut(3_900, 3_800, 296, true).unwrap().plateau,
+            Some(4_096),
+            "the answer had no room"
+        );
         assert_eq!(cut(5_000, 2_500, 9, false).unwrap().plateau, None);
-        assert!(cut(5_000, 2_500, 9, false).unwrap().to_string().contains("2500 of about 5000"));
+        assert!(
+            cut(5_000, 2_500, 9, false)
+                .unwrap()
+                .to_string()
+                .contains("2500 of about 5000")
+        );
     }
 
     #[test]
     fn honest_counts_are_left_alone() {
-        let cut = |counted, prompt, completion, starved| judge(counted, &usage(prompt, completion), 32_768, starved);
+        let cut = |counted, prompt, completion, starved| {
+            judge(counted, &usage(prompt, completion), 32_768, starved)
+        };
         assert_eq!(cut(3_000, 3_400, 696, false), None, "4,096 by chance");
-        assert_eq!(cut(2_800, 4_096, 10, false), None, "our count is far from the plateau");
+        assert_eq!(
+            cut(2_800, 4_096, 10, false),
+            None,
+            "our count is far from the plateau"
+        );
         assert_eq!(cut(200, 60, 10, false), None, "too short to tell");
         assert_eq!(cut(5_000, 4_300, 10, false), None);
         assert_eq!(cut(5_000, 0, 10, false), None, "not reported");
-        let estimated = Usage { estimated: true, ..usage(100, 1) };
+        let estimated = Usage {
+            estimated: true,
+            ..usage(100, 1)
+        };
         assert_eq!(judge(9_000, &estimated, 32_768, false), None);
     }
 }

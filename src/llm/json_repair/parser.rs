@@ -16,7 +16,13 @@ pub struct Parser<'a> {
 impl<'a> Parser<'a> {
     /// A parser that stands at `start` and may read `work` characters.
     pub fn new(text: &'a str, start: usize, work: usize) -> Self {
-        Self { text, at: start, work, repairs: Vec::new(), open: Vec::new() }
+        Self {
+            text,
+            at: start,
+            work,
+            repairs: Vec::new(),
+            open: Vec::new(),
+        }
     }
 
     /// Where it stands, in bytes.
@@ -264,7 +270,11 @@ impl<'a> Parser<'a> {
         let blank = rest.find(|c| c != ' ' && c != '\t').unwrap_or(rest.len());
         self.work = self.work.saturating_sub(blank);
         let next = &rest[blank..];
-        next.is_empty() || next.starts_with([',', '}', ']', ':', '\n', '\r']) || next.starts_with("//") || next.starts_with("/*") || next.starts_with("```")
+        next.is_empty()
+            || next.starts_with([',', '}', ']', ':', '\n', '\r'])
+            || next.starts_with("//")
+            || next.starts_with("/*")
+            || next.starts_with("```")
     }
 
     fn escape(&mut self, out: &mut String) -> Option<()> {
@@ -297,17 +307,26 @@ impl<'a> Parser<'a> {
 
     /// The character of `\uXXXX`, which may be two of them.
     fn unicode(&mut self) -> char {
-        let read = |rest: &str| u32::from_str_radix(rest.get(..4).filter(|hex| hex.bytes().all(|b| b.is_ascii_hexdigit()))?, 16).ok();
+        let read = |rest: &str| {
+            u32::from_str_radix(
+                rest.get(..4)
+                    .filter(|hex| hex.bytes().all(|b| b.is_ascii_hexdigit()))?,
+                16,
+            )
+            .ok()
+        };
         let Some(first) = read(self.rest()) else {
             self.note(Repair::BadEscape);
             return char::REPLACEMENT_CHARACTER;
         };
         self.at += 4;
         let second = self.rest().strip_prefix("\\u").and_then(read);
-        let pair = second.filter(|low| (0xd800..0xdc00).contains(&first) && (0xdc00..0xe000).contains(low));
+        let pair = second
+            .filter(|low| (0xd800..0xdc00).contains(&first) && (0xdc00..0xe000).contains(low));
         if let Some(low) = pair {
             self.at += 6;
-            return char::from_u32(0x1_0000 + ((first - 0xd800) << 10) + (low - 0xdc00)).unwrap_or(char::REPLACEMENT_CHARACTER);
+            return char::from_u32(0x1_0000 + ((first - 0xd800) << 10) + (low - 0xdc00))
+                .unwrap_or(char::REPLACEMENT_CHARACTER);
         }
         char::from_u32(first).unwrap_or_else(|| {
             self.note(Repair::BadEscape);
@@ -340,10 +359,16 @@ impl<'a> Parser<'a> {
             "True" | "TRUE" => (Repair::PythonLiteral, Value::Bool(true)),
             "False" | "FALSE" => (Repair::PythonLiteral, Value::Bool(false)),
             "None" | "NULL" | "Null" | "nil" => (Repair::PythonLiteral, Value::Null),
-            "NaN" | "nan" | "Infinity" | "-Infinity" | "undefined" => (Repair::NoValue, Value::Null),
+            "NaN" | "nan" | "Infinity" | "-Infinity" | "undefined" => {
+                (Repair::NoValue, Value::Null)
+            }
             // The word broke off while it was written.
-            _ if self.ended() && "true".starts_with(word) => (Repair::MissingCloser, Value::Bool(true)),
-            _ if self.ended() && "false".starts_with(word) => (Repair::MissingCloser, Value::Bool(false)),
+            _ if self.ended() && "true".starts_with(word) => {
+                (Repair::MissingCloser, Value::Bool(true))
+            }
+            _ if self.ended() && "false".starts_with(word) => {
+                (Repair::MissingCloser, Value::Bool(false))
+            }
             _ if self.ended() && "null".starts_with(word) => (Repair::MissingCloser, Value::Null),
             _ => number(word).map_or_else(
                 || (Repair::UnquotedValue, Value::String(word.to_owned())),
@@ -358,7 +383,10 @@ impl<'a> Parser<'a> {
 /// A number as other languages write it.
 fn number(word: &str) -> Option<Value> {
     let plain = word.strip_prefix('+').unwrap_or(word).replace('_', "");
-    if !plain.bytes().all(|byte| byte.is_ascii_digit() || b".eE+-".contains(&byte)) {
+    if !plain
+        .bytes()
+        .all(|byte| byte.is_ascii_digit() || b".eE+-".contains(&byte))
+    {
         return None;
     }
     if let Ok(whole) = plain.parse::<i64>() {

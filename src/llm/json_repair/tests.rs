@@ -15,51 +15,133 @@ fn each_kind_of_damage_is_mended_and_named() {
     use Repair::*;
     mended("{\"a\": 1}", json!({"a": 1}), &[]);
     mended(" \"text\" ", json!("text"), &[]);
-    mended("```json\n{\"a\": [1]}\n```", json!({"a": [1]}), &[CodeFence]);
-    mended("Sure!\n```\n{'a': 1,}\n```\nDone.", json!({"a": 1}), &[CodeFence, ProseAround, OtherQuotes, TrailingComma]);
-    mended("Here it is: {\"a\": 1} and that is all", json!({"a": 1}), &[ProseAround]);
-    mended("{a: 1, b_c: \"x\"}", json!({"a": 1, "b_c": "x"}), &[UnquotedKey]);
-    mended("{\"a\": True, \"b\": None, \"c\": NaN}", json!({"a": true, "b": null, "c": null}), &[PythonLiteral, NoValue]);
-    mended("{\"a\": [1, {\"b\": \"x", json!({"a": [1, {"b": "x"}]}), &[MissingCloser]);
+    mended(
+        "```json\n{\"a\": [1]}\n```",
+        json!({"a": [1]}),
+        &[CodeFence],
+    );
+    mended(
+        "Sure!\n```\n{'a': 1,}\n```\nDone.",
+        json!({"a": 1}),
+        &[CodeFence, ProseAround, OtherQuotes, TrailingComma],
+    );
+    mended(
+        "Here it is: {\"a\": 1} and that is all",
+        json!({"a": 1}),
+        &[ProseAround],
+    );
+    mended(
+        "{a: 1, b_c: \"x\"}",
+        json!({"a": 1, "b_c": "x"}),
+        &[UnquotedKey],
+    );
+    mended(
+        "{\"a\": True, \"b\": None, \"c\": NaN}",
+        json!({"a": true, "b": null, "c": null}),
+        &[PythonLiteral, NoValue],
+    );
+    mended(
+        "{\"a\": [1, {\"b\": \"x",
+        json!({"a": [1, {"b": "x"}]}),
+        &[MissingCloser],
+    );
     mended("{\"a\": \"x\ny\"}", json!({"a": "x\ny"}), &[RawNewline]);
-    mended("{\"a\": 1 // one\n, /* two */ \"b\": 2 # three\n}", json!({"a": 1, "b": 2}), &[Comment]);
-    mended("{\"a\": 1\n \"b\": [1 ,, 2]}", json!({"a": 1, "b": [1, 2]}), &[MissingComma, TrailingComma]);
-    mended("{\"a\": \"grep \\d \\$x\"}", json!({"a": "grep \\d \\$x"}), &[BadEscape]);
-    mended("{\"a\": \"say \"hi\" twice\"}", json!({"a": "say \"hi\" twice"}), &[InnerQuote]);
-    mended("{\"mem\": 8.GB, \"n\": +1, \"x\": .5, \"k\": 1_000}", json!({"mem": "8.GB", "n": 1, "x": 0.5, "k": 1000}), &[UnquotedValue, Number]);
+    mended(
+        "{\"a\": 1 // one\n, /* two */ \"b\": 2 # three\n}",
+        json!({"a": 1, "b": 2}),
+        &[Comment],
+    );
+    mended(
+        "{\"a\": 1\n \"b\": [1 ,, 2]}",
+        json!({"a": 1, "b": [1, 2]}),
+        &[MissingComma, TrailingComma],
+    );
+    mended(
+        "{\"a\": \"grep \\d \\$x\"}",
+        json!({"a": "grep \\d \\$x"}),
+        &[BadEscape],
+    );
+    mended(
+        "{\"a\": \"say \"hi\" twice\"}",
+        json!({"a": "say \"hi\" twice"}),
+        &[InnerQuote],
+    );
+    mended(
+        "{\"mem\": 8.GB, \"n\": +1, \"x\": .5, \"k\": 1_000}",
+        json!({"mem": "8.GB", "n": 1, "x": 0.5, "k": 1000}),
+        &[UnquotedValue, Number],
+    );
     mended("{\"a\": [1, 2}", json!({"a": [1, 2]}), &[MissingCloser]);
     mended("{\"a\": 1]", json!({"a": 1}), &[WrongCloser]);
     mended("{“a”: “x”}", json!({"a": "x"}), &[OtherQuotes]);
-    mended("{'it': 'it's \\'so\\''}", json!({"it": "it's 'so'"}), &[OtherQuotes, InnerQuote, BadEscape]);
-    mended("{\"a\": \"\\ud83d\\ude00\\u00e9\",}", json!({"a": "😀é"}), &[TrailingComma]);
+    mended(
+        "{'it': 'it's \\'so\\''}",
+        json!({"it": "it's 'so'"}),
+        &[OtherQuotes, InnerQuote, BadEscape],
+    );
+    mended(
+        "{\"a\": \"\\ud83d\\ude00\\u00e9\",}",
+        json!({"a": "😀é"}),
+        &[TrailingComma],
+    );
     mended("{\"a\": tru", json!({"a": true}), &[MissingCloser]);
     mended("{\"a\": 1, \"b\":", json!({"a": 1}), &[MissingCloser]);
-    mended("```json\n{\"a\": [1, 2\n```", json!({"a": [1, 2]}), &[CodeFence, MissingCloser]);
+    mended(
+        "```json\n{\"a\": [1, 2\n```",
+        json!({"a": [1, 2]}),
+        &[CodeFence, MissingCloser],
+    );
 }
 
 #[test]
 fn the_value_is_found_among_other_braces() {
     let code = "process X { script: foo }\nworkflow { x -> y }\n";
-    mended(&format!("{code}{{\"ok\": true}}"), json!({"ok": true}), &[Repair::ProseAround]);
-    mended("See [1]. {\"steps\": [\"a\", \"b\"]}", json!({"steps": ["a", "b"]}), &[Repair::ProseAround]);
+    mended(
+        &format!("{code}{{\"ok\": true}}"),
+        json!({"ok": true}),
+        &[Repair::ProseAround],
+    );
+    mended(
+        "See [1]. {\"steps\": [\"a\", \"b\"]}",
+        json!({"steps": ["a", "b"]}),
+        &[Repair::ProseAround],
+    );
 }
 
 #[test]
 fn what_is_no_json_is_an_error() {
-    for text in ["", "no", "{", "process X { y }", "{{{{", "[\"a\": 1}", "```\n```", "{,,"] {
+    for text in [
+        "",
+        "no",
+        "{",
+        "process X { y }",
+        "{{{{",
+        "[\"a\": 1}",
+        "```\n```",
+        "{,,",
+    ] {
         if let Ok(got) = repair(text) {
             // An opener alone is an empty value that was not ended.
-            assert!(got.value == json!({}) || got.value.is_array(), "{text}: {got:?}");
+            assert!(
+                got.value == json!({}) || got.value.is_array(),
+                "{text}: {got:?}"
+            );
         }
     }
     assert!(repair("no").is_err() && repair("process X { y }").is_err());
-    assert!(repair(&"[".repeat(100_000)).is_err(), "deeper than the bound");
+    assert!(
+        repair(&"[".repeat(100_000)).is_err(),
+        "deeper than the bound"
+    );
 }
 
 #[test]
 fn hostile_text_costs_no_more_than_its_length() {
     // Each of these would be quadratic, were nothing counted: 2 MB would take hours.
-    for piece in ["{\"", "{a:", "[\"x\" ", "[[{", "{\"a\":[", "\" ", "/*", "{/*", "[#", "[//", "{a:\"", "\\", "[1,", "```{"] {
+    for piece in [
+        "{\"", "{a:", "[\"x\" ", "[[{", "{\"a\":[", "\" ", "/*", "{/*", "[#", "[//", "{a:\"", "\\",
+        "[1,", "```{",
+    ] {
         let _ = repair(&piece.repeat(2_000_000 / piece.len()));
     }
 }
@@ -74,7 +156,8 @@ fn value() -> impl Strategy<Value = Value> {
     leaf.prop_recursive(4, 40, 5, |inner| {
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..5).prop_map(Value::from),
-            prop::collection::btree_map("[a-z_ \"]{0,6}", inner, 0..5).prop_map(|map| Value::Object(map.into_iter().collect())),
+            prop::collection::btree_map("[a-z_ \"]{0,6}", inner, 0..5)
+                .prop_map(|map| Value::Object(map.into_iter().collect())),
         ]
     })
 }

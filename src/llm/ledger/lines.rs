@@ -121,8 +121,12 @@ pub struct Spent {
 impl Spent {
     /// Everything together, what may have been spent included: this is what a budget is charged.
     pub fn amount(&self) -> Amount {
-        let each = |tier: &TierSpent| Amount::of(&tier.usage, tier.cost_usd).plus(tier.unsettled_amount);
-        self.tiers.values().map(each).fold(Amount::default(), Amount::plus)
+        let each =
+            |tier: &TierSpent| Amount::of(&tier.usage, tier.cost_usd).plus(tier.unsettled_amount);
+        self.tiers
+            .values()
+            .map(each)
+            .fold(Amount::default(), Amount::plus)
     }
 
     /// Adds another ledger's.

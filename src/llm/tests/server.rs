@@ -54,7 +54,12 @@ pub struct Recorded {
 impl Script {
     pub fn new(status: u16, kind: &str, body: impl Into<Vec<u8>>) -> Self {
         let headers = vec![("content-type", kind.to_owned())];
-        Self { status, headers, pieces: vec![Piece::Bytes(body.into())], end: End::Clean }
+        Self {
+            status,
+            headers,
+            pieces: vec![Piece::Bytes(body.into())],
+            end: End::Clean,
+        }
     }
 
     /// A JSON body.
@@ -64,9 +69,15 @@ impl Script {
 
     /// A stream of events, each a chunk.
     pub fn events(events: &[Value]) -> Self {
-        let text = events.iter().map(|event| format!("data: {event}\n\n")).chain(["data: [DONE]\n\n".to_owned()]);
+        let text = events
+            .iter()
+            .map(|event| format!("data: {event}\n\n"))
+            .chain(["data: [DONE]\n\n".to_owned()]);
         let pieces = text.map(|text| Piece::Bytes(text.into_bytes())).collect();
-        Self { pieces, ..Self::new(200, "text/event-stream", "") }
+        Self {
+            pieces,
+            ..Self::new(200, "text/event-stream", "")
+        }
     }
 
     /// A stream that says `text`, with a usage.
@@ -86,8 +97,22 @@ impl Script {
 
     /// The same bytes in chunks of `size`.
     pub fn chopped(mut self, size: usize) -> Self {
-        let bytes: Vec<u8> = self.pieces.iter().filter_map(|piece| if let Piece::Bytes(bytes) = piece { Some(bytes.clone()) } else { None }).flatten().collect();
-        self.pieces = bytes.chunks(size).map(|chunk| Piece::Bytes(chunk.to_vec())).collect();
+        let bytes: Vec<u8> = self
+            .pieces
+            .iter()
+            .filter_map(|piece| {
+                if let Piece::Bytes(bytes) = piece {
+                    Some(bytes.clone())
+                } else {
+                    None
+                }
+            })
+            .flatten()
+            .collect();
+        self.pieces = bytes
+            .chunks(size)
+            .map(|chunk| Piece::Bytes(chunk.to_vec()))
+            .collect();
         self
     }
 
@@ -125,21 +150,37 @@ pub struct Server {
 impl Server {
     /// Answers request number `n` with the `n`th script, and with 418 when there is none.
     pub async fn scripted(scripts: Vec<Script>) -> Self {
-        Self::start(move |n, _| scripts.get(n).cloned().unwrap_or_else(|| Script::new(418, "text/plain", "no more scripts"))).await
+        Self::start(move |n, _| {
+            scripts
+                .get(n)
+                .cloned()
+                .unwrap_or_else(|| Script::new(418, "text/plain", "no more scripts"))
+        })
+        .await
     }
 
     /// Answers each request as `answer` says.
-    pub async fn start(answer: impl Fn(usize, &Recorded) -> Script + Send + Sync + 'static) -> Self {
+    pub async fn start(
+        answer: impl Fn(usize, &Recorded) -> Script + Send + Sync + 'static,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/v1", listener.local_addr().unwrap());
         let requests: Arc<Mutex<Vec<Recorded>>> = Arc::default();
-        let (record, answer, begun) = (Arc::clone(&requests), Arc::new(answer), time::Instant::now());
+        let (record, answer, begun) = (
+            Arc::clone(&requests),
+            Arc::new(answer),
+            time::Instant::now(),
+        );
         let accepting = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let (record, answer) = (Arc::clone(&record), Arc::clone(&answer));
                 tokio::spawn(async move {
                     let respond = |head: String, body: Value| {
-                        let recorded = Recorded { head, body, at: begun.elapsed() };
+                        let recorded = Recorded {
+                            head,
+                            body,
+                            at: begun.elapsed(),
+                        };
                         let mut all = record.lock().unwrap();
                         let script = answer(all.len(), &recorded);
                         all.push(recorded);
@@ -149,7 +190,11 @@ impl Server {
                 });
             }
         });
-        Self { url, requests, accepting }
+        Self {
+            url,
+            requests,
+            accepting,
+        }
     }
 
     pub fn requests(&self) -> Vec<Recorded> {
@@ -195,7 +240,9 @@ async fn read_request(stream: &mut TcpStream, waiting: &mut Vec<u8>) -> Option<(
         .filter_map(|line| line.split_once(": "))
         .map(|(name, value)| (name.to_lowercase(), value.to_owned()))
         .collect();
-    let length: usize = headers.get("content-length").map_or(0, |length| length.parse().unwrap());
+    let length: usize = headers
+        .get("content-length")
+        .map_or(0, |length| length.parse().unwrap());
     while waiting.len() < head_end + length {
         if stream.read_buf(waiting).await.ok()? == 0 {
             return None;
@@ -207,7 +254,10 @@ async fn read_request(stream: &mut TcpStream, waiting: &mut Vec<u8>) -> Option<(
 }
 
 async fn write_script(stream: &mut TcpStream, script: &Script) -> std::io::Result<()> {
-    let mut head = format!("HTTP/1.1 {} Scripted\r\ntransfer-encoding: chunked\r\n", script.status);
+    let mut head = format!(
+        "HTTP/1.1 {} Scripted\r\ntransfer-encoding: chunked\r\n",
+        script.status
+    );
     for (name, value) in &script.headers {
         head.push_str(&format!("{name}: {value}\r\n"));
     }
