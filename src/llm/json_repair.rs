@@ -82,7 +82,7 @@ pub fn repair(text: &str) -> Result<Repaired, String> {
         });
     }
     let mut work = text.len().saturating_mul(READS) + 1024;
-    let mut best: Option<(usize, Found)> = None;
+    let mut best: Option<((bool, usize), Found)> = None;
     let mut at = 0;
     while let Some(start) = text[at..].find(['{', '[']).map(|found| at + found) {
         at = start + 1;
@@ -91,17 +91,18 @@ pub fn repair(text: &str) -> Result<Repaired, String> {
         work = parser.work_left();
         if let Some(value) = read {
             let end = parser.at();
-            let found = Found {
-                value,
-                repairs: parser.into_repairs(),
-                start,
-                end,
-            };
-            let longer = best
-                .as_ref()
-                .is_none_or(|(length, _)| end - start > *length);
-            if longer {
-                best = Some((end - start, found));
+            let repairs = parser.into_repairs();
+            let rank = (!like_code(&repairs), end - start);
+            if best.as_ref().is_none_or(|(other, _)| rank > *other) {
+                best = Some((
+                    rank,
+                    Found {
+                        value,
+                        repairs,
+                        start,
+                        end,
+                    },
+                ));
             }
             at = end.max(at);
         }
@@ -111,6 +112,11 @@ pub fn repair(text: &str) -> Result<Repaired, String> {
     }
     let (_, found) = best.ok_or("there is no JSON object or list in the text")?;
     Ok(found.around(text))
+}
+
+/// Whether it may as well be a block of code: neither its keys nor its values have quotes.
+fn like_code(repairs: &[Repair]) -> bool {
+    repairs.contains(&Repair::UnquotedKey) && repairs.contains(&Repair::UnquotedValue)
 }
 
 struct Found {

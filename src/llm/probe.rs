@@ -12,7 +12,7 @@ use serde_json::json;
 /// Longer than the windows that servers fall back to in silence, with some to spare.
 const PROMPT_TOKENS: u64 = 5_500;
 /// Tokens of one line of the filling.
-const LINE_TOKENS: u64 = 11;
+const LINE_TOKENS: u64 = 10;
 /// Bound of the answer: models that think do so first.
 const MAX_TOKENS: u64 = 1_024;
 

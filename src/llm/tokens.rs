@@ -34,6 +34,7 @@ fn class(c: char) -> Class {
 pub fn count(text: &str) -> u64 {
     let mut quarters = 0;
     let mut chars = text.chars().peekable();
+    let mut before = Class::Break;
     while let Some(first) = chars.next() {
         let kind = class(first);
         let (mut length, mut same, mut humps) = (1_u64, true, 0_u64);
@@ -48,7 +49,13 @@ pub fn count(text: &str) -> u64 {
             (last, length) = (next, length + 1);
             chars.next();
         }
-        quarters += cost(kind, first, length, same, humps);
+        quarters += match (before, kind) {
+            // A line break is one token with the punctuation before it, and an indentation with the line break.
+            (Class::Sign, Class::Break) => 2,
+            (Class::Break, Class::Space) => 2,
+            _ => cost(kind, first, length, same, humps),
+        };
+        before = kind;
     }
     quarters.div_ceil(4)
 }
@@ -64,9 +71,9 @@ fn cost(kind: Class, first: char, length: u64, same: bool, humps: u64) -> u64 {
         // A single space belongs to the word behind it.
         Class::Space if length == 1 => 0,
         Class::Space => 4 + 4 * (length / 80),
-        Class::Break => 3,
-        Class::Sign if same => 4 + 4 * (length / 16),
-        Class::Sign => 3 + 3 * length.div_ceil(3),
+        Class::Break => 4,
+        Class::Sign if same => 3 + 4 * (length / 16),
+        Class::Sign => 2 + 2 * length.div_ceil(3),
         Class::Wide => 3 * length,
     }
 }

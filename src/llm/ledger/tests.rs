@@ -174,7 +174,7 @@ fn a_line_that_is_none_is_told_and_not_passed_over() {
     .unwrap();
     let why = Ledger::open(&path).unwrap_err().to_string();
     assert!(
-        why.contains("ledger.jsonl") && why.contains("byte 34"),
+        why.contains("ledger.jsonl") && why.contains("byte 32"),
         "{why}"
     );
 }
