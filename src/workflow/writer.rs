@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::catalogue::catalogue;
 use super::plan::Plan;
 
+pub use readme::rows;
 pub use wiring::workflow;
 
 /// The files of a workflow.

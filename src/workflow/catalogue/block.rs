@@ -143,10 +143,9 @@ fn touch(makes: &[Make]) -> String {
         match name.strip_suffix('/') {
             Some(dir) => dirs.push_str(&format!(" {dir}")),
             None => {
-                if let Some((dir, _)) = name.rsplit_once('/') {
-                    if !dirs.split(' ').any(|known| known == dir) {
-                        dirs.push_str(&format!(" {dir}"));
-                    }
+                let dir = name.rsplit_once('/').map_or("", |(dir, _)| dir);
+                if !dir.is_empty() && !dirs.split(' ').any(|known| known == dir) {
+                    dirs.push_str(&format!(" {dir}"));
                 }
                 files.push_str(&format!(" {name}"));
             }

@@ -125,11 +125,10 @@ fn open_slots(asked: &Asked<'_>, analysis: &Analysis) -> Vec<String> {
             None => format!("the query leaves {name} open"),
         })
         .collect();
-    if let Some(name) = asked.slots.get("organism") {
-        if !asked.query.to_lowercase().contains(&name.to_lowercase()) {
-            unmet.push(format!("the query does not speak of {name}"));
-        }
-    }
+    let text = asked.query.to_lowercase();
+    let named = asked.slots.get("organism");
+    let unnamed = named.filter(|name| !text.contains(&name.to_lowercase()));
+    unmet.extend(unnamed.map(|name| format!("the query does not speak of {name}")));
     unmet
 }
 

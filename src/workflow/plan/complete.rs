@@ -76,10 +76,10 @@ impl Completed {
         } else if kind.from.is_empty() {
             return false;
         }
-        let given = kind
-            .from
-            .iter()
-            .fold(true, |given, from| self.provide(catalogue, from) && given);
+        let mut given = true;
+        for from in &kind.from {
+            given &= self.provide(catalogue, from);
+        }
         self.have(catalogue, name);
         given
     }
