@@ -98,11 +98,10 @@ async fn answers_and_sums_survive_a_restart() {
         .await
         .unwrap();
     ledger.void(sent, "refused").await.unwrap();
-    let lost = ledger
+    let _lost = ledger
         .sent(Tier::LocalLarge, "codegen", ESTIMATE)
         .await
         .unwrap();
-    drop(lost);
     let before = ledger.spent();
     let cloud = before.tiers[&Tier::CloudSmall];
     assert_eq!((cloud.answers, cloud.failed, cloud.unsettled), (100, 1, 0));
