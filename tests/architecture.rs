@@ -25,7 +25,7 @@ const FLOORS: &[(&str, &[&str])] = &[
     ),
     // floor 3: files
     ("points", &[]),
-    ("artifacts", &["ids", "time", "manifest", "points"]),
+    ("artifacts", &["ids", "time", "words", "manifest", "points"]),
     // floor 4: edges, never each other
     (
         "config",
@@ -205,6 +205,7 @@ const FENCES: &[(&str, &[&str])] = &[
     ("tracing_journald", &["daemon"]),
     ("hyper::", &["control"]),
     ("indicatif::", &["cli"]),
+    ("rusqlite::", &["report"]),
     ("clap::", &["cli"]),
 ];
 

@@ -28,6 +28,7 @@ use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
 use tokio::sync::mpsc;
 
 mod change;
+mod trajectories;
 
 /// How the daemon is asked to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -125,6 +126,7 @@ pub fn routes(config: &mut web::ServiceConfig) {
         .route("/v1/campaigns/{id}/verdict", web::get().to(verdict))
         .route("/v1/campaigns/{id}/explain", web::get().to(explain))
         .route("/v1/campaigns/{id}/logs", web::get().to(streams::logs))
+        .configure(trajectories::routes)
         .route("/v1/campaigns/{id}/{verb}", web::post().to(change::act))
         .route("/v1/jobs", web::get().to(jobs))
         .route("/v1/events", web::get().to(streams::events))
