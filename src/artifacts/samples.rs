@@ -1,9 +1,14 @@
 //! The samples of a campaign as they lie on disk: all shard files of both phases, one line a sample, read piece by piece.
 //! Nothing here knows what a sample holds beside its id, so that foreign generators' rows are served as well.
 
+mod head;
+#[cfg(test)]
+mod tests;
+
 use super::{named, rows::RowReader};
 use crate::manifest::CampaignManifest;
-use serde::Deserialize;
+use head::Head;
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::{
     collections::{BTreeMap, HashSet},
@@ -58,31 +63,12 @@ pub fn shards(campaign: &CampaignManifest) -> io::Result<Vec<Shard>> {
     Ok(found)
 }
 
-/// An id: text, or a number as it is written.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Id {
-    Text(String),
-    Number(serde_json::Number),
-}
-
-#[derive(Deserialize)]
-struct Head {
-    id: Id,
-}
-
 /// The id of a line, where that is a sample: an object with an id, in JSON that every reader takes.
 pub fn id(line: &[u8]) -> Option<String> {
-    let line = std::str::from_utf8(line).ok()?;
-    // Halves of a surrogate pair are passed over unless somebody reads them.
-    if (line.contains("\\ud") || line.contains("\\uD"))
-        && serde_json::from_str::<serde_json::Value>(line).is_err()
-    {
-        return None;
-    }
-    match serde_json::from_str::<Head>(line).ok()?.id {
-        Id::Text(id) => Some(id).filter(|id| !id.is_empty()),
-        Id::Number(id) => Some(id.to_string()),
+    match serde_json::from_slice(line).ok()? {
+        Head(Some(Value::String(id))) => Some(id).filter(|id| !id.is_empty()),
+        Head(Some(Value::Number(id))) => Some(id.to_string()),
+        Head(_) => None,
     }
 }
 
@@ -264,6 +250,3 @@ fn lines_of(
     }
     Ok(found.into_values().collect())
 }
-
-#[cfg(test)]
-mod tests;

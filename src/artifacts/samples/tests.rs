@@ -65,9 +65,21 @@ fn an_id_is_text_or_a_number_of_a_line_that_all_can_read() {
         b"{\"id\":\"a\",\"x\":\"\xff\"}",
         b"{\"id\":\"a\",\"x\":\"\\ud800\"}",
         b"{\"id\":\"a\",\"x\":NaN}",
+        b"{\"id\":\"a\",\"x\":1e999}",
+        format!(
+            "{{\"id\":\"a\",\"x\":{}1{}}}",
+            "[".repeat(200),
+            "]".repeat(200)
+        )
+        .as_bytes(),
     ] {
         assert_eq!(id(none), None, "{}", String::from_utf8_lossy(none));
     }
+    let deep = format!("{}1{}", "[".repeat(100), "]".repeat(100));
+    assert_eq!(
+        id(format!("{{\"x\":{deep},\"id\":1}}").as_bytes()).as_deref(),
+        Some("1")
+    );
 }
 
 #[test]

@@ -4,6 +4,7 @@ use super::{super::Answered, apart, joined};
 use crate::{
     artifacts::{
         feedback::{Feedback, last_words},
+        jsonl::MAX_LINE,
         samples::{self, PIECE, Samples},
     },
     control::{api::VERSION, trajectories::Summary},
@@ -16,6 +17,8 @@ use tokio::sync::mpsc;
 
 /// Pieces that wait for a slow client.
 const WAITING: usize = 2;
+/// A longer row is not sent: with what is joined to it, a client reads lines of at most [`MAX_LINE`].
+const MOST_OF_A_ROW: usize = MAX_LINE - 4096;
 
 type LastWords = HashMap<String, Feedback>;
 type Pieces = mpsc::Sender<io::Result<Vec<u8>>>;
@@ -46,30 +49,26 @@ async fn send(pieces: Pieces, mut samples: Samples, said: Arc<LastWords>, summar
     loop {
         let joining = Arc::clone(&said);
         let read = tokio::task::spawn_blocking(move || {
-            let piece = read_piece(&mut samples, &joining, sums);
-            (samples, piece)
+            let piece = read_piece(&mut samples, &joining, sums)?;
+            Ok((samples, piece))
         });
-        let piece = match read.await {
-            Ok((rest, piece)) => {
-                samples = rest;
-                piece
-            }
-            Err(panicked) => Err(io::Error::other(panicked)),
-        };
-        let (piece, more) = match piece {
-            Ok((piece, so_far, more)) => {
-                sums = so_far;
-                (Ok(piece), more)
+        let read = read
+            .await
+            .unwrap_or_else(|panicked| Err(io::Error::other(panicked)));
+        let (piece, more) = match read {
+            Ok((rest, (piece, so_far, more))) => {
+                (samples, sums) = (rest, so_far);
+                (piece, more)
             }
             Err(error) => {
                 tracing::error!("trajectories cannot be read: {error}");
-                (Err(error), false)
+                // Nothing is to follow, whether or not somebody still listens.
+                let _ = pieces.send(Err(error)).await;
+                return;
             }
         };
-        let ended = piece.is_err();
-        // An empty piece would end the answer.
-        let empty = piece.as_ref().is_ok_and(Vec::is_empty);
-        if (!empty && pieces.send(piece).await.is_err()) || ended || pieces.is_closed() {
+        // An empty piece would say that the answer ends.
+        if pieces.is_closed() || (!piece.is_empty() && pieces.send(Ok(piece)).await.is_err()) {
             return;
         }
         if !more {
@@ -104,7 +103,7 @@ fn read_piece(
 
 /// A row as it is sent in a stream: as its generator wrote it, unless there is something to join.
 fn sent(line: &[u8], said: &LastWords) -> Option<Vec<u8>> {
-    let id = samples::id(line)?;
+    let id = samples::id(line).filter(|_| line.len() <= MOST_OF_A_ROW)?;
     let Some(last) = said.get(&id) else {
         return Some(line.to_vec());
     };
