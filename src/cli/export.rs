@@ -70,7 +70,7 @@ pub async fn export(client: &Client, shape: Shape, args: &ExportArgs) -> Result<
     let temporary = args.out.as_deref().map(Temporary::beside).transpose()?;
     let file = temporary
         .as_ref()
-        .map_or(Path::new("stdout"), |temporary| &temporary.path);
+        .map_or(Path::new("stdout"), |temporary| &temporary.target);
     let sink = Sink::open(args.format, temporary.as_ref())?;
     let Some((summary, counts)) = transfer(client, shape, &view, sink, file).await? else {
         return Ok(0);

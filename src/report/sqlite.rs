@@ -9,7 +9,7 @@ mod parts;
 mod tests;
 
 use parts::{Field, PARTS, id, same, whole};
-use rusqlite::{Connection, params_from_iter, types::Value as Sql};
+use rusqlite::{Connection, ErrorCode, params_from_iter, types::Value as Sql};
 use serde::Serialize;
 use serde_json::Value;
 use std::{collections::BTreeMap, path::Path};
@@ -19,6 +19,14 @@ const SCHEMA: &str = include_str!("sqlite/schema.sql");
 
 /// Why nothing can be written: what SQLite says, a full disk for one.
 pub type Error = rusqlite::Error;
+
+/// Whether an error says that there is no room, which passes.
+pub fn is_starved(error: &Error) -> bool {
+    matches!(
+        error.sqlite_error_code(),
+        Some(ErrorCode::DiskFull | ErrorCode::OutOfMemory)
+    )
+}
 
 /// What became of the rows.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]

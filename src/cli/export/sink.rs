@@ -20,8 +20,14 @@ use std::{
 
 /// Where rows go.
 pub enum Sink {
-    Stdout { open: bool },
+    /// Stdout.
+    Stdout {
+        /// Whether anybody still reads.
+        open: bool,
+    },
+    /// A file of JSON lines.
     Lines(BufWriter<File>),
+    /// A file that is a database.
     Database(Database),
 }
 
@@ -80,6 +86,7 @@ impl Sink {
     }
 }
 
+/// What keeps a file from being written, where, and what would be right.
 pub fn failed(message: String, at: &Path, right: &str, exit_status: u8) -> Fail {
     Fail(vec![ErrorView {
         kind: "store".into(),
@@ -91,6 +98,7 @@ pub fn failed(message: String, at: &Path, right: &str, exit_status: u8) -> Fail 
     }])
 }
 
+/// What the system says of a file.
 pub fn unwritten(file: &Path, error: &io::Error) -> Fail {
     let status = if is_starved(error) { MISSING } else { USAGE };
     let message = format!("the export cannot be written: {error}");
@@ -102,13 +110,19 @@ pub fn unwritten(file: &Path, error: &io::Error) -> Fail {
     )
 }
 
+/// What SQLite says of a file.
 pub fn unstored(file: &Path, error: &sqlite::Error) -> Fail {
+    let status = if sqlite::is_starved(error) {
+        MISSING
+    } else {
+        USAGE
+    };
     let message = format!("the export cannot be written: {error}");
     failed(
         message,
         file,
         "another --out; no half of a file was left",
-        MISSING,
+        status,
     )
 }
 
