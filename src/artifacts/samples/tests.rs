@@ -1,3 +1,5 @@
+//! Shard files as generators leave them, and samples drawn from them.
+
 use super::*;
 use crate::manifest::StateDir;
 use std::path::Path;

@@ -1,3 +1,5 @@
+//! Databases that are written and read again: schema, joins, values, and what is left out.
+
 use super::*;
 use serde_json::json;
 

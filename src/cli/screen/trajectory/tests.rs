@@ -1,3 +1,5 @@
+//! The screen of one trajectory: of our own rows, and of those of others.
+
 use super::*;
 use crate::artifacts::feedback::{Feedback, Opinion};
 use serde_json::json;
