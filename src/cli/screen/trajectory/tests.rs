@@ -75,7 +75,10 @@ fn a_trajectory_reads_from_query_to_reflection_in_eighty_columns() {
 fn a_foreign_row_shows_what_it_has() {
     let shown = shown(json!({"id": 7, "text": "x".repeat(300), "nested": {"a": [1]}}));
     assert!(shown.contains("nested     {\"a\":[1]}"), "{shown}");
-    assert!(shown.contains("xxx...\n") && shown.contains("(300 signs)"), "{shown}");
+    assert!(
+        shown.contains("xxx...\n") && shown.contains("(300 signs)"),
+        "{shown}"
+    );
     assert!(
         !shown.contains("STEP") && !shown.contains("--code"),
         "{shown}"
