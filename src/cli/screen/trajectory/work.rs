@@ -43,7 +43,7 @@ pub(super) fn validation(row: &Value, style: Style) -> String {
     for (at, draft) in list(row, "drafts").iter().enumerate() {
         let mut issues: Vec<&Value> = list(draft, "issues").iter().collect();
         issues.sort_by_key(|issue| count(issue, "line"));
-        let found = format!("{} findings", issues.len());
+        let found = format!("findings {}", issues.len());
         shown += &labelled(&named(&format!("draft {}", at + 1)), &found);
         for issue in issues {
             shown += &labelled("      ", &finding(issue));
