@@ -80,12 +80,19 @@ impl CampaignManifest {
         self.root.join("campaign.toml")
     }
 
+    /// The shards of a phase.
+    pub fn data(&self, phase: &str) -> PathBuf {
+        self.root.join("data").join(phase)
+    }
+
     /// The samples that one shard of a phase appends to.
     pub fn shard(&self, phase: &str, shard: u32) -> PathBuf {
-        self.root
-            .join("data")
-            .join(phase)
-            .join(format!("shard-{shard}.jsonl"))
+        self.data(phase).join(format!("shard-{shard}.jsonl"))
+    }
+
+    /// What people say of the samples, a line each time.
+    pub fn feedback(&self) -> PathBuf {
+        self.root.join("feedback.jsonl")
     }
 
     /// What one shard of a phase learned; exists only when the shard is complete.
@@ -102,11 +109,6 @@ impl CampaignManifest {
             .join("data")
             .join(phase)
             .join(format!("ledger-{shard}.jsonl"))
-    }
-
-    /// What people say of trajectories.
-    pub fn feedback(&self) -> PathBuf {
-        self.root.join("feedback.jsonl")
     }
 
     /// The curated data set; exists only when complete.
@@ -139,6 +141,7 @@ mod tests {
             state.job(&id.effect(3)),
             campaign.shard("pilot", 0),
             campaign.dataset(),
+            campaign.feedback(),
             campaign.mirror(),
         ];
         assert!(all.iter().all(|path| path.starts_with("/s")), "{all:?}");

@@ -37,7 +37,7 @@ const FLOORS: &[(&str, &[&str])] = &[
     ),
     // floor 3: files
     ("points", &[]),
-    ("artifacts", &["ids", "time", "manifest", "points"]),
+    ("artifacts", &["ids", "time", "words", "manifest", "points"]),
     // floor 4: edges, never each other
     (
         "config",
@@ -231,6 +231,7 @@ const FENCES: &[(&str, &[&str])] = &[
     ("hyper::", &["control", "llm"]),
     ("tokio_rustls::", &["llm"]),
     ("indicatif::", &["cli"]),
+    ("rusqlite::", &["report"]),
     ("clap::", &["cli"]),
 ];
 

@@ -29,6 +29,7 @@ use tokio::sync::mpsc;
 
 mod budget;
 mod change;
+mod trajectories;
 
 /// How the daemon is asked to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -127,6 +128,7 @@ pub fn routes(config: &mut web::ServiceConfig) {
         .route("/v1/campaigns/{id}/budget", web::get().to(budget::budget))
         .route("/v1/campaigns/{id}/explain", web::get().to(explain))
         .route("/v1/campaigns/{id}/logs", web::get().to(streams::logs))
+        .configure(trajectories::routes)
         .route("/v1/campaigns/{id}/{verb}", web::post().to(change::act))
         .route("/v1/jobs", web::get().to(jobs))
         .route("/v1/events", web::get().to(streams::events))

@@ -2,9 +2,9 @@
 
 use super::{
     args::{Place, Shape, SpecFlags},
-    budget,
+    budget, export,
     fail::{Fail, INTERRUPTED, USAGE},
-    follow, look, out, steer,
+    follow, look, out, review, steer, trajectory,
 };
 use crate::{
     config::{Env, Settings, check::report},
@@ -29,6 +29,7 @@ const EXAMPLES: &str = "\
 start   submit  approve  reject  amend  retry
 look    status  list  watch  explain  verdict  jobs  job  logs  events
 steer   pause  resume  cancel  wait  clean
+take    trajectory  export  review  feedback
 daemon  stop  machine  completions
 
 ID is a campaign's name, its beginning, or nothing when there is only one.
@@ -213,6 +214,51 @@ enum Verb {
         #[arg(long)]
         yes: bool,
     },
+    /// One trajectory to read, step by step, or one part of it
+    #[command(
+        after_help = "Examples:\n  campaignctl trajectory t-2a-17\n  campaignctl trajectory alttp/t-2a-17 --code > main.nf"
+    )]
+    Trajectory {
+        /// Its id, where several campaigns have it behind CAMPAIGN/
+        #[arg(value_name = "[CAMPAIGN/]ID")]
+        id: String,
+        #[command(flatten)]
+        part: trajectory::Part,
+    },
+    /// Say what you think of a trajectory; the last word counts
+    #[command(
+        after_help = "Examples:\n  campaignctl feedback t-2a-17 positive\n  campaignctl feedback alttp/t-2a-17 negative --note \"wrong aligner\""
+    )]
+    Feedback {
+        /// Its id, where several campaigns have it behind CAMPAIGN/
+        #[arg(value_name = "[CAMPAIGN/]ID")]
+        id: String,
+        /// The word
+        #[arg(value_parser = ["positive", "negative", "neutral"])]
+        opinion: String,
+        /// Why
+        #[arg(long, value_name = "TEXT")]
+        note: Option<String>,
+    },
+    /// Look at a random sample and judge it; the same command goes on where you stopped
+    #[command(
+        after_help = "Examples:\n  campaignctl review alttp --sample 40\n  campaignctl review alttp --sample 40 --seed 7 --json\n\nAnswers, from a terminal or one a line from stdin: p, n or = with or without a note\nbehind it, s to skip, c for the code, q to stop. --json gives the sample and asks nothing."
+    )]
+    Review {
+        /// The campaign
+        id: Option<String>,
+        /// How many, 1 to 1000; a larger sample begins with the smaller one
+        #[arg(long, value_name = "N")]
+        sample: usize,
+        /// Which sample
+        #[arg(long, value_name = "S", default_value_t = 0)]
+        seed: u64,
+    },
+    /// Take all trajectories, as an SQLite database or as JSON lines
+    #[command(
+        after_help = "Examples:\n  campaignctl export alttp --format sqlite --out alttp.db\n  campaignctl export alttp --format jsonl | jq .outcome"
+    )]
+    Export(export::ExportArgs),
     /// A state machine: campaign, job, training_run or trajectory
     Machine {
         /// Which
@@ -371,6 +417,16 @@ async fn run(ctl: Ctl) -> Result<u8, Fail> {
         } => steer::wait(&client, shape, &id(&word), state.as_deref(), timeout).await,
         Verb::Clean { id: word, yes } => steer::clean(&client, shape, &id(&word), yes).await,
         Verb::Stop { cancel_jobs, yes } => steer::stop(&client, shape, cancel_jobs, yes).await,
+        Verb::Trajectory { id, part } => trajectory::trajectory(&client, shape, &id, part).await,
+        Verb::Feedback { id, opinion, note } => {
+            trajectory::feedback(&client, shape, &id, opinion, note).await
+        }
+        Verb::Review {
+            id: word,
+            sample,
+            seed,
+        } => review::review(&client, shape, &id(&word), sample, seed).await,
+        Verb::Export(args) => export::export(&client, shape, &args).await,
         Verb::Machine { .. } | Verb::Completions { .. } => Ok(0),
     }
 }

@@ -7,10 +7,12 @@ mod steps;
 mod summary;
 #[cfg(test)]
 mod tests;
+mod trajectory;
 
 pub use lines::{event, log, progress};
 pub use reasons::{explain, verdict};
 pub use summary::summary;
+pub use trajectory::{brief, clean, clean_lines, trajectory};
 
 use super::style::{Style, ago, seconds, thousands};
 use crate::{

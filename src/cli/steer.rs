@@ -101,7 +101,8 @@ fn past(verb: &str) -> &str {
     }
 }
 
-async fn one(client: &Client, id: &str) -> Result<CampaignView, Fail> {
+/// The campaign meant by a name, its beginning, or `-`.
+pub async fn one(client: &Client, id: &str) -> Result<CampaignView, Fail> {
     let target = Target::new(&["status"]).query("id", id);
     let view: StatusView = client.get(&target).await?;
     let found = view.campaigns.into_iter().next();

@@ -45,10 +45,11 @@ impl Style {
     /// A state or decision in its colour: green done, yellow waits for you, red rejected or failed, dim next.
     pub fn word(self, word: &str) -> String {
         let code = match word {
-            "completed" | "done" | "APPROVE" | "yes" => "32",
+            "completed" | "done" | "APPROVE" | "yes" | "success" | "positive" => "32",
             "awaiting_approval" | "EXTEND" | "open" | "halted" => "33",
-            "rejected" | "failed" | "lost" | "REJECT" | "no" => "31",
-            "then" | "cancelled" => "2",
+            "rejected" | "failed" | "lost" | "REJECT" | "no" | "negative" | "error" => "31",
+            "validation_failed" | "max_cycles_exceeded" | "execution_failed" | "timeout" => "31",
+            "then" | "cancelled" | "user_cancelled" => "2",
             _ => return word.into(),
         };
         if self.color {
@@ -56,6 +57,11 @@ impl Style {
         } else {
             word.into()
         }
+    }
+
+    /// What a bar is made of: done, and to come.
+    pub fn bar_signs(self) -> &'static str {
+        if self.unicode { "━─" } else { "=." }
     }
 
     /// A bar of a width.

@@ -118,6 +118,27 @@ impl Client {
         target: &Target,
         mut each: impl FnMut(T) -> bool,
     ) -> Result<(), ClientError> {
+        let mut strange = None;
+        let decoded = |line: &[u8]| match self.decode(line) {
+            Ok(value) => each(value),
+            Err(error) => {
+                strange = Some(error);
+                false
+            }
+        };
+        self.lines(target, decoded).await?;
+        strange.map_or(Ok(()), Err)
+    }
+
+    /// The same, where the lines are somebody else's words: each is handed out as it came, without its newline.
+    ///
+    /// # Errors
+    /// Those of [`follow`](Self::follow), but for what stands on a line.
+    pub async fn lines(
+        &self,
+        target: &Target,
+        mut each: impl FnMut(&[u8]) -> bool,
+    ) -> Result<(), ClientError> {
         let begun = self.timely(async {
             let response = self.send("GET", target, Bytes::new()).await?;
             self.refuse(response).await
@@ -135,7 +156,8 @@ impl Client {
                 if !piece.ends_with(b"\n") {
                     continue;
                 }
-                if !waiting.trim_ascii().is_empty() && !each(self.decode(&waiting)?) {
+                let line = waiting.trim_ascii();
+                if !line.is_empty() && !each(line) {
                     return Ok(());
                 }
                 waiting.clear();

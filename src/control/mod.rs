@@ -4,3 +4,4 @@
 pub mod api;
 pub mod budget;
 pub mod client;
+pub mod trajectories;
