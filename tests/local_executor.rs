@@ -40,6 +40,9 @@ fn job(dir: &Path, script: &str, time_seconds: Option<u64>) -> JobDir {
             first: 0,
             output: Some(dir.join("data/out.jsonl").to_string_lossy().into_owned()),
             seed: 1,
+            experience: None,
+            ledger: None,
+            budget: None,
         }],
     };
     job.write_request(&request).unwrap();

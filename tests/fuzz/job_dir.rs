@@ -4,9 +4,12 @@ use crate::{
     mutation::{anything, mutated, reworded},
     property::holds,
 };
-use campaignd::executor::{
-    identity::Identity,
-    job_dir::{Claim, Exit, JobDir, Request, TaskRequest, Work},
+use campaignd::{
+    executor::{
+        identity::Identity,
+        job_dir::{Claim, Exit, JobDir, Request, TaskRequest, Work},
+    },
+    machines::spec::BudgetSpec,
 };
 use proptest::prelude::*;
 use std::{fs, path::Path};
@@ -32,6 +35,12 @@ fn task(shard: u32) -> TaskRequest {
         first: u64::from(shard) * 12,
         output: Some(format!("/data/alttp/shard-{shard}.jsonl")),
         seed: 7,
+        experience: Some(format!("/data/alttp/experience-{shard}.json")),
+        ledger: Some(format!("/data/alttp/ledger-{shard}.jsonl")),
+        budget: Some(BudgetSpec {
+            usd: Some(2.5),
+            tokens: Some(100_000),
+        }),
     }
 }
 

@@ -99,6 +99,7 @@ pub(super) fn codegen(record: &TrajectoryRecord, plan: &Plan, lessons: &str) -> 
         include_str!("../../../../config/prompts/codegen.md"),
         &[
             ("query", &record.query),
+            ("analysis_type", &record.analysis_type),
             ("plan", &shown(plan)),
             ("lessons", lessons),
         ],
