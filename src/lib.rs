@@ -2,7 +2,7 @@
 //!
 //! Read in this order: `state-machines/campaign.toml` (the whole life of a campaign on one page), [`machines::effect`]
 //! (everything the program can do to the world), [`machines::step`] (how it decides), [`actors::coordinator`] (how a
-//! decision becomes durable and then real), [`executor::job_dir`] (the only interface between the daemon and work).
+//! decision becomes durable and then real), [`executor::job_dir`] (the only interface between the daemon and work), [`worker::supervisor`] (how a sample is made).
 //!
 //! **Decide, commit, act.** A pure function decides; one checksummed, fdatasynced append to the journal is the commit;
 //! only then does any actor act, and only then is a client answered. An effect stays owed until the event that discharges

@@ -62,7 +62,7 @@ fn main() {
         dir: value("--dir").map_or(env!("CARGO_TARGET_TMPDIR").into(), PathBuf::from),
     };
     let only = value("--only");
-    let mut table = Table::new(&plan.dir, plan.quick);
+    let mut table = Table::new("cost", &plan.dir, plan.quick);
     for (name, measure) in PARTS {
         if only.as_deref().is_none_or(|only| only == name) {
             measure(&plan, &mut table);

@@ -5,11 +5,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-const BEGIN: &str = "<!-- cost: written by `cargo bench --bench cost`, not by hand -->";
-const END: &str = "<!-- cost: end -->";
-
 /// What was measured so far.
 pub struct Table {
+    /// The bench's name, which its markers bear.
+    name: &'static str,
     rows: Vec<[String; 5]>,
     dir: PathBuf,
     quick: bool,
@@ -17,8 +16,9 @@ pub struct Table {
 }
 
 impl Table {
-    pub fn new(dir: &Path, quick: bool) -> Self {
+    pub fn new(name: &'static str, dir: &Path, quick: bool) -> Self {
         Self {
+            name,
             rows: Vec::new(),
             dir: dir.to_owned(),
             quick,
@@ -49,15 +49,20 @@ impl Table {
         println!("{text}");
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/README.md");
         let old = fs::read_to_string(&path).unwrap();
-        let (before, rest) = old.split_once(BEGIN).expect("the README has the markers");
-        let (_, after) = rest.split_once(END).expect("the README has the markers");
-        fs::write(&path, format!("{before}{BEGIN}\n{text}{END}{after}")).unwrap();
+        let name = self.name;
+        let begin =
+            format!("<!-- {name}: written by `cargo bench --bench {name}`, not by hand -->");
+        let end = format!("<!-- {name}: end -->");
+        let (before, rest) = old.split_once(&begin).expect("the README has the markers");
+        let (_, after) = rest.split_once(&end).expect("the README has the markers");
+        fs::write(&path, format!("{before}{begin}\n{text}{end}{after}")).unwrap();
     }
 
     fn text(&self) -> String {
         let share = if self.quick { " -- --quick" } else { "" };
         let mut text = format!(
-            "\n`cargo bench --bench cost{share}` on {}; load average {} before, {} after.\n\n",
+            "\n`cargo bench --bench {}{share}` on {}; load average {} before, {} after.\n\n",
+            self.name,
             machine(&self.dir),
             self.load,
             load()

@@ -268,6 +268,9 @@ fn check_url(layers: &mut Layers, tier: Tier) {
             "this is no http:// or https:// URL"
         };
         let right = "url = \"https://host/v1\", and the key by api_key".to_string();
+        if plain {
+            layers.hide(&key);
+        }
         layers.complain(&key, message.into(), Some(right));
     }
 }

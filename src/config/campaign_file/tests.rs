@@ -144,8 +144,8 @@ fn bad_input_names_its_place_and_what_would_be_right() {
         ),
         (
             named("[generator]\nbrain = \"endpoint\""),
-            "endpoint",
-            "rules",
+            "no model to ask",
+            "[generator.tiers.local_small]",
         ),
         (
             named("[curation]\nsplit = [0.5, 0.1, 0.1]"),
@@ -235,4 +235,78 @@ fn the_embedded_campaign_curates() {
     .unwrap();
     assert_eq!(spec.name.as_str(), "quickstart");
     assert!(spec.curation.is_some());
+}
+
+#[test]
+fn the_example_of_models_is_right_and_says_where_each_agent_goes() {
+    use crate::trajectory::record::{Agent, Tier};
+    let text = include_str!("../../../config/examples/endpoint.toml");
+    let spec = load(text, &Overrides::default(), &Env::default()).unwrap();
+    let agents = &spec.generator.agents;
+    assert_eq!(spec.generator.brain, Brain::Endpoint);
+    let tiers: Vec<Tier> = agents.tiers.iter().map(|tier| tier.tier).collect();
+    assert_eq!(tiers, [Tier::LocalLarge, Tier::CloudSmall]);
+    assert_eq!(agents.tiers[1].cached_price, 0.075);
+    assert_eq!(agents.tiers[1].api_key, "env:API_KEY");
+    assert!(
+        agents
+            .routing
+            .contains(&(Agent::Validator, Tier::CloudSmall))
+    );
+    assert_eq!(spec.budget.unwrap().usd, Some(20.0));
+    assert!(spec.curation.is_some());
+}
+
+#[test]
+fn models_that_cannot_be_asked_are_refused_with_what_would_be_right() {
+    let one = |tier: &str| {
+        let text = format!(
+            "name = \"a\"\n[generator]\nbrain = \"endpoint\"\n[generator.tiers.local_small]\n{tier}\n"
+        );
+        problem(&text, &[])
+    };
+    let whole = "url = \"http://h/v1\"\nmodel = \"m\"\n";
+    for (tier, key) in [
+        (
+            "model = \"m\"".to_owned(),
+            "generator.tiers.local_small.url",
+        ),
+        (
+            "url = \"http://h/v1\"".to_owned(),
+            "generator.tiers.local_small.model",
+        ),
+        (
+            whole.replace("http:", "ftp:"),
+            "generator.tiers.local_small.url",
+        ),
+        (
+            format!("{whole}prompt_price = -1"),
+            "generator.tiers.local_small.prompt_price",
+        ),
+        (
+            format!("{whole}[generator.routing]\ncodegen = \"cloud_large\""),
+            "generator.routing.codegen",
+        ),
+    ] {
+        let found = one(&tier);
+        assert_eq!(found.key.as_deref(), Some(key), "{found:?}");
+        assert!(found.right.is_some() || key.ends_with("price"), "{found:?}");
+    }
+}
+
+/// A key that somebody wrote into the file is shown to nobody, and neither is a password in a URL.
+#[test]
+fn a_secret_in_the_file_is_refused_and_not_shown() {
+    let text = |line: &str| {
+        format!(
+            "name = \"a\"\n[generator]\nbrain = \"endpoint\"\n[generator.tiers.local_small]\nmodel = \"m\"\n{line}\n"
+        )
+    };
+    for line in [
+        "url = \"http://h/v1\"\napi_key = \"sk-hunter2\"",
+        "url = \"http://me:sk-hunter2@h/v1\"",
+    ] {
+        let found = problem(&text(line), &[]);
+        assert!(!format!("{found:?}").contains("hunter2"), "{found:?}");
+    }
 }

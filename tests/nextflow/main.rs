@@ -121,6 +121,51 @@ fn installed() -> Option<PathBuf> {
         .find(|path| path.is_file())
 }
 
+/// The compiler's front end, without the engine: what it refuses never runs.
+#[test]
+fn nextflows_compiler_takes_every_workflow() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut written = 0;
+    for analysis in &catalogue().analyses {
+        let mut plans = variants(&analysis.name);
+        plans.push(default_plan(&analysis.name));
+        for (number, plan) in plans.iter().enumerate() {
+            let home = dir.path().join(format!("{}-{number}", analysis.name));
+            fs::create_dir(&home).unwrap();
+            let artefact = write(plan);
+            fs::write(home.join("main.nf"), artefact.main_nf).unwrap();
+            fs::write(home.join("nextflow.config"), artefact.config).unwrap();
+            written += 2;
+        }
+    }
+    let broken = dir.path().join("broken.nf");
+    let check = |path: &Path| {
+        Command::new("bash")
+            .arg(concat!(
+                env!("CARGO_MANIFEST_DIR"),
+                "/tests/nextflow/nf-check"
+            ))
+            .arg(path)
+            .output()
+            .unwrap()
+    };
+    let output = check(dir.path());
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    if output.status.code() == Some(77) {
+        eprintln!(
+            "skipped nextflows_compiler_takes_every_workflow: {}",
+            said.trim()
+        );
+        return;
+    }
+    assert!(written >= 30, "{written} files");
+    let all = format!("nf-check: {written} file(s), 0 error(s)");
+    assert!(output.status.success() && said.contains(&all), "{said}");
+    // It can refuse.
+    fs::write(&broken, "workflow {\n    NOBODY()\n}\n").unwrap();
+    assert_eq!(check(&broken).status.code(), Some(1));
+}
+
 #[test]
 fn nextflow_runs_every_stub() {
     let Some(nextflow) = installed() else {
