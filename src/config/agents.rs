@@ -182,6 +182,14 @@ fn tiers_given(layers: &Layers) -> impl Iterator<Item = Tier> {
     Tier::ALL.iter().copied().filter(move |tier| given(*tier))
 }
 
+/// Whether a key says anything: those of a tier do where the tier is given.
+pub fn concerns(layers: &Layers, key: &str) -> bool {
+    let tier = key
+        .strip_prefix("generator.tiers.")
+        .and_then(|rest| rest.split('.').next());
+    tier.is_none_or(|tier| tiers_given(layers).any(|given| given.name() == tier))
+}
+
 /// What the layers say of the agents.
 pub fn agents(layers: &Layers) -> AgentsSpec {
     let whole = |key: &str| u32::try_from(layers.whole(key)).unwrap_or(u32::MAX);

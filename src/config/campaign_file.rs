@@ -274,7 +274,11 @@ fn build(
             .map_err(|_| wrong("curation.split is no split".into()))?,
     };
     let asked = |table: &str| layers.tables.iter().any(|(name, _)| name == table);
-    let provenance = layers.all().map(|(key, set)| Provenance {
+    // The defaults of a tier that there is not are nobody's.
+    let known = layers
+        .all()
+        .filter(|(key, _)| agents::concerns(layers, key.name));
+    let provenance = known.map(|(key, set)| Provenance {
         key: key.name.into(),
         value: set.value.to_string(),
         from: set.from.clone(),

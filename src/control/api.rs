@@ -419,10 +419,10 @@ pub struct ActRequest {
     #[serde(default)]
     pub quality_threshold: Option<f64>,
     /// `amend --budget-usd`.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub budget_usd: Option<f64>,
     /// `amend --budget-tokens`.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub budget_tokens: Option<u64>,
 }
 

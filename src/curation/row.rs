@@ -40,9 +40,14 @@ impl Row {
     /// # Errors
     /// [`Reason::InvalidJson`] for what is no object, [`Reason::NoId`] for an object without one.
     pub fn read(value: Value) -> Result<Row, Reason> {
-        let Value::Object(value) = value else {
+        let Value::Object(mut value) = value else {
             return Err(Reason::InvalidJson);
         };
+        // When our own generator made a sample is no part of a data set: the same seed makes the same one.
+        if value.contains_key("trajectory_id") {
+            value.remove("created_at");
+            value.remove("completed_at");
+        }
         let id = match value.get("id") {
             Some(Value::String(id)) if !id.is_empty() => id.clone(),
             Some(Value::Number(id)) => id.to_string(),
@@ -89,7 +94,7 @@ impl Row {
                 .map(|text| turn("user", text))
                 .into_iter()
                 .collect();
-            let answer = ["output", "completion", "response"]
+            let answer = ["output", "completion", "response", "generated_code"]
                 .iter()
                 .find_map(|key| value.get(*key)?.as_str());
             messages.extend(answer.map(|text| turn("assistant", text.into())));

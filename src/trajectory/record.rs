@@ -150,13 +150,13 @@ pub struct OrchestratorDecision {
 pub struct AgentDecision {
     /// Who decided.
     pub agent: Cow<'static, str>,
-    /// `model_selection`, `retry`, `fallback`, `next_agent`.
+    /// `model_selection`, `retry`, `fallback`; `data_remedy` where the plan answers to a property of the data.
     pub decision_type: Cow<'static, str>,
     /// What was known.
     pub input_context: String,
     /// What was decided.
     pub decision: String,
-    /// `success`, `failure`, `timeout`.
+    /// `success`, `failure`, `timeout`; `untried` where nothing was run.
     pub outcome: Cow<'static, str>,
     /// How long it took, milliseconds; none where nobody was waited for.
     pub latency_ms: Option<f64>,
@@ -241,7 +241,7 @@ pub struct Recovery {
     pub error_message: String,
     /// What was known of the task.
     pub context: ErrorContext,
-    /// What was done, or what the plan holds against it.
+    /// What was done.
     pub resolution: Resolution,
     /// How that ended; `untried` where nothing was run.
     pub outcome: Recovered,

@@ -248,11 +248,11 @@ impl<'a> Work<'a> {
         let situation = steps::situation(plan, chance);
         match errors::render(scenario, &situation, chance) {
             Some(case) => self.planned_error = Some((case, situation)),
+            // No run would print a word of it: what helps is a matter of the plan, and no error was recovered from.
             None => {
-                let resolution = errors::remedy(scenario, &situation);
-                let recovery = resolution
-                    .map(|resolution| steps::remedied(&scenario.name, &situation, resolution));
-                self.record.error_resolutions.extend(recovery);
+                let remedy = errors::remedy(scenario, &situation);
+                let decision = remedy.map(|remedy| steps::remedied(&scenario.name, &remedy));
+                self.record.agent_decisions.extend(decision);
             }
         }
         self.course.error_planned = self.planned_error.is_some();
@@ -341,6 +341,7 @@ fn reason(record: &TrajectoryRecord) -> String {
     let issues = || record.validation_issues.join("; ");
     match (record.outcome, record.cycles) {
         (Outcome::Success, 0) => "the first workflow has no findings".into(),
+        (Outcome::Success, 1) => "no findings after one cycle".into(),
         (Outcome::Success, cycles) => format!("no findings after {cycles} cycles"),
         (Outcome::ValidationFailed, _) => format!("repair is off: {}", issues()),
         (_, cycles) => format!("after {cycles} cycles: {}", issues()),

@@ -16,8 +16,6 @@ use std::{
 };
 
 /// Tokens that every answer is said to have taken.
-pub const PROMPT: u64 = 1000;
-pub const CACHED: u64 = 400;
 pub const COMPLETION: u64 = 500;
 pub const REASONING: u64 = 50;
 
@@ -26,6 +24,8 @@ pub const REASONING: u64 = 50;
 pub struct Seen {
     /// Answers that were sent whole, by model and prompt.
     pub answered: BTreeMap<(String, String), u64>,
+    /// Tokens of their prompts, and those among them that were cached, by model.
+    pub read: BTreeMap<String, (u64, u64)>,
     /// Authorization headers.
     pub keys: Vec<String>,
     /// Requests that were refused.
@@ -151,7 +151,7 @@ fn answer(
         respond(stream, status, &json!({ "error": { "message": "busy" } }))
     } else {
         let text = say(&prompt, manners.sloppy && first);
-        stream_out(stream, &model, &text)
+        stream_out(stream, &model, &prompt, &text)
     };
     let mut seen = seen.lock().unwrap();
     seen.in_flight -= 1;
@@ -159,6 +159,9 @@ fn answer(
     if refuses || manners.locked {
         seen.refused += 1;
     } else {
+        let (read, cached) = seen.read.entry(model.clone()).or_default();
+        *read += tokens(&prompt);
+        *cached += tokens(&prompt) / 2;
         *seen.answered.entry((model, prompt)).or_default() += 1;
     }
     Some(())
@@ -173,8 +176,13 @@ fn respond(stream: &mut TcpStream, status: &str, body: &Value) -> Option<()> {
     stream.write_all((head + &body).as_bytes()).ok()
 }
 
+/// Tokens of a prompt as a model counts them, roughly.
+fn tokens(prompt: &str) -> u64 {
+    campaignd::llm::tokens::count(prompt)
+}
+
 /// As a stream of two chunks, then the usage.
-fn stream_out(stream: &mut TcpStream, model: &str, text: &str) -> Option<()> {
+fn stream_out(stream: &mut TcpStream, model: &str, prompt: &str, text: &str) -> Option<()> {
     let mut half = text.len() / 2;
     while !text.is_char_boundary(half) {
         half += 1;
@@ -182,8 +190,8 @@ fn stream_out(stream: &mut TcpStream, model: &str, text: &str) -> Option<()> {
     let delta = |text: &str| json!({ "model": model, "choices": [{ "index": 0, "delta": { "content": text } }] });
     let end = json!({ "model": model, "choices": [{ "index": 0, "delta": {}, "finish_reason": "stop" }] });
     let usage = json!({ "model": model, "choices": [], "usage": {
-        "prompt_tokens": PROMPT, "completion_tokens": COMPLETION,
-        "prompt_tokens_details": { "cached_tokens": CACHED },
+        "prompt_tokens": tokens(prompt), "completion_tokens": COMPLETION,
+        "prompt_tokens_details": { "cached_tokens": tokens(prompt) / 2 },
         "completion_tokens_details": { "reasoning_tokens": REASONING },
     } });
     let mut body = String::new();

@@ -59,7 +59,7 @@ fn tight(size: &str) -> Result<(House, Mounted), String> {
 #[test]
 fn a_full_state_directory_is_waited_out() {
     let mut dice = Dice::of("full state directory");
-    let (mut house, mounted) = match tight("24m") {
+    let (mut house, mounted) = match tight("96m") {
         Ok(tight) => tight,
         Err(why) => return skip("full_state_directory", &why),
     };
@@ -67,7 +67,7 @@ fn a_full_state_directory_is_waited_out() {
     let trials = count(3, 20);
     for trial in 0..trials {
         let name = format!("full{trial}");
-        let file = campaign(&house, &name, 400);
+        let file = campaign(&house, &name, 120);
         // Sometimes a commit fits in half, sometimes a few do, sometimes none.
         let filler = fill(&mounted.at, dice.below(4) as u64 * 4096);
         let before = waits(&house);
@@ -88,7 +88,7 @@ fn a_full_state_directory_is_waited_out() {
             assert!(answer.status.success(), "{answer:?}: {}", house.log());
         });
         house.until("it completes", || house.state(&name) == "completed");
-        assert_eq!(rows(&mounted.at, &name), (400, 400));
+        assert_eq!(rows(&mounted.at, &name), (120, 120));
     }
     assert!(house.ended().is_none(), "the daemon went on all the time");
     // A restart finds all of it.
@@ -111,7 +111,7 @@ fn a_full_state_directory_is_waited_out() {
 #[test]
 fn a_full_disk_under_the_samples_is_waited_out() {
     let mut dice = Dice::of("full job disk");
-    let (mut house, mounted) = match tight("24m") {
+    let (mut house, mounted) = match tight("128m") {
         Ok(tight) => tight,
         Err(why) => return skip("full_job_disk", &why),
     };
@@ -119,10 +119,10 @@ fn a_full_disk_under_the_samples_is_waited_out() {
     let trials = count(2, 10);
     for trial in 0..trials {
         let name = format!("made{trial}");
-        let target = 6000;
+        let target = 2000;
         submit(&house, &campaign(&house, &name, target));
         house.until("samples are made", || {
-            rows_now(&mounted.at, &name) > dice.below(2000)
+            rows_now(&mounted.at, &name) > dice.below(500)
         });
         let filler = fill(&mounted.at, dice.below(3) as u64 * 4096);
         let stuck = rows_now(&mounted.at, &name);

@@ -6,7 +6,7 @@ use crate::{
         api::VERSION,
         budget::{BudgetView, TierBudget},
     },
-    llm::{Spent, spent_in},
+    llm::{Spent, Tier, TierSpent, spent_in},
     machines::{job::Phase, tree::CampaignTree},
     manifest::StateDir,
 };
@@ -53,20 +53,19 @@ fn view(tree: &CampaignTree, spent: &Spent) -> BudgetView {
         None => (None, None),
     };
     let spent_usd = amount.cost_usd.usd();
-    let tier =
-        |(tier, of): (&crate::trajectory::record::Tier, &crate::llm::TierSpent)| TierBudget {
-            tier: tier.to_string(),
-            answers: of.answers,
-            failed: of.failed,
-            unsettled: of.unsettled,
-            prompt_tokens: of.usage.prompt,
-            cached_tokens: of.usage.cached,
-            completion_tokens: of.usage.completion,
-            reasoning_tokens: of.usage.reasoning,
-            estimated: of.usage.estimated,
-            cost_usd: of.cost_usd.usd(),
-            unsettled_usd: of.unsettled_amount.cost_usd.usd(),
-        };
+    let tier = |(tier, of): (&Tier, &TierSpent)| TierBudget {
+        tier: tier.to_string(),
+        answers: of.answers,
+        failed: of.failed,
+        unsettled: of.unsettled,
+        prompt_tokens: of.usage.prompt,
+        cached_tokens: of.usage.cached,
+        completion_tokens: of.usage.completion,
+        reasoning_tokens: of.usage.reasoning,
+        estimated: of.usage.estimated,
+        cost_usd: of.cost_usd.usd(),
+        unsettled_usd: of.unsettled_amount.cost_usd.usd(),
+    };
     BudgetView {
         version: VERSION,
         id: tree.campaign.id.to_string(),

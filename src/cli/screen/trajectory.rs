@@ -60,7 +60,7 @@ const KNOWN: &[&str] = &[
     "query_parts",
     "accepted",
     "planned_defect",
-    "planned_fault",
+    "planted_fault",
 ];
 /// Signs of a value that has no screen of its own.
 const SHORT: usize = 200;
@@ -187,13 +187,26 @@ fn about(view: &TrajectoryView, style: Style, now: Timestamp) -> String {
         text(row, "outcome_reason").map_or(String::new(), clean),
     );
     say("quality", quality(row));
-    for key in ["planned_defect", "planned_fault"] {
-        let planned = row.get(key).filter(|value| !value.is_null());
-        say(
-            &key.replace("planned_", ""),
-            planned.map_or(String::new(), |value| format!("{} (planned)", short(value))),
-        );
-    }
+    let defect = row.get("planned_defect").filter(|value| !value.is_null());
+    say(
+        "defect",
+        defect.map_or(String::new(), |defect| {
+            let line = defect.get("line").and_then(Value::as_u64).unwrap_or(0);
+            let place = if line > 0 {
+                format!(" in line {line}")
+            } else {
+                String::new()
+            };
+            let kind = text(defect, "type").unwrap_or("unknown");
+            format!("{}{place} of the first draft, on purpose", clean(kind))
+        }),
+    );
+    say(
+        "fault",
+        text(row, "planted_fault").map_or(String::new(), |fault| {
+            format!("{} in the query, on purpose", clean(fault))
+        }),
+    );
     if let Some(said) = &view.feedback {
         let note = said
             .note

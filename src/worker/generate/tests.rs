@@ -1,3 +1,5 @@
+//! A shard that is cut anywhere goes on to the same bytes.
+
 use super::*;
 use crate::artifacts::jsonl::cut_torn_tail;
 use std::fs;

@@ -4,7 +4,7 @@ use super::Work;
 use crate::{
     trajectory::{
         experience::NOTHING_FOUND,
-        record::{Agent, AgentStep, Recovery},
+        record::{Agent, AgentDecision, AgentStep, Recovery},
     },
     worker::agents::{Call, Said, Trouble, action},
     workflow::{
@@ -158,35 +158,24 @@ pub(super) fn situation(plan: &Plan, chance: u64) -> Situation {
     situation
 }
 
-fn recovery(message: &str, situation: &Situation, resolution: Resolution) -> Recovery {
-    let attempted = match &resolution.new_value {
+/// Action and new value in one text.
+fn attempted(resolution: &Resolution) -> String {
+    match &resolution.new_value {
         Some(value) => format!("{}: {value}", resolution.action),
         None => resolution.action.clone(),
-    };
-    Recovery {
-        error_type: None,
-        error_message: message.into(),
-        context: ErrorContext {
-            process: situation.process.clone(),
-            current_memory: format!("{} GB", situation.memory_gb),
-            input_size_gb: situation.input_size_gb,
-        },
-        resolution,
-        outcome: Outcome::Untried,
-        resolution_attempted: attempted,
-        resolution_success: None,
-        iterations: 1,
-        final_state: Cow::Borrowed("success"),
-        diagnosed_kind: None,
-        planned_kind: None,
     }
 }
 
 /// A property of the data that raises no error: what the plan holds against it.
-pub(super) fn remedied(scenario: &str, situation: &Situation, resolution: Resolution) -> Recovery {
-    Recovery {
-        planned_kind: Some(scenario.into()),
-        ..recovery("", situation, resolution)
+pub(super) fn remedied(scenario: &str, remedy: &Resolution) -> AgentDecision {
+    AgentDecision {
+        agent: Cow::Borrowed(Agent::Planner.name()),
+        decision_type: Cow::Borrowed("data_remedy"),
+        input_context: scenario.into(),
+        decision: attempted(remedy),
+        outcome: Cow::Borrowed("untried"),
+        latency_ms: None,
+        timestamp: None,
     }
 }
 
@@ -206,8 +195,19 @@ pub(super) fn recovered(
     };
     Recovery {
         error_type: diagnosis.map(|diagnosis| diagnosis.category),
+        error_message: case.message.clone(),
+        context: ErrorContext {
+            process: situation.process.clone(),
+            current_memory: format!("{} GB", situation.memory_gb),
+            input_size_gb: situation.input_size_gb,
+        },
+        resolution_attempted: attempted(&resolution),
+        resolution,
+        outcome: Outcome::Untried,
+        resolution_success: None,
+        iterations: 1,
+        final_state: Cow::Borrowed("success"),
         diagnosed_kind: diagnosis.map(|diagnosis| diagnosis.kind.clone()),
         planned_kind: Some(case.kind.clone()),
-        ..recovery(&case.message, situation, resolution)
     }
 }

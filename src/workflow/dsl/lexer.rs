@@ -1,20 +1,9 @@
 //! Code into tokens. One unclosed block is one finding: an opening that is never closed ends where a `process NAME {` or
 //! `workflow {` begins, for these stand nowhere but at the top of a file.
 
-use super::token::{Kind, Quote, Token};
-
 #[cfg(test)]
-thread_local! {
-    /// Looks at tokens: what the work of parser and rules is measured by, in tests that must not depend on a clock.
-    pub static LOOKS: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };
-}
-
-/// Counts looks at tokens in tests, and is nothing otherwise.
-#[inline]
-fn look(_count: u64) {
-    #[cfg(test)]
-    LOOKS.set(LOOKS.get() + _count);
-}
+pub use super::token::LOOKS;
+use super::token::{Kind, Quote, Token, look};
 
 /// An opening without a closing, or a closing that closes nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
