@@ -225,12 +225,19 @@ fn specific(words: &Words, text: &str, reading: &Reading<'_>) -> f64 {
 /// Whether a text has a phrase as whole words; a hyphen joins words, so `STAR-Fusion` does not name `STAR`.
 fn names(text: &str, phrase: &str) -> bool {
     let joins = |c: char| c.is_alphanumeric() || c == '-';
-    !phrase.is_empty()
-        && text.match_indices(phrase).any(|(start, found)| {
-            let before = text[..start].chars().next_back();
-            let after = text[start + found.len()..].chars().next();
-            !before.is_some_and(joins) && !after.is_some_and(joins)
-        })
+    let Some(first) = phrase.bytes().next() else {
+        return false;
+    };
+    // Texts are short and phrases many: a search that prepares itself would do little else.
+    let starts = text.bytes().enumerate().filter(|(_, byte)| *byte == first);
+    starts.into_iter().any(|(start, _)| {
+        // The first byte of a phrase begins a character, so this is one's beginning, too.
+        let Some(after) = text[start..].strip_prefix(phrase) else {
+            return false;
+        };
+        let before = text[..start].chars().next_back();
+        !before.is_some_and(joins) && !after.chars().next().is_some_and(joins)
+    })
 }
 
 #[cfg(test)]

@@ -6,9 +6,10 @@ use crate::{
     generation::{QualityParts as QueryParts, score as query},
     workflow::{
         lint::{Issue, Severity, lint},
-        plan::{Plan, missing},
+        plan::{Plan, Step, missing},
     },
 };
+use std::collections::HashSet;
 
 /// The least score of a sample that is worth learning from. One finding or one unmet wish is below it.
 pub const ACCEPTANCE: f64 = 0.75;
@@ -123,15 +124,17 @@ fn structure(made: &Made<'_>) -> f64 {
     if steps.is_empty() {
         return 0.0;
     }
-    let defined = |process: &str| {
-        made.code.match_indices("process ").any(|(at, word)| {
-            let rest = &made.code[at + word.len()..];
-            rest.strip_prefix(process)
-                .is_some_and(|rest| rest.starts_with([' ', '{', '\n']))
-        })
-    };
-    let processes = steps.iter().filter(|step| defined(&step.process)).count();
+    let defined: HashSet<&str> = made.code.lines().filter_map(defines).collect();
+    let there = |step: &&Step| defined.contains(step.process.as_str());
+    let processes = steps.iter().filter(there).count();
     let config = usize::from(made.config.contains("process"));
     let readme = usize::from(steps.iter().all(|step| made.readme.contains(&step.tool)));
     (processes + config + readme) as f64 / (steps.len() + 2) as f64
+}
+
+/// The process that a line begins to define.
+fn defines(line: &str) -> Option<&str> {
+    let rest = line.trim_start().strip_prefix("process ")?.trim_start();
+    let end = rest.find(|c: char| !c.is_alphanumeric() && c != '_');
+    Some(&rest[..end.unwrap_or(rest.len())])
 }

@@ -112,7 +112,9 @@ pub(super) fn of_code(artefact: &Artefact) -> String {
 }
 
 pub(super) fn of_text(name: &str, text: &str) -> String {
-    format!("{name}, {} lines", text.lines().count())
+    let ends = text.bytes().filter(|byte| *byte == b'\n').count();
+    let open = usize::from(!text.is_empty() && !text.ends_with('\n'));
+    format!("{name}, {} lines", ends + open)
 }
 
 pub(super) fn of_issues(issues: &[Issue]) -> String {
