@@ -16,7 +16,7 @@ use crate::{
     workflow::{
         errors::{Diagnosis, Situation},
         lint::{Issue, lint},
-        plan::{Asked, Plan, plan as by_rules},
+        plan::{Plan, plan as by_rules},
         writer::Artefact,
     },
 };
@@ -135,15 +135,8 @@ fn lint_quality(code: &str) -> f64 {
 impl Agents for Models {
     async fn plan(&self, ask: Ask<'_>, flaws: &[String]) -> Said<Plan> {
         let record = ask.record;
-        let asked = Asked {
-            analysis_type: &record.analysis_type,
-            organism: record.organism.as_deref().unwrap_or(""),
-            complexity: &record.complexity,
-            query: &record.query,
-            slots: &record.slots,
-        };
         // Reference, samples and platform are facts of the query, for which nobody needs a model.
-        let frame = match by_rules(&asked) {
+        let frame = match by_rules(&ask.asked()) {
             Ok(frame) => frame,
             Err(why) => return Said::failed(why),
         };

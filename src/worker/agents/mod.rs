@@ -11,7 +11,7 @@ use crate::{
     workflow::{
         errors::{Diagnosis, Situation},
         lint::Issue,
-        plan::Plan,
+        plan::{Asked, Plan},
         writer::Artefact,
     },
 };
@@ -25,6 +25,20 @@ pub struct Ask<'a> {
     pub seed: u64,
     /// Which cycle it is in, from 0.
     pub cycle: u32,
+}
+
+impl<'a> Ask<'a> {
+    /// What a planner is asked for.
+    pub fn asked(&self) -> Asked<'a> {
+        let record = self.record;
+        Asked {
+            analysis_type: &record.analysis_type,
+            organism: record.organism.as_deref().unwrap_or(""),
+            complexity: &record.complexity,
+            query: &record.query,
+            slots: &record.slots,
+        }
+    }
 }
 
 /// What asking a model took.

@@ -6,7 +6,7 @@ use crate::{
     workflow::{
         errors::{Diagnosis, Situation, diagnose},
         lint::Issue,
-        plan::{Asked, Plan, plan},
+        plan::{Plan, plan},
         repair::repair,
         writer::{Artefact, write},
     },
@@ -18,16 +18,8 @@ pub struct Rules;
 
 impl Agents for Rules {
     async fn plan(&self, ask: Ask<'_>, _flaws: &[String]) -> Said<Plan> {
-        let record = ask.record;
-        let asked = Asked {
-            analysis_type: &record.analysis_type,
-            organism: record.organism.as_deref().unwrap_or(""),
-            complexity: &record.complexity,
-            query: &record.query,
-            slots: &record.slots,
-        };
         // The planner's only source of flaws is what was planned against it, so it simply plans again.
-        plan(&asked).map_or_else(Said::failed, Said::plain)
+        plan(&ask.asked()).map_or_else(Said::failed, Said::plain)
     }
 
     async fn write(&self, _ask: Ask<'_>, plan: &Plan) -> Said<Artefact> {
