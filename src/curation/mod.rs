@@ -155,8 +155,9 @@ impl Counts {
     }
 
     fn add_kept(&mut self, row: &Row) {
+        let all = row.value();
         for field in COUNTED {
-            if let Some(value) = row.value.get(field).and_then(|value| value.as_str()) {
+            if let Some(value) = all.get(field).and_then(|value| value.as_str()) {
                 *self
                     .by
                     .entry(field)
@@ -203,7 +204,7 @@ mod tests {
     use serde_json::json;
 
     fn row(id: &str, text: &str, score: f64) -> Row {
-        Row::read(json!({ "id": id, "query": text, "quality_score": score })).unwrap()
+        Row::read(&mut json!({ "id": id, "query": text, "quality_score": score })).unwrap()
     }
 
     #[test]
@@ -229,8 +230,8 @@ mod tests {
         let rows = vec![
             row("a", "one", 0.9),
             row("a", "two", 0.8),
-            Row::read(json!({ "id": "b", "text": "three" })).unwrap(),
-            Row::read(json!({ "id": "c", "text": "four", "accepted": false })).unwrap(),
+            Row::read(&mut json!({ "id": "b", "text": "three" })).unwrap(),
+            Row::read(&mut json!({ "id": "c", "text": "four", "accepted": false })).unwrap(),
         ];
         let fates = decide(&rows, 0.7, [1.0, 0.0, 0.0], 1);
         assert_eq!(
@@ -242,8 +243,8 @@ mod tests {
                 Err(Reason::NotAccepted)
             ]
         );
-        assert_eq!(Row::read(json!({ "query": "x" })), Err(Reason::NoId));
-        assert_eq!(Row::read(json!([1])), Err(Reason::InvalidJson));
+        assert_eq!(Row::read(&mut json!({ "query": "x" })), Err(Reason::NoId));
+        assert_eq!(Row::read(&mut json!([1])), Err(Reason::InvalidJson));
     }
 
     #[test]
@@ -251,7 +252,7 @@ mod tests {
         let make = |n: usize, slot: usize| {
             let value = json!({ "id": format!("{n}-{slot}"), "query": format!("text {n} {slot}"),
                 "template": "t", "slots": { "organism": n.to_string() } });
-            Row::read(value).unwrap()
+            Row::read(&mut value.clone()).unwrap()
         };
         let rows: Vec<Row> = (0..2000).flat_map(|n| [make(n, 0), make(n, 1)]).collect();
         let fates = decide(&rows, 0.0, [0.8, 0.1, 0.1], 3);

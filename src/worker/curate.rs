@@ -16,7 +16,7 @@ use sha2::{Digest, Sha256};
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs::{self, File, OpenOptions},
-    io::{BufReader, BufWriter, Write},
+    io::{BufRead, BufReader, BufWriter, Write},
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
 };
@@ -128,7 +128,7 @@ fn read(job: &Job) -> Result<(Vec<Row>, Vec<Unread>), String> {
             .map_or(String::new(), |name| name.to_string_lossy().into_owned());
         for line in JsonlReader::<_, Value>::new(BufReader::new(File::open(path).map_err(named)?)) {
             match line.map_err(named)? {
-                Line::Row { line_no, value } => match Row::read(value.clone()) {
+                Line::Row { line_no, mut value } => match Row::read(&mut value) {
                     Ok(row) => rows.push(row),
                     Err(reason) => unread.push(Unread {
                         reason,
@@ -179,22 +179,25 @@ fn write(
         fs::remove_dir_all(&making)?;
     }
     create_dir_private(&making)?;
-    let kept: Vec<(Split, Map<String, Value>)> = rows
-        .iter()
-        .zip(fates)
-        .filter_map(|(row, fate)| Some(((*fate).ok()?, row.curated())))
-        .collect();
-    let keys: BTreeSet<&String> = kept.iter().flat_map(|(_, row)| row.keys()).collect();
+    // One row at a time: all of them as values would take several times the memory of their text.
+    let kept = || {
+        let kept = rows.iter().zip(fates);
+        kept.filter_map(|(row, fate)| Some(((*fate).ok()?, row)))
+    };
+    let mut keys = BTreeSet::new();
+    for (_, row) in kept() {
+        keys.extend(row.curated().into_iter().map(|(key, _)| key));
+    }
     for split in Split::ALL {
-        let lines = kept
-            .iter()
+        let lines = kept()
             .filter(|(where_to, _)| *where_to == split)
-            .map(|(_, row)| whole(row, &keys));
+            .map(|(_, row)| whole(row.curated(), &keys));
         lines_to(&making.join(format!("{}.jsonl", split.name())), lines)?;
     }
     let refused = rows.iter().zip(fates).filter_map(|(row, fate)| {
-        let mut row = row.value.clone();
-        row.insert("rejection_reason".into(), fate.err()?.name().into());
+        let reason = fate.err()?.name();
+        let mut row = row.value();
+        row.insert("rejection_reason".into(), reason.into());
         Some(Value::Object(row))
     });
     let broken = unread.iter().map(|line| {
@@ -218,14 +221,11 @@ fn write(
 }
 
 /// Every key in every row: a reader that takes its columns from the first row loses none.
-fn whole(row: &Map<String, Value>, keys: &BTreeSet<&String>) -> Value {
-    let all = keys.iter().map(|key| {
-        (
-            (*key).clone(),
-            row.get(*key).cloned().unwrap_or(Value::Null),
-        )
-    });
-    Value::Object(all.collect())
+fn whole(mut row: Map<String, Value>, keys: &BTreeSet<String>) -> Value {
+    for key in keys {
+        row.entry(key.clone()).or_insert(Value::Null);
+    }
+    Value::Object(row)
 }
 
 fn create(path: &Path) -> std::io::Result<File> {
@@ -253,13 +253,30 @@ fn text_to(path: &Path, text: &[u8]) -> std::io::Result<()> {
     file.sync_data()
 }
 
+/// Of a file that may be larger than memory.
+fn digest(path: &Path) -> std::io::Result<Vec<u8>> {
+    let mut file = BufReader::with_capacity(1 << 16, File::open(path)?);
+    let mut hash = Sha256::new();
+    loop {
+        let piece = file.fill_buf()?;
+        if piece.is_empty() {
+            return Ok(hash.finalize().to_vec());
+        }
+        hash.update(piece);
+        let taken = piece.len();
+        file.consume(taken);
+    }
+}
+
 /// `SHA256SUMS`, as `sha256sum --check` reads it.
 fn checksums(dir: &Path) -> std::io::Result<()> {
     let mut sums = BTreeMap::new();
     for entry in fs::read_dir(dir)? {
         let entry = entry?;
-        let digest = Sha256::digest(fs::read(entry.path())?);
-        let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        let hex: String = digest(&entry.path())?
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
         sums.insert(entry.file_name().to_string_lossy().into_owned(), hex);
     }
     let text: String = sums
