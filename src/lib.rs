@@ -17,6 +17,7 @@ pub mod time;
 mod words;
 
 // floor 1: domain, pure
+pub mod chat;
 pub mod curation;
 pub mod evaluation;
 pub mod generation;

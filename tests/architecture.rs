@@ -21,7 +21,19 @@ const FLOORS: &[(&str, &[&str])] = &[
         &["ids", "time", "words", "generation", "workflow"],
     ),
     ("evaluation", &["ids", "time", "words"]),
-    ("curation", &["ids", "time", "words"]),
+    ("chat", &["ids", "time", "words"]),
+    (
+        "curation",
+        &[
+            "ids",
+            "time",
+            "words",
+            "chat",
+            "generation",
+            "workflow",
+            "trajectory",
+        ],
+    ),
     ("history", &["ids", "time", "words", "evaluation"]),
     // floor 2: machines
     (
@@ -37,7 +49,10 @@ const FLOORS: &[(&str, &[&str])] = &[
     ),
     // floor 3: files
     ("points", &[]),
-    ("artifacts", &["ids", "time", "words", "manifest", "points"]),
+    (
+        "artifacts",
+        &["ids", "time", "words", "manifest", "curation", "points"],
+    ),
     // floor 4: edges, never each other
     (
         "config",
@@ -49,6 +64,7 @@ const FLOORS: &[(&str, &[&str])] = &[
             "evaluation",
             "generation",
             "trajectory",
+            "curation",
             "machines",
             "artifacts",
         ],
@@ -100,6 +116,7 @@ const FLOORS: &[(&str, &[&str])] = &[
             "manifest",
             "machines",
             "evaluation",
+            "curation",
             "history",
             "artifacts",
         ],
@@ -137,11 +154,13 @@ const FLOORS: &[(&str, &[&str])] = &[
             "workflow",
             "trajectory",
             "evaluation",
+            "chat",
             "curation",
             "artifacts",
             "executor",
             "llm",
             "machines",
+            "report",
         ],
     ),
     // floor 6: assembly
@@ -176,6 +195,8 @@ const FLOORS: &[(&str, &[&str])] = &[
             "trajectory",
             "machines",
             "artifacts",
+            "chat",
+            "curation",
             "config",
             "control",
             "report",
@@ -198,6 +219,7 @@ const PURE: &[&str] = &[
     "workflow",
     "trajectory",
     "evaluation",
+    "chat",
     "curation",
     "history",
     "machines",
@@ -233,6 +255,9 @@ const FENCES: &[(&str, &[&str])] = &[
     ("indicatif::", &["cli"]),
     ("rusqlite::", &["report"]),
     ("clap::", &["cli"]),
+    ("minijinja::", &["chat"]),
+    ("minijinja_contrib::", &["chat"]),
+    ("parquet::", &["artifacts"]),
 ];
 
 /// One subject a file.

@@ -26,16 +26,26 @@ fn the_quickstart_runs_to_a_data_set_and_is_not_run_twice() {
     assert_eq!(kept + dataset["removed"].as_u64().unwrap(), 2190);
     assert!(kept > 1500 && dataset["removed"].as_u64().unwrap() > 0);
     let directory = Path::new(campaign["directory"].as_str().unwrap());
-    let train = fs::read_to_string(directory.join("dataset/train.jsonl")).unwrap();
-    assert_eq!(
-        train.lines().count() as u64,
-        dataset["train"].as_u64().unwrap()
-    );
-    assert!(
-        train
-            .lines()
-            .all(|line| serde_json::from_str::<Value>(line).unwrap()["messages"].is_array())
-    );
+    let stats = fs::read(directory.join("dataset/stats.json")).unwrap();
+    let stats: Value = serde_json::from_slice(&stats).unwrap();
+    assert_eq!(stats["kept"].as_u64(), Some(kept));
+    let rows = |split: &str| {
+        let file = directory.join(format!("dataset/codegen/{split}.jsonl"));
+        let text = fs::read_to_string(file).unwrap();
+        let chat = |line: &str| {
+            serde_json::from_str::<Value>(line).unwrap()["messages"]
+                .as_array()
+                .is_some_and(|turns| turns.len() > 1)
+        };
+        assert!(text.lines().all(chat), "{split}");
+        text.lines().count() as u64
+    };
+    let all: u64 = ["train", "validation", "test", "test_unseen_template"]
+        .map(rows)
+        .iter()
+        .sum();
+    assert_eq!(dataset["datasets"]["codegen"].as_u64(), Some(all));
+    assert!(all > 1000, "{dataset}");
     for file in [
         "pilot_monitor_status.json",
         "campaign_validation.json",

@@ -87,10 +87,9 @@ fn curate(state: &StateDir, tree: &CampaignTree) -> Result<Work, String> {
             .map(|path| path.to_string_lossy().into_owned())
             .collect(),
         output: paths.dataset().to_string_lossy().into_owned(),
-        min_quality: settings.min_quality,
-        split: settings.split,
         seed: spec.seed,
         name: spec.name.to_string(),
+        settings: settings.clone(),
     })
 }
 

@@ -29,6 +29,7 @@ use tokio::sync::mpsc;
 
 mod budget;
 mod change;
+mod dataset;
 mod trajectories;
 
 /// How the daemon is asked to end.
@@ -129,6 +130,7 @@ pub fn routes(config: &mut web::ServiceConfig) {
         .route("/v1/campaigns/{id}/explain", web::get().to(explain))
         .route("/v1/campaigns/{id}/logs", web::get().to(streams::logs))
         .configure(trajectories::routes)
+        .configure(dataset::routes)
         .route("/v1/campaigns/{id}/{verb}", web::post().to(change::act))
         .route("/v1/jobs", web::get().to(jobs))
         .route("/v1/events", web::get().to(streams::events))

@@ -3,9 +3,10 @@
 use super::seen::{Count, Seen};
 use crate::{
     control::api::{
-        CampaignView, CheckView, DatasetView, JobCounts, JobView, PhaseView, ProgressView,
-        QualityView, VerdictView,
+        CampaignView, CheckView, JobCounts, JobView, PhaseView, ProgressView, QualityView,
+        VerdictView,
     },
+    control::dataset::DatasetView,
     machines::{
         campaign::{Campaign, Stage, State},
         job::{Job, Phase, State as JobState, Task},
@@ -267,6 +268,7 @@ fn dataset(tree: &CampaignTree, state: &StateDir) -> Option<DatasetView> {
     let stats: serde_json::Value = serde_json::from_slice(&std::fs::read(stats).ok()?).ok()?;
     let number = |value: &serde_json::Value| value.as_u64().unwrap_or(0);
     let reasons = stats["removed_by_reason"].as_object();
+    let sets = stats["datasets"].as_object();
     Some(DatasetView {
         rows: number(&stats["kept"]),
         rows_in: number(&stats["rows_in"]),
@@ -274,6 +276,14 @@ fn dataset(tree: &CampaignTree, state: &StateDir) -> Option<DatasetView> {
         train: number(&stats["splits"]["train"]),
         validation: number(&stats["splits"]["validation"]),
         test: number(&stats["splits"]["test"]),
+        test_unseen_template: number(&stats["splits"]["test_unseen_template"]),
+        datasets: sets
+            .map(|all| {
+                all.iter()
+                    .map(|(name, set)| (name.clone(), number(&set["rows"])))
+                    .collect()
+            })
+            .unwrap_or_default(),
         removed_by_reason: reasons
             .map(|all| {
                 all.iter()

@@ -3,13 +3,19 @@
 //! Everything that other processes may look at is replaced whole: written beside the target, made durable, then renamed, so that a
 //! reader sees the old content or the new and a crash leaves one of the two. Files and directories are private to the user.
 
+pub mod corpus;
+pub mod dataset;
+pub mod deliver;
 pub mod feedback;
 pub mod follow;
 pub mod jsonl;
 pub mod left;
+pub mod making;
 pub mod room;
 pub mod rows;
 pub mod samples;
+pub mod sums;
+pub mod table;
 
 use crate::points::point;
 use std::fmt;

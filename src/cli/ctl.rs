@@ -2,7 +2,7 @@
 
 use super::{
     args::{Place, Shape, SpecFlags},
-    budget, export,
+    budget, dataset, export,
     fail::{Fail, INTERRUPTED, USAGE},
     follow, look, out, review, steer, trajectory,
 };
@@ -29,7 +29,7 @@ const EXAMPLES: &str = "\
 start   submit  approve  reject  amend  retry
 look    status  list  watch  explain  verdict  jobs  job  logs  events
 steer   pause  resume  cancel  wait  clean
-take    trajectory  export  review  feedback
+take    dataset  export  trajectory  review  feedback
 daemon  stop  machine  completions
 
 ID is a campaign's name, its beginning, or nothing when there is only one.
@@ -259,6 +259,11 @@ enum Verb {
         after_help = "Examples:\n  campaignctl export alttp --format sqlite --out alttp.db\n  campaignctl export alttp --format jsonl | jq .outcome"
     )]
     Export(export::ExportArgs),
+    /// Take the data set, or a part of it, in a format that a trainer reads
+    #[command(
+        after_help = "Examples:\n  campaignctl dataset alttp --output alttp-set\n  campaignctl dataset alttp --name codegen --format template --model Qwen3-8B --output sft\n\nWithout --name and --format the files are taken as they are, and compared with their checksums.\nA format keeps the id and the columns that all data sets share. Rows that it cannot say are\ncounted and left out: alpaca has one question and one answer, dpo needs a rejected answer.\n\nExit statuses: 0 done, 1 no room, 2 usage, no such part, no data set yet, 7 no daemon answers"
+    )]
+    Dataset(dataset::DatasetArgs),
     /// A state machine: campaign, job, training_run or trajectory
     Machine {
         /// Which
@@ -426,6 +431,7 @@ async fn run(ctl: Ctl) -> Result<u8, Fail> {
             sample,
             seed,
         } => review::review(&client, shape, &id(&word), sample, seed).await,
+        Verb::Dataset(args) => dataset::dataset(&client, shape, &args).await,
         Verb::Export(args) => export::export(&client, shape, &args).await,
         Verb::Machine { .. } | Verb::Completions { .. } => Ok(0),
     }

@@ -12,6 +12,8 @@ mod args;
 mod budget;
 mod check;
 mod ctl;
+mod curate;
+mod dataset;
 mod doctor;
 mod errors;
 mod export;

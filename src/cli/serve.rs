@@ -2,7 +2,7 @@
 
 use super::{
     args::{Place, Shape},
-    check, doctor, errors,
+    check, curate, doctor, errors,
     fail::Fail,
     lint, out, run, simulate,
 };
@@ -91,6 +91,11 @@ enum Verb {
         after_help = "Examples:\n  campaignd errors .nextflow.log\n  campaignd errors slurm-*.err --json\n\nExit statuses: 0 no error, 1 an error is found, 2 usage"
     )]
     Errors(errors::ErrorsArgs),
+    /// A curated data set of any JSON lines: filtered, deduplicated, split without leaks, documented
+    #[command(
+        after_help = "Examples:\n  campaignd curate --input samples/ --output sets/mine\n  campaignd curate --input a.jsonl b.jsonl --dry-run --json\n  campaignd curate --input data/ --output set --config my.toml\n\nExit statuses: 0 made, 1 no room for now, 2 usage, or no usable row"
+    )]
+    Curate(curate::CurateArgs),
     /// Completions for a shell
     Completions {
         /// Which shell
@@ -128,6 +133,7 @@ pub fn campaignd() -> ExitCode {
         Verb::Simulate(simulate) => simulate::simulate(&simulate, shape),
         Verb::Queries(queries) => check::queries(&queries, shape),
         Verb::Lint(lint) => lint::run(&lint, shape),
+        Verb::Curate(curate) => curate::run(&curate, shape),
         Verb::Errors(args) => errors::errors(&args, shape),
         Verb::Completions { shell } => {
             out::completions(shell, <Campaignd as clap::CommandFactory>::command())
@@ -142,21 +148,15 @@ pub fn campaignd() -> ExitCode {
 fn work(kind: &str, dir: &Path, shard: u32) -> ExitCode {
     let done = match kind {
         "exec" => return worker::exec::exec(dir, shard),
-        "generate" => match worker::generate::run(dir, shard) {
-            Ok(()) => Ok(()),
-            Err(undone) => {
-                out::note(&format!("campaignd worker {kind}: {}", undone.text));
-                return ExitCode::from(undone.status);
-            }
-        },
+        "generate" => worker::generate::run(dir, shard),
         "curate" => worker::curate::run(dir, shard),
-        other => Err(format!("there is no worker {other:?}")),
+        other => Err(format!("there is no worker {other:?}").into()),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            out::note(&format!("campaignd worker {kind}: {error}"));
-            ExitCode::FAILURE
+        Err(undone) => {
+            out::note(&format!("campaignd worker {kind}: {}", undone.text));
+            ExitCode::from(undone.status)
         }
     }
 }

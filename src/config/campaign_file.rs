@@ -1,7 +1,7 @@
 //! A campaign file, with every layer, to what is frozen.
 
 use super::{
-    agents,
+    agents, curation,
     keys::{self, NOT_YET},
     layers::Layers,
     places::Env,
@@ -11,9 +11,7 @@ use super::{
 use crate::{
     evaluation::{Criteria, GateKind},
     generation::check_target,
-    machines::spec::{
-        Brain, CampaignSpec, CurationSpec, EvidenceKind, ExecutorKind, GeneratorSpec, Provenance,
-    },
+    machines::spec::{Brain, CampaignSpec, EvidenceKind, ExecutorKind, GeneratorSpec, Provenance},
 };
 use std::path::{Path, PathBuf};
 
@@ -215,6 +213,7 @@ fn finish_generator(layers: &mut Layers, settings: &Settings) {
         );
     }
     agents::finish(layers);
+    curation::finish(layers);
     let total = layers
         .whole("campaign_target")
         .saturating_add(layers.whole("max_pilot_samples"));
@@ -266,13 +265,8 @@ fn build(
         "endpoint" => Brain::Endpoint,
         _ => Brain::Rules,
     };
-    let split = layers.numbers("curation.split");
-    let curation = CurationSpec {
-        min_quality: layers.number("curation.min_quality"),
-        split: split
-            .try_into()
-            .map_err(|_| wrong("curation.split is no split".into()))?,
-    };
+    let curation = curation::curation(layers, directory)
+        .ok_or_else(|| wrong("curation.split is no split".into()))?;
     let asked = |table: &str| layers.tables.iter().any(|(name, _)| name == table);
     // The defaults of a tier that there is not are nobody's.
     let known = layers

@@ -1,6 +1,6 @@
 //! Every key there is: its kind, default, unit and one sentence.
 
-use super::agents;
+use super::{agents, curation};
 
 /// What a value may be.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -81,7 +81,7 @@ const PARTS: &[&[Key]] = &[
     agents::KEYS[4],
     agents::KEYS[5],
     agents::KEYS[6],
-    CURATION,
+    curation::KEYS,
 ];
 
 const fn count(parts: &[&[Key]]) -> usize {
@@ -235,23 +235,6 @@ const GENERAL: &[Key] = &[
         "0.1",
         "0 to 1",
         "share of samples whose query gets a known fault",
-    ),
-];
-
-const CURATION: &[Key] = &[
-    key(
-        "curation.min_quality",
-        Kind::Share,
-        "0.7",
-        "0 to 1",
-        "rows below it are removed",
-    ),
-    key(
-        "curation.split",
-        Kind::Split,
-        "[0.8, 0.1, 0.1]",
-        "shares",
-        "train, validation, test",
     ),
 ];
 

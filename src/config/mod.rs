@@ -7,6 +7,7 @@
 pub mod agents;
 pub mod campaign_file;
 pub mod check;
+pub mod curation;
 pub mod keys;
 pub mod layers;
 pub mod places;

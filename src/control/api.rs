@@ -2,6 +2,7 @@
 //!
 //! Timestamps are RFC 3339 in UTC and end in `_at`; durations are numbers and end in `_seconds`; what is unknown is null.
 
+use super::dataset::DatasetView;
 use crate::machines::spec::{CampaignSpec, Parts};
 use serde::{Deserialize, Serialize};
 
@@ -116,25 +117,6 @@ pub struct VerdictView {
     pub judged_at: Option<String>,
     /// The checks.
     pub checks: Vec<CheckView>,
-}
-
-/// The curated data set.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct DatasetView {
-    /// Rows kept.
-    pub rows: u64,
-    /// Rows read.
-    pub rows_in: u64,
-    /// Rows removed.
-    pub removed: u64,
-    /// Rows to train on.
-    pub train: u64,
-    /// Rows to choose by.
-    pub validation: u64,
-    /// Rows to test on.
-    pub test: u64,
-    /// Removed rows by reason.
-    pub removed_by_reason: std::collections::BTreeMap<String, u64>,
 }
 
 /// A campaign.

@@ -170,6 +170,30 @@ impl Client {
         }
     }
 
+    /// Takes a file as it comes, until it ends or `each` says false.
+    ///
+    /// # Errors
+    /// The daemon's own, or why it cannot be reached; a file that breaks off before the end that was announced.
+    pub async fn bytes(
+        &self,
+        target: &Target,
+        mut each: impl FnMut(&[u8]) -> bool,
+    ) -> Result<(), ClientError> {
+        let begun = self.timely(async {
+            let response = self.send("GET", target, Bytes::new()).await?;
+            self.refuse(response).await
+        });
+        let mut response = begun.await?;
+        while let Some(frame) = response.body_mut().frame().await {
+            let frame = frame.map_err(|error| self.broken(&error))?;
+            let data = frame.data_ref().map_or(&[][..], |data| data);
+            if !data.is_empty() && !each(data) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
     async fn timely<T>(
         &self,
         answer: impl Future<Output = Result<T, ClientError>>,

@@ -4,4 +4,5 @@
 pub mod api;
 pub mod budget;
 pub mod client;
+pub mod dataset;
 pub mod trajectories;

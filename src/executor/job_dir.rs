@@ -13,7 +13,7 @@ use crate::{
     artifacts::{create_dir_private, named, write_atomic},
     machines::{
         job::Cause,
-        spec::{AgentsSpec, Brain, BudgetSpec},
+        spec::{AgentsSpec, Brain, BudgetSpec, CurationSpec},
     },
     points::point,
     time::Timestamp,
@@ -84,14 +84,12 @@ pub enum Work {
         inputs: Vec<String>,
         /// The data set's directory.
         output: String,
-        /// Rows below this quality are removed.
-        min_quality: f64,
-        /// Shares of train, validation and test.
-        split: [f64; 3],
-        /// Root of the split.
+        /// Root of all chance.
         seed: u64,
         /// The data set's name.
         name: String,
+        /// What is kept, and where it goes.
+        settings: CurationSpec,
     },
 }
 

@@ -1,5 +1,7 @@
 //! What a person asked for, resolved and frozen: a campaign never changes its criteria behind anybody's back.
 
+mod curation;
+
 use crate::{
     evaluation::Criteria,
     ids::CampaignId,
@@ -7,6 +9,8 @@ use crate::{
     words::words,
 };
 use serde::{Deserialize, Serialize};
+
+pub use curation::{CurationSpec, ExportSpec};
 
 words! {
     /// Where jobs run.
@@ -191,15 +195,6 @@ pub struct RetryTimes {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ExecutionSpec {}
 
-/// `[curation]`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct CurationSpec {
-    /// Rows below this quality are removed, 0 to 1.
-    pub min_quality: f64,
-    /// Shares of train, validation and test; their sum is 1.
-    pub split: [f64; 3],
-}
-
 /// `[training]`: the stages of one fine-tune, in order.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TrainingSpec {
@@ -351,17 +346,8 @@ impl CampaignSpec {
                 format!("budget.usd = {usd} is no amount"),
             );
         }
-        if let Some(CurationSpec { min_quality, split }) = &self.curation {
-            refuse(
-                !(0.0..=1.0).contains(min_quality),
-                format!("curation.min_quality = {min_quality} is not between 0 and 1"),
-            );
-            let shares = split.iter().all(|share| (0.0..=1.0).contains(share));
-            let sum: f64 = split.iter().sum();
-            refuse(
-                !shares || (sum - 1.0).abs() > 1e-9,
-                format!("curation.split = {split:?} is no split"),
-            );
+        if let Some(curation) = &self.curation {
+            curation.problems(&mut refuse);
         }
         problems
     }

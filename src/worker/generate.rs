@@ -7,12 +7,13 @@ mod teller;
 mod tests;
 
 use super::{
-    agents::{Stop, rules::Rules},
+    Undone,
+    agents::rules::Rules,
     supervisor::{self, Settings},
 };
 use crate::{
     artifacts::write_atomic,
-    executor::job_dir::{BUDGET_SPENT, JobDir, REFUSED, TRY_AGAIN, Work},
+    executor::job_dir::{JobDir, Work},
     generation::{Plan, QuerySample},
     machines::spec::{AgentsSpec, Brain},
     points::point,
@@ -76,35 +77,6 @@ impl Made {
         self.accepted += u64::from(record.accepted);
         self.quality += record.quality_score;
         self.experience.learn(record);
-    }
-}
-
-/// Why a shard is not done, with the exit status that says so.
-#[derive(Debug)]
-pub struct Undone {
-    /// The status.
-    pub status: u8,
-    /// One sentence.
-    pub text: String,
-}
-
-impl From<String> for Undone {
-    fn from(text: String) -> Self {
-        Self { status: 1, text }
-    }
-}
-
-impl From<Stop> for Undone {
-    fn from(stop: Stop) -> Self {
-        let status = match stop {
-            Stop::BudgetSpent(_) => BUDGET_SPENT,
-            Stop::Unavailable(_) => TRY_AGAIN,
-            Stop::Refused(_) => REFUSED,
-        };
-        Self {
-            status,
-            text: stop.to_string(),
-        }
     }
 }
 

@@ -112,18 +112,19 @@ const SLOW_SCRIPT: &str = "echo \"{\\\"id\\\":\\\"$2-$3\\\",\\\"quality_score\\\
 /// Everything of the data set, by file.
 fn dataset(house: &House) -> BTreeMap<String, Vec<u8>> {
     let dir = house.path("state/campaigns/toy/dataset");
-    let files = fs::read_dir(dir)
-        .unwrap()
-        .map(|entry| entry.unwrap().path());
-    files
-        .filter(|path| path.extension().is_some_and(|end| end == "jsonl"))
-        .map(|path| {
-            (
-                path.file_name().unwrap().to_string_lossy().into_owned(),
-                fs::read(&path).unwrap(),
-            )
-        })
-        .collect()
+    let (mut all, mut folders) = (BTreeMap::new(), vec![dir.clone()]);
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                let name = path.strip_prefix(&dir).unwrap().display().to_string();
+                all.insert(name, fs::read(&path).unwrap());
+            }
+        }
+    }
+    all
 }
 
 fn whole(point: &str) -> (BTreeMap<String, Vec<u8>>, bool) {

@@ -35,7 +35,7 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
 }
 
 /// Work on a thread that may wait.
-async fn apart<T: Send + 'static>(
+pub(super) async fn apart<T: Send + 'static>(
     work: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> Answered<T> {
     let done = tokio::task::spawn_blocking(work).await;
@@ -43,7 +43,7 @@ async fn apart<T: Send + 'static>(
 }
 
 /// Files that cannot be read or written: a full disk passes, what else there is a person must look at.
-fn broken(error: &io::Error) -> Refusal {
+pub(super) fn broken(error: &io::Error) -> Refusal {
     let (status, right) = if is_starved(error) {
         let right = "room on the disk; what was acknowledged is kept, this was not recorded";
         (StatusCode::INSUFFICIENT_STORAGE, right)

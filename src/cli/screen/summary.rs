@@ -5,7 +5,7 @@ use super::{
     fit::{choices, labelled},
     steps::{bounds, quality},
 };
-use crate::control::api::{CampaignView, DatasetView};
+use crate::control::{api::CampaignView, dataset::DatasetView};
 
 /// The last page of `run`.
 pub fn summary(view: &CampaignView, style: Style) -> String {
@@ -25,7 +25,7 @@ pub fn summary(view: &CampaignView, style: Style) -> String {
         text += &labelled("why    ", cause);
     }
     let inside = if view.dataset.is_some() {
-        "dataset/  data/  mirror/"
+        "dataset/report.html  dataset/  data/  mirror/"
     } else {
         "data/  mirror/"
     };
@@ -65,13 +65,29 @@ fn data_set(dataset: &DatasetView) -> String {
         thousands(dataset.rows_in),
         thousands(dataset.removed)
     );
-    let splits = format!(
+    let mut splits = format!(
         "train {}   validation {}   test {}",
         thousands(dataset.train),
         thousands(dataset.validation),
         thousands(dataset.test)
     );
-    labelled("made   data set   ", &rows) + &labelled("       splits     ", &splits)
+    if dataset.test_unseen_template > 0 {
+        splits += &format!(
+            "   of unseen templates {}",
+            thousands(dataset.test_unseen_template)
+        );
+    }
+    let sets: Vec<String> = dataset
+        .datasets
+        .iter()
+        .filter(|(_, rows)| **rows > 0)
+        .map(|(name, rows)| format!("{name} {}", thousands(*rows)))
+        .collect();
+    let mut text = labelled("made   data set   ", &rows) + &labelled("       splits     ", &splits);
+    if !sets.is_empty() {
+        text += &labelled("       rows       ", &sets.join("   "));
+    }
+    text
 }
 
 fn next(view: &CampaignView) -> Vec<String> {

@@ -2,9 +2,10 @@
 
 use super::*;
 use crate::control::api::{
-    CheckView, DatasetView, EventView, ExplainView, LogView, NextView, PhaseView, ProgressView,
-    QualityView, RestartView, VerdictView, WaitsView, WhyView,
+    CheckView, EventView, ExplainView, LogView, NextView, PhaseView, ProgressView, QualityView,
+    RestartView, VerdictView, WaitsView, WhyView,
 };
+use crate::control::dataset::DatasetView;
 
 /// 2026-03-02T09:14:02Z.
 const NOW: Timestamp = Timestamp(1_772_442_842_000);

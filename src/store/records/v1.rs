@@ -55,11 +55,17 @@ struct SpecV1 {
     generator: GeneratorV1,
     retry: RetryTimes,
     execution: Option<ExecutionSpec>,
-    curation: Option<CurationSpec>,
+    curation: Option<CurationV1>,
     training: Option<TrainingSpec>,
     evaluation: Option<EvaluationSpec>,
     planning: Option<PlanningSpec>,
     provenance: Vec<Provenance>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct CurationV1 {
+    min_quality: f64,
+    split: [f64; 3],
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -72,8 +78,8 @@ struct GeneratorV1 {
     faults: f64,
 }
 
-/// Brings a campaign forward. Its generator goes on with the agents' defaults: version 1 made queries, and what it made
-/// stays as it is.
+/// Brings a campaign forward. Its generator goes on with the agents' defaults, its curation with those of the filters:
+/// version 1 made queries, and what it made stays as it is.
 pub fn v1_to_v2(old: CampaignV1) -> Campaign {
     Campaign {
         id: old.id,
@@ -122,7 +128,11 @@ fn spec(old: SpecV1) -> CampaignSpec {
         },
         retry: old.retry,
         execution: old.execution,
-        curation: old.curation,
+        curation: old.curation.map(|old| CurationSpec {
+            min_quality: old.min_quality,
+            split: old.split,
+            ..CurationSpec::default()
+        }),
         training: old.training,
         evaluation: old.evaluation,
         planning: old.planning,

@@ -1,6 +1,7 @@
 //! Many samples at once, by models: what waits for an answer keeps nobody else waiting.
 
-use super::{Made, Shard, Undone, finish};
+use super::{Made, Shard, finish};
+use crate::worker::Undone;
 use crate::{
     artifacts::room::say,
     executor::job_dir::TaskRequest,

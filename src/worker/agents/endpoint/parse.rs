@@ -76,7 +76,7 @@ pub(super) fn agreement(text: &str, truth: &[Issue]) -> Option<f64> {
         return Some(1.0);
     }
     let same = |remark: &Remark, issue: &Issue| {
-        remark.kind == issue.rule.name() && (remark.line - i64::from(issue.line)).abs() <= 1
+        remark.kind == issue.rule.name() && remark.line.abs_diff(i64::from(issue.line)) <= 1
     };
     let right = review
         .issues
