@@ -6,10 +6,57 @@ mod house;
 use house::{House, generator, ledger, stderr};
 use serde_json::Value;
 use std::{
+    collections::{HashMap, HashSet},
     fs,
     path::Path,
     process::{Command, Stdio},
 };
+
+/// Of each data set, what is given to a model: no two splits have the same, and no two rows say the same.
+fn nothing_is_asked_in_two_splits(dataset: &Path) {
+    let mut compared = 0;
+    for set in [
+        "codegen",
+        "validation",
+        "error_recovery",
+        "validation_preferences",
+    ] {
+        let (mut questions, mut said) = (HashMap::new(), HashSet::new());
+        for split in ["train", "validation", "test", "test_unseen_template"] {
+            let file = dataset.join(format!("{set}/{split}.jsonl"));
+            for line in fs::read_to_string(file).unwrap_or_default().lines() {
+                let row: Value = serde_json::from_str(line).unwrap();
+                let turns = |list: &str| row[list].as_array().cloned().unwrap_or_default();
+                let given = |turn: &Value| turn["role"] != "assistant";
+                let question: Vec<Value> = turns("messages")
+                    .into_iter()
+                    .chain(turns("prompt"))
+                    .filter(given)
+                    .collect();
+                let all = [
+                    turns("messages"),
+                    turns("prompt"),
+                    turns("chosen"),
+                    turns("rejected"),
+                ];
+                assert!(!question.is_empty(), "{row}");
+                assert!(
+                    said.insert(format!("{all:?}")),
+                    "{set}: said twice: {}",
+                    row["id"]
+                );
+                let before = questions.insert(format!("{question:?}"), split);
+                assert!(
+                    before.is_none_or(|before| before == split),
+                    "{set}: {} is asked in {before:?} and {split}",
+                    row["id"]
+                );
+                compared += 1;
+            }
+        }
+    }
+    assert!(compared > 2000, "{compared} rows compared");
+}
 
 #[test]
 fn the_quickstart_runs_to_a_data_set_and_is_not_run_twice() {
@@ -46,6 +93,7 @@ fn the_quickstart_runs_to_a_data_set_and_is_not_run_twice() {
         .sum();
     assert_eq!(dataset["datasets"]["codegen"].as_u64(), Some(all));
     assert!(all > 1000, "{dataset}");
+    nothing_is_asked_in_two_splits(&directory.join("dataset"));
     for file in [
         "pilot_monitor_status.json",
         "campaign_validation.json",

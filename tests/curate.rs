@@ -369,6 +369,11 @@ fn exports_are_made_delivered_and_found_again() {
         dir.path().join("three/README.md").exists(),
         "the data set itself is there"
     );
+    // Out of the way, the same command goes on where it was.
+    fs::rename(&asm, dir.path().join("moved")).unwrap();
+    let went_on = again("three");
+    assert_eq!(went_on["exports"][0]["rows"], 50, "{went_on}");
+    assert!(asm.join("SHA256SUMS").exists());
     if remote.is_some() {
         let far = dir.path().join("far/far/samples/train.jsonl");
         let text = fs::read_to_string(far).unwrap();

@@ -7,6 +7,7 @@ use super::{
     style::{Style, thousands},
 };
 use crate::{
+    artifacts::sums,
     config::curation::load_curation,
     control::api::ErrorView,
     curation::words::{Reason, Split},
@@ -19,6 +20,7 @@ use crate::{
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::json;
 use std::{
+    fs,
     io::{self, IsTerminal},
     path::{Path, PathBuf},
 };
@@ -56,9 +58,16 @@ pub fn run(args: &CurateArgs, shape: Shape) -> Result<u8, Fail> {
         Some(output) if !args.dry_run => Some(here.join(output)),
         _ => None,
     };
-    if let Some(output) = output.as_deref().filter(|output| output.exists()) {
-        let message = "the output is there already".to_string();
-        return Err(at(message, output, "another --output, or remove it", USAGE));
+    let there = output
+        .as_deref()
+        .filter(|output| fs::symlink_metadata(output).is_ok());
+    if let Some(output) = there {
+        // A data set whose exports were interrupted, or could not be delivered.
+        if settings.exports.is_empty() || !sums::is_listed(output) {
+            let message = "the output is there already".to_string();
+            return Err(at(message, output, "another --output, or remove it", USAGE));
+        }
+        out::note("the data set is there already: it is exported as it is");
     }
     let job = Job {
         inputs: args.input.iter().map(|input| here.join(input)).collect(),
@@ -97,7 +106,7 @@ fn at(message: String, at: &Path, right: &str, exit_status: u8) -> Fail {
 fn fail(undone: Undone) -> Fail {
     let passing = undone.status == TRY_AGAIN;
     let right = if passing {
-        "try again later; nothing half was left"
+        "the same command again, later: it goes on where it can"
     } else {
         "campaignd curate --help"
     };

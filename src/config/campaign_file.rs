@@ -87,7 +87,11 @@ pub fn load_campaign(
     if !layers.problems.is_empty() {
         return Err(layers.problems);
     }
-    build(&layers, settings, file, &directory).map_err(|problem| vec![*problem])
+    let spec = build(&layers, settings, file, &directory).map_err(|problem| vec![*problem])?;
+    match spec.curation.as_ref().map(curation::missing) {
+        Some(missing) if !missing.is_empty() => Err(missing),
+        _ => Ok(spec),
+    }
 }
 
 fn apply_flags(layers: &mut Layers, flags: &Overrides) {

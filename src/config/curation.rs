@@ -6,6 +6,7 @@ use super::{
     problem::Problem,
 };
 use crate::{
+    artifacts::deliver::Destination,
     curation::{format::Format, words::DataSet},
     machines::spec::{CurationSpec, ExportSpec},
 };
@@ -149,6 +150,10 @@ pub fn load_curation(
     }
     match curation(&layers, &directory) {
         Some(settings) if layers.problems.is_empty() => {
+            let missing = missing(&settings);
+            if !missing.is_empty() {
+                return Err(missing);
+            }
             let name = Some(layers.string("name")).filter(|name| !name.is_empty());
             Ok((settings, layers.whole("seed"), name))
         }
@@ -168,6 +173,12 @@ pub fn finish(layers: &mut Layers) {
             format!("same_split is above near_duplicate ({drop})"),
             Some("at most near_duplicate: what is nearly the same is also tied".into()),
         );
+    }
+    for key in ["curation.near_duplicate", "curation.same_split"] {
+        if layers.number(key) <= 0.0 {
+            let right = "above 0: at 0 every text is nearly the same as every other";
+            layers.complain(key, format!("{key} is 0"), Some(right.into()));
+        }
     }
     let asked = layers.tables.iter().any(|(name, _)| name == "curation");
     let mut names: Vec<String> = Vec::new();
@@ -202,6 +213,34 @@ fn problem(one: &OneOfSeveral, message: String, right: String) -> Problem {
         key: Some(one.name.clone()),
         ..Problem::default()
     }
+}
+
+/// Files that curation needs and that are not there: found before days of generation, not after.
+pub fn missing(settings: &CurationSpec) -> Vec<Problem> {
+    let named = |key: &str, path: &str| Problem {
+        message: "there is no such file".into(),
+        at: path.into(),
+        right: Some(format!("{key} names what is there")),
+        key: Some(key.into()),
+        value: Some(path.into()),
+        ..Problem::default()
+    };
+    let absent = |path: &&String| !Path::new(path.as_str()).exists();
+    let evaluation = settings.evaluation_files.iter().filter(absent);
+    let frozen = settings.frozen.iter().filter(absent);
+    let models = settings
+        .exports
+        .iter()
+        .filter_map(|export| export.model.as_ref());
+    evaluation
+        .map(|path| named("curation.evaluation_files", path))
+        .chain(frozen.map(|path| named("curation.frozen", path)))
+        .chain(
+            models
+                .filter(absent)
+                .map(|path| named("export.model", path)),
+        )
+        .collect()
 }
 
 /// One `[[export]]`, or what is wrong with it and what would be right.
@@ -258,6 +297,14 @@ fn export(one: &OneOfSeveral, directory: &Path) -> Result<ExportSpec, (String, S
         "destination",
         "destination = \"/data/sets\" or \"host:path\"",
     )?;
+    let resolved = if is_remote(&destination) {
+        destination
+    } else {
+        within(directory, &destination)
+    };
+    resolved
+        .parse::<Destination>()
+        .map_err(|right| ("export.destination is none".into(), right))?;
     Ok(ExportSpec {
         name,
         datasets,
@@ -265,11 +312,7 @@ fn export(one: &OneOfSeveral, directory: &Path) -> Result<ExportSpec, (String, S
         types: texts("types")?,
         format,
         model: model.map(|dir| within(directory, &dir)),
-        destination: if is_remote(&destination) {
-            destination
-        } else {
-            within(directory, &destination)
-        },
+        destination: resolved,
     })
 }
 

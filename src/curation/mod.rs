@@ -4,6 +4,7 @@
 //! The result is a function of the set of rows, the settings and the seed: neither the order of the input nor its shards can
 //! change it.
 
+pub mod asked;
 pub mod card;
 pub mod fates;
 pub mod filters;

@@ -5,7 +5,7 @@
 
 use super::{
     Undone,
-    curate::{Exported, Tell, Told},
+    curate::{Exported, Tell, Told, beside},
 };
 use crate::{
     artifacts::{
@@ -64,7 +64,7 @@ pub fn exports(
 
 fn export(dataset: &Path, spec: &ExportSpec) -> Result<Exported, Undone> {
     let destination: Destination = spec.destination.parse()?;
-    let making = dataset.with_file_name(format!(".export-{}", spec.name));
+    let making = beside(dataset, &format!("export-{}", spec.name));
     let removed = match fs::remove_dir_all(&making) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => create_dir_private(&making),

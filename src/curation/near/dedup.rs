@@ -14,6 +14,8 @@ use super::{
 /// templates, twice as many of both found one duplicate in 3,000 more.
 const LOOKS: usize = 8;
 
+use std::collections::{BTreeMap, btree_map::Entry};
+
 /// Where the sets of the rows are: in memory, or in a file.
 pub trait Sets {
     /// Overwrites `into` with the set of a row, ascending and distinct.
@@ -277,6 +279,29 @@ impl<S: Sets + ?Sized> Search<'_, S> {
             }
         }
     }
+}
+
+/// Ties among the rows that are left when others have gone since, by their new numbers (`left`; none for who is gone). Ties span
+/// components sparely: who is gone may have been all that held two others together, so their component is spanned anew.
+pub fn bridged(ties: &[(u32, u32)], left: impl Fn(u32) -> Option<u32>) -> Vec<(u32, u32)> {
+    let rows = ties.iter().map(|(a, b)| *a.max(b) as usize + 1).max();
+    let mut components = Components::new(rows.unwrap_or(0));
+    for (a, b) in ties {
+        components.tie(*a, *b);
+    }
+    let mut first: BTreeMap<u32, u32> = BTreeMap::new();
+    let mut bridged = Vec::new();
+    for row in 0..components.0.len() as u32 {
+        let Some(number) = left(row) else { continue };
+        let root = components.of(row);
+        match first.entry(root) {
+            Entry::Vacant(free) => {
+                free.insert(number);
+            }
+            Entry::Occupied(one) => bridged.push((*one.get(), number)),
+        }
+    }
+    bridged
 }
 
 /// Rows that are tied, directly or through others, by their places.

@@ -16,6 +16,6 @@ mod tests;
 pub mod text;
 
 pub use contamination::Contamination;
-pub use dedup::{Dropped, Found, Sets, Settings, dedup};
+pub use dedup::{Dropped, Found, Sets, Settings, bridged, dedup};
 pub use signature::{Banding, Signatures};
 pub use text::{jaccard, normalised, shingles, text_key};

@@ -540,3 +540,14 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn who_goes_later_leaves_the_others_tied() {
+    use super::bridged;
+    // 1 and 2 hang together by 0 alone, which goes; 4 and 5 directly.
+    let ties = [(0, 1), (0, 2), (4, 5)];
+    let left = |row: u32| (row != 0).then(|| row * 10);
+    assert_eq!(bridged(&ties, left), [(10, 20), (40, 50)]);
+    assert_eq!(bridged(&ties, |row| (row < 2).then_some(row)), [(0, 1)]);
+    assert_eq!(bridged(&[], Some), []);
+}

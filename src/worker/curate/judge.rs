@@ -3,8 +3,10 @@
 use super::{Example, Gone, Job, Made, Tell, Told, scan::Scanned, undone};
 use crate::{
     curation::{
+        asked::Asked,
         fates::{Fate, Fates},
         near::{self, Banding, Dropped, Found, Signatures},
+        row::id_key,
         split::{self, Manifest, Member, Placed},
         words::{Reason, Split},
     },
@@ -30,6 +32,8 @@ pub struct Judged {
     pub manifest: Manifest,
     /// The similarity of each of these to the nearest other that stays.
     pub nearest: Vec<f32>,
+    /// Which split has which question.
+    pub asked: Asked,
     /// Pairs that were not compared because a row had too many.
     pub unchecked: u64,
 }
@@ -69,16 +73,14 @@ pub fn judge(job: &Job, scanned: &Scanned, tell: Tell<'_>) -> Result<Judged, Und
         place[*row as usize] = at;
     }
     let members: Vec<Member> = kept.iter().map(|row| scanned.member(*row)).collect();
-    let both = |(a, b): &(u32, u32)| {
-        let at = (place[*a as usize], place[*b as usize]);
-        (at.0 != u32::MAX && at.1 != u32::MAX).then_some(at)
-    };
-    let ties: Vec<(u32, u32)> = found.ties.iter().filter_map(both).collect();
+    let ties = near::bridged(&found.ties, |row| {
+        Some(place[row as usize]).filter(|at| *at != u32::MAX)
+    });
     let split = split::Settings {
         shares: settings.split,
         seed: job.seed,
         unseen_template: settings.unseen_templates,
-        keep_out: scanned.keep_out.clone(),
+        keep_out: scanned.against.frozen.keep_out.clone(),
         ..split::Settings::default()
     };
     let placed = split::place(&members, &ties, &split);
@@ -88,11 +90,26 @@ pub fn judge(job: &Job, scanned: &Scanned, tell: Tell<'_>) -> Result<Judged, Und
             .map(|row| found.nearest[*row as usize])
             .collect(),
         fates: fates.all().to_vec(),
-        manifest: Manifest::new(&members, &placed, &split, scanned.earlier.as_ref()),
+        manifest: Manifest::new(&members, &placed, &split, scanned.against.manifest.as_ref()),
+        asked: asked(scanned, &kept, &placed),
         kept,
         placed,
         unchecked: found.unchecked,
     })
+}
+
+fn asked(scanned: &Scanned, kept: &[u32], placed: &Placed) -> Asked {
+    let mut asked = Asked::default();
+    for question in &scanned.against.questions {
+        asked.tested(*question);
+    }
+    for (row, split) in kept.iter().zip(&placed.split) {
+        let key = &scanned.keys[*row as usize];
+        for said in scanned.said(*row) {
+            asked.ask(said.question, id_key(&key.id), *split, key.frozen.is_some());
+        }
+    }
+    asked
 }
 
 /// Near-duplicates among the texts that no template made, by the numbers of rows.

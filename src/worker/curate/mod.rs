@@ -4,12 +4,15 @@
 //! decided; the second reads the rows that stay again, in the order of their ids, and writes them. So memory holds about half
 //! a kilobyte a row, whatever the rows' length.
 
+mod against;
 mod facts;
 mod judge;
 mod output;
 mod scan;
 mod spill;
 mod write;
+
+pub(super) use output::beside;
 
 use super::Undone;
 use crate::{

@@ -27,11 +27,15 @@ pub fn begin(output: &Path) -> io::Result<PathBuf> {
     Ok(making)
 }
 
-/// The directory's name while it is made.
+/// The directory's name while it is made: one that nobody else gives.
 pub fn making(output: &Path) -> PathBuf {
-    let mut name = output.file_name().unwrap_or_default().to_owned();
-    name.push(".making");
-    output.with_file_name(name)
+    beside(output, "making")
+}
+
+/// A directory of ours beside the output, for one purpose.
+pub fn beside(output: &Path, purpose: &str) -> PathBuf {
+    let name = output.file_name().unwrap_or_default().to_string_lossy();
+    output.with_file_name(format!(".{name}.campaignd-{purpose}"))
 }
 
 /// Checksums it, makes it durable and gives it its name.

@@ -1,17 +1,21 @@
 //! The first pass: every row once, and of each only what decisions need.
 
 use super::{
-    Job, Tell, Told, output,
+    Job, Tell, Told,
+    against::Against,
+    output,
     spill::{Spill, Spilling},
     undone,
 };
 use crate::{
     artifacts::corpus::{Again, Corpus, Item, Limits, Place, Shape, Source, Tally, What},
     curation::{
+        asked::Said,
         fates::Key,
-        near::{Contamination, shingles, text_key},
+        near::{shingles, text_key},
         row::{self, Bar, Seen},
-        split::{Frozen, Manifest, Member, thaw},
+        sets,
+        split::{Member, thaw},
         value::Frequencies,
         words::Reason,
     },
@@ -21,7 +25,7 @@ use crate::{
 use serde::Deserialize;
 use serde_json::Value;
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::HashMap,
     fs, io,
     path::{Path, PathBuf},
     thread,
@@ -54,10 +58,10 @@ pub struct Scanned {
     /// Rows that are trajectories of the built-in generator.
     /// What was odd about the input and cost no row, with how often it was so.
     pub notes: Vec<(&'static str, u64)>,
-    /// What earlier data sets test on.
-    pub earlier: Option<Manifest>,
-    /// Templates that those kept out.
-    pub keep_out: BTreeSet<u32>,
+    /// What rows are held against.
+    pub against: Against,
+    said: Vec<Said>,
+    said_ends: Vec<u32>,
     ours: Vec<bool>,
     missing: HashMap<u32, &'static str>,
 }
@@ -85,6 +89,7 @@ enum Found {
         set: Vec<u32>,
         contaminated: Option<f32>,
         record: Option<Box<TrajectoryRecord>>,
+        said: Vec<Said>,
     },
     Unread(Unread),
 }
@@ -94,20 +99,18 @@ enum Found {
 /// # Errors
 /// A sentence naming the file; what the machine lacks is to be tried again.
 pub fn scan(job: &Job, tell: Tell<'_>) -> Result<Scanned, Undone> {
+    let spill = place_to_spill(job)?;
+    let against = Against::load(&job.settings)?;
     let corpus = Corpus::open(&job.inputs, Limits::default())
         .map_err(|error| undone("the input cannot be read", &error))?;
-    let evaluation = evaluation(&job.settings.evaluation_files)?;
-    let earlier = earlier(&job.settings.frozen)?;
-    let frozen = frozen(earlier.as_ref())?;
     let bar = Bar {
         min_quality: job.settings.min_quality,
         min_words: job.settings.min_words as usize,
     };
-    let mut gathered = Gathered::new(&place_to_spill(job)?)?;
-    gathered.earlier = earlier;
+    let mut gathered = Gathered::new(&spill)?;
     let threads = thread::available_parallelism().map_or(1, usize::from);
     let mut done = 0;
-    let look = |item: Item| found(item, &corpus, bar, evaluation.as_ref());
+    let look = |item: Item| found(item, &corpus, bar, &against);
     let take = |found: Found| -> io::Result<()> {
         gathered.take(found)?;
         done += 1;
@@ -128,11 +131,11 @@ pub fn scan(job: &Job, tell: Tell<'_>) -> Result<Scanned, Undone> {
         done,
         total: done,
     });
-    let notes = notes(&corpus, &tallies);
-    gathered.finish(corpus, frozen, notes)
+    let notes = notes(&corpus, &tallies, &against);
+    gathered.finish(corpus, against, notes)
 }
 
-fn notes(corpus: &Corpus, tallies: &[Tally]) -> Vec<(&'static str, u64)> {
+fn notes(corpus: &Corpus, tallies: &[Tally], against: &Against) -> Vec<(&'static str, u64)> {
     let all: Tally = tallies.iter().copied().sum();
     let lines = |source: &&Source| source.shape != Shape::Lines;
     let others = corpus.files().iter().filter(lines).count() as u64;
@@ -140,6 +143,7 @@ fn notes(corpus: &Corpus, tallies: &[Tally]) -> Vec<(&'static str, u64)> {
         ("torn_last_line", all.torn),
         ("blank_lines", all.blank),
         ("files_that_are_no_json_lines", others),
+        ("evaluation_rows_without_a_text", against.unread),
     ];
     notes.into_iter().filter(|(_, times)| *times > 0).collect()
 }
@@ -161,7 +165,7 @@ fn place_to_spill(job: &Job) -> Result<PathBuf, Undone> {
     Ok(parent)
 }
 
-fn found(item: Item, corpus: &Corpus, bar: Bar, evaluation: Option<&Contamination>) -> Found {
+fn found(item: Item, corpus: &Corpus, bar: Bar, against: &Against) -> Found {
     let place = item.at;
     let unread = |reason: Reason, why: String, excerpt: String| {
         Found::Unread(Unread {
@@ -207,19 +211,27 @@ fn found(item: Item, corpus: &Corpus, bar: Bar, evaluation: Option<&Contaminatio
         .flatten();
     seen.ours = record.is_some();
     let mut set = Vec::new();
-    let wanted = seen.refused.is_none() && (seen.structure.is_none() || evaluation.is_some());
+    let wanted =
+        seen.refused.is_none() && (seen.structure.is_none() || against.evaluation.is_some());
     if let Some(text) = seen.text.as_deref().filter(|_| wanted) {
         shingles(text, &mut set);
     }
-    let contaminated = evaluation
-        .and_then(|evaluation| evaluation.check(&set))
-        .map(|(_, similarity)| similarity as f32);
+    // What is trained on is what a trajectory teaches, not its query alone.
+    let taught = record.as_ref().filter(|_| seen.refused.is_none());
+    let taught = taught.map_or_else(Vec::new, |record| sets::rows(record, 0.0));
+    let said = match (seen.structure, seen.text.as_deref()) {
+        _ if !taught.is_empty() => taught.iter().map(Said::of).collect(),
+        (Some(_), Some(text)) if !seen.ours => vec![Said::of_foreign(text_key(text), seen.content)],
+        _ => Vec::new(),
+    };
+    let contaminated = against.contaminated(&seen, &set, &taught);
     Found::Row {
         seen: Box::new(seen),
         place,
         set,
         contaminated,
         record: record.map(Box::new),
+        said,
     }
 }
 
@@ -238,7 +250,8 @@ struct Gathered {
     sets: Spilling,
     contaminated: HashMap<u32, f32>,
     frequencies: Frequencies,
-    earlier: Option<Manifest>,
+    said: Vec<Said>,
+    said_ends: Vec<u32>,
     ours: Vec<bool>,
     missing: HashMap<u32, &'static str>,
 }
@@ -256,14 +269,15 @@ impl Gathered {
             sets,
             contaminated: HashMap::new(),
             frequencies: Frequencies::default(),
-            earlier: None,
+            said: Vec::new(),
+            said_ends: Vec::new(),
             ours: Vec::new(),
             missing: HashMap::new(),
         })
     }
 
     fn take(&mut self, found: Found) -> io::Result<()> {
-        let (seen, place, set, contaminated, record) = match found {
+        let (seen, place, set, contaminated, record, said) = match found {
             Found::Unread(unread) => {
                 self.unread.push(unread);
                 return Ok(());
@@ -274,7 +288,8 @@ impl Gathered {
                 set,
                 contaminated,
                 record,
-            } => (*seen, place, set, contaminated, record),
+                said,
+            } => (*seen, place, set, contaminated, record, said),
         };
         let row = u32::try_from(self.keys.len())
             .ok()
@@ -283,6 +298,10 @@ impl Gathered {
         if let Some(record) = record {
             self.frequencies.add(&record);
         }
+        self.said.extend(said);
+        let end = u32::try_from(self.said.len());
+        self.said_ends
+            .push(end.map_err(|_| io::Error::other("there are more rows than can be counted"))?);
         if let Some(similarity) = contaminated {
             self.contaminated.insert(row, similarity);
         }
@@ -321,14 +340,17 @@ impl Gathered {
     fn finish(
         mut self,
         corpus: Corpus,
-        frozen: Frozen,
+        against: Against,
         notes: Vec<(&'static str, u64)>,
     ) -> Result<Scanned, Undone> {
         for key in &mut self.keys {
             let mut one = [member(key)];
-            thaw(&mut one, &frozen);
+            thaw(&mut one, &against.frozen);
             key.frozen = one[0].frozen;
         }
+        // The same whatever the files' order.
+        self.unread
+            .sort_by(|a, b| (&a.file, a.line, &a.excerpt).cmp(&(&b.file, b.line, &b.excerpt)));
         let sets = self
             .sets
             .finish()
@@ -344,8 +366,9 @@ impl Gathered {
             contaminated: self.contaminated,
             frequencies: self.frequencies,
             notes,
-            earlier: self.earlier,
-            keep_out: frozen.keep_out,
+            against,
+            said: self.said,
+            said_ends: self.said_ends,
             ours: self.ours,
             missing: self.missing,
         })
@@ -356,6 +379,14 @@ impl Scanned {
     /// Whether a row is a trajectory of the built-in generator.
     pub fn is_ours(&self, row: u32) -> bool {
         self.ours[row as usize]
+    }
+
+    /// What its rows of data sets say.
+    pub fn said(&self, row: u32) -> &[Said] {
+        let start = row
+            .checked_sub(1)
+            .map_or(0, |before| self.said_ends[before as usize]);
+        &self.said[start as usize..self.said_ends[row as usize] as usize]
     }
 
     /// What an incomplete row lacks.
@@ -374,7 +405,7 @@ impl Scanned {
     /// The file has changed or cannot be read.
     pub fn read(&self, again: &mut Again<'_>, row: u32) -> io::Result<Value> {
         let mut value = again.read_at(&self.places[row as usize])?;
-        if let Value::Object(object) = &mut value {
+        if let (Value::Object(object), true) = (&mut value, self.is_ours(row)) {
             row::timeless(object);
         }
         Ok(value)
@@ -392,59 +423,4 @@ fn member(key: &Key) -> Member {
         stratum: key.stratum,
         frozen: key.frozen,
     }
-}
-
-/// Evaluation texts; none where there is no file.
-fn evaluation(files: &[String]) -> Result<Option<Contamination>, Undone> {
-    if files.is_empty() {
-        return Ok(None);
-    }
-    let paths: Vec<PathBuf> = files.iter().map(PathBuf::from).collect();
-    let wrong = |error: io::Error| undone("an evaluation file cannot be read", &error);
-    let corpus = Corpus::open(&paths, Limits::default()).map_err(wrong)?;
-    let mut sets = Vec::new();
-    let look = |item: Item| match item.what {
-        What::Row(Value::Object(row)) => row::said(&row).map(|said| {
-            let mut set = Vec::new();
-            shingles(&crate::curation::near::normalised(&said), &mut set);
-            set
-        }),
-        What::Row(_) | What::Invalid { .. } => None,
-    };
-    let take = |set: Option<Vec<u32>>| -> io::Result<()> {
-        sets.extend(set);
-        Ok(())
-    };
-    corpus.read_parallel(1, look, take).map_err(wrong)?;
-    // A check against nothing would pass everything.
-    if sets.is_empty() {
-        return Err(format!("there is no text to check against in {}", files.join(", ")).into());
-    }
-    Ok(Some(Contamination::new(sets.into_iter())))
-}
-
-/// The manifests of earlier data sets, as one.
-fn earlier(files: &[String]) -> Result<Option<Manifest>, Undone> {
-    let mut all: Option<Manifest> = None;
-    for file in files {
-        let text =
-            fs::read(file).map_err(|error| undone(&format!("{file} cannot be read"), &error))?;
-        let one: Manifest = serde_json::from_slice(&text)
-            .map_err(|error| format!("{file} is no manifest of a data set: {error}"))?;
-        // Each is looked through, so that the file is named where it is wrong.
-        one.frozen().map_err(|error| format!("{file}: {error}"))?;
-        match &mut all {
-            None => all = Some(one),
-            Some(all) => {
-                all.keep_out.extend(one.keep_out);
-                all.test_components.extend(one.test_components);
-            }
-        }
-    }
-    Ok(all)
-}
-
-/// What it tests on.
-fn frozen(earlier: Option<&Manifest>) -> Result<Frozen, Undone> {
-    Ok(earlier.map_or(Ok(Frozen::default()), Manifest::frozen)?)
 }

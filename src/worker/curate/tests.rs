@@ -424,3 +424,87 @@ fn trajectories_become_data_sets_by_purpose() {
     assert_eq!(stats["total_trajectories"], made.kept);
     assert_eq!(stats["datasets"]["codegen"]["rows"], codegen);
 }
+
+#[test]
+fn texts_that_a_lost_one_held_together_stay_in_one_split() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut rows = Vec::new();
+    // Three texts, each like the other two; the best is a failure, of which there are too many.
+    for n in 0..60 {
+        let base: Vec<String> = (0..12)
+            .map(|k| {
+                format!(
+                    "word{:x}",
+                    crate::curation::near::text_key(&format!("{n} {k}")) as u16
+                )
+            })
+            .collect();
+        for (k, score, outcome) in [
+            (0, 0.8, "error"),
+            (1, 0.75, "success"),
+            (2, 0.75, "success"),
+        ] {
+            let mut words = base.clone();
+            words[k * 5] = format!("other{k}");
+            rows.push(json!({ "id": format!("{n:02}-{k}"), "text": words.join(" "), "outcome": outcome, "quality_score": score }));
+        }
+    }
+    rows.extend((0..130).map(|n| json!({ "id": format!("z{n}"), "text": said(n), "outcome": "error", "quality_score": 0.9 })));
+    let job = job(dir.path(), "hubs", &[lines(&rows)]);
+    let made = run(&job).unwrap();
+    assert!(made.removed[&Reason::OutcomeBalance].rows >= 60, "{made:?}");
+    let mut of = BTreeMap::new();
+    for split in ["train", "validation", "test"] {
+        for id in ids(&rows_of(
+            job.output.as_ref().unwrap(),
+            &format!("samples/{split}.jsonl"),
+        )) {
+            of.insert(id, split);
+        }
+    }
+    let mut pairs = 0;
+    for n in 0..60 {
+        if let (Some(one), Some(two)) = (of.get(&format!("{n:02}-1")), of.get(&format!("{n:02}-2")))
+        {
+            assert_eq!(one, two, "pair {n}");
+            pairs += 1;
+        }
+    }
+    assert!(pairs > 40, "{pairs}");
+}
+
+#[test]
+fn what_was_tested_on_is_not_trained_on_in_other_words() {
+    let dir = tempfile::tempdir().unwrap();
+    let make = |n: usize, more: &str| json!({ "id": format!("{n}{more}"), "text": format!("{}{more}", said(n)), "quality_score": 0.9 });
+    let first = job(
+        dir.path(),
+        "first",
+        &[lines(&(0..200).map(|n| make(n, "")).collect::<Vec<_>>())],
+    );
+    run(&first).unwrap();
+    let output = first.output.as_ref().unwrap();
+    let tested = ids(&rows_of(output, "samples/test.jsonl"));
+    let mut second = job(
+        dir.path(),
+        "second",
+        &[lines(&(0..200).map(|n| make(n, " x")).collect::<Vec<_>>())],
+    );
+    second.settings.frozen = vec![output.join("manifest.json").display().to_string()];
+    run(&second).unwrap();
+    let kept = ids(&rows_of(
+        second.output.as_ref().unwrap(),
+        "samples/train.jsonl",
+    ));
+    assert!(
+        tested.len() > 10 && kept.len() > 100,
+        "{} {}",
+        tested.len(),
+        kept.len()
+    );
+    let twins: Vec<&String> = tested
+        .iter()
+        .filter(|id| kept.contains(&format!("{id} x")))
+        .collect();
+    assert!(twins.is_empty(), "{twins:?}");
+}

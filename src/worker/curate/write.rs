@@ -4,6 +4,7 @@ use super::{Job, Tell, Told, facts, judge::Judged, output, scan::Scanned};
 use crate::{
     artifacts::{create_dir_private, table::TableWriter},
     curation::{
+        asked::{Again, Asked, Said},
         card::{About, card},
         fates::Fate,
         row,
@@ -146,6 +147,7 @@ fn turn_all(
 ) -> io::Result<Stats> {
     let mut stats = Stats::default();
     let mut again = scanned.corpus.again();
+    let mut asked = judged.asked.clone();
     for (at, row) in judged.kept.iter().enumerate() {
         let split = judged.split(at);
         let nearest = Some(f64::from(judged.nearest[at])).filter(|similarity| *similarity > 0.0);
@@ -155,6 +157,7 @@ fn turn_all(
         } else {
             foreign(value, samples, split, nearest, &mut stats)
         };
+        let rows = once(rows, scanned.said(*row), split, &mut asked, &mut stats);
         if rows.is_empty() {
             stats.in_no_set();
         }
@@ -167,6 +170,31 @@ fn turn_all(
         }
     }
     Ok(stats)
+}
+
+/// The rows that nobody before them says, and nobody in another split asks.
+fn once(
+    rows: Vec<SetRow>,
+    said: &[Said],
+    split: Split,
+    asked: &mut Asked,
+    stats: &mut Stats,
+) -> Vec<SetRow> {
+    if said.is_empty() {
+        return rows;
+    }
+    let mut stays = |(row, said): (SetRow, &Said)| {
+        let again = asked.again(*said, split);
+        if let Some(again) = again {
+            let why = match again {
+                Again::AskedElsewhere => "ask what another split has",
+                Again::SaidAlready => "say what another row says",
+            };
+            stats.note(&format!("rows of {} left out: they {why}", row.set), 1);
+        }
+        again.is_none().then_some(row)
+    };
+    rows.into_iter().zip(said).filter_map(&mut stays).collect()
 }
 
 fn trajectory(
