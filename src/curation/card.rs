@@ -38,7 +38,6 @@ pub fn because(reason: Reason) -> &'static str {
         Reason::InvalidJson => "the line is no JSON object",
         Reason::InvalidUtf8 => "the line is no UTF-8",
         Reason::LineTooLong => "the line is longer than a row may be",
-        Reason::NoId => "it has no id",
         Reason::DuplicateId => "another row has its id",
         Reason::Incomplete => "something that a row needs is not there",
         Reason::Trivial => "it asks or says too little",

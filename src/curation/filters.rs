@@ -3,16 +3,17 @@
 //! The second kind takes rows as numbers, best first, and only ever cuts the worst of a class that has too many: nothing is
 //! duplicated to make up for it, and the same ranking always loses the same rows.
 
+use super::row;
 use crate::trajectory::Outcome;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
 /// What an incomplete row lacks, by the name of its field; none for a whole one.
 ///
-/// A row with a `trajectory_id` is one of our trajectories: it needs a query, an end, when that was, and after a success a
-/// plan and code. Any other row has to say something, and to answer where its shape promises an answer.
+/// One of our trajectories needs a query, an end, when that was, and after a success a plan and code. Any other row has to
+/// say something that can be read, and to answer where its shape promises an answer.
 pub fn incomplete(row: &Map<String, Value>) -> Option<&'static str> {
-    if row.contains_key("trajectory_id") {
+    if row::is_trajectory(row) {
         incomplete_trajectory(row)
     } else {
         incomplete_foreign(row)
@@ -34,17 +35,7 @@ fn incomplete_trajectory(row: &Map<String, Value>) -> Option<&'static str> {
         .or_else(unmade)
 }
 
-/// Where rows of other generators say something.
-const TEXTS: [&str; 7] = [
-    "instruction",
-    "query",
-    "text",
-    "prompt",
-    "question",
-    "input",
-    "content",
-];
-/// Where they answer. One that is null is one that the shape does not have.
+/// Where rows of other generators answer. One that is null is one that the shape does not have.
 const ANSWERS: [&str; 7] = [
     "completion",
     "response",
@@ -56,11 +47,15 @@ const ANSWERS: [&str; 7] = [
 ];
 
 fn incomplete_foreign(row: &Map<String, Value>) -> Option<&'static str> {
+    if let Some(preference) = row::preference(row) {
+        return preference.lacks();
+    }
     for name in ["messages", "conversations"] {
-        match row.get(name) {
-            None | Some(Value::Null) => {}
-            talk if !says(talk) => return Some(name),
-            talk if ends_with_a_question(talk) => return Some("answer"),
+        let Some(list) = row.get(name) else { continue };
+        match row::chat(list) {
+            Some(talk) if !talk.says() => return Some(name),
+            Some(talk) if talk.ends_with_a_question() => return Some("answer"),
+            None if list.is_array() => return Some(name),
             _ => {}
         }
     }
@@ -69,15 +64,7 @@ fn incomplete_foreign(row: &Map<String, Value>) -> Option<&'static str> {
         .into_iter()
         .filter(given)
         .find(|name| !says(row.get(*name)));
-    if empty.is_some() {
-        return empty;
-    }
-    let somewhere = ["messages", "conversations"]
-        .into_iter()
-        .chain(TEXTS)
-        .chain(ANSWERS);
-    let said = somewhere.into_iter().any(|name| says(row.get(name)));
-    (!said).then_some("text")
+    empty.or_else(|| (!row::talk(row).says()).then_some("text"))
 }
 
 /// Whether there is more than white space: in a text, in any turn of a conversation, in any part of a turn.
@@ -100,14 +87,6 @@ fn calls(name: &str, value: Option<&Value>) -> bool {
             && value
                 .and_then(Value::as_array)
                 .is_some_and(|all| !all.is_empty())
-}
-
-/// Whether the last turn that says anything is the user's.
-fn ends_with_a_question(talk: Option<&Value>) -> bool {
-    let turns = talk.and_then(Value::as_array);
-    let last = turns.and_then(|turns| turns.iter().rev().find(|turn| says(Some(turn))));
-    let role = last.and_then(|turn| turn.get("role").or_else(|| turn.get("from"))?.as_str());
-    role.is_some_and(|role| ["user", "human"].contains(&role))
 }
 
 /// Whether a text is too short to learn from: fewer words, or fewer characters than asked. White space is no character, and a

@@ -68,9 +68,12 @@ pub fn render(
     row: &Map<String, Value>,
     template: Option<&Template>,
 ) -> Result<Map<String, Value>, String> {
-    let Some(said) = row.get("messages").filter(|said| !said.is_null()) else {
+    let given = |key: &str| row.get(key).filter(|said| !said.is_null());
+    // Of rows of both kinds in one data set, each has the columns of the other as nulls; some have both.
+    if given("chosen").is_some() && given("rejected").is_some() {
         return preference(format, row);
-    };
+    }
+    let said = given("messages").ok_or("it has no messages")?;
     let turns = messages("messages", said)?;
     let columns = match format {
         Format::Messages => return Ok(row.clone()),
@@ -99,7 +102,7 @@ fn preference(format: Format, row: &Map<String, Value>) -> Result<Map<String, Va
     };
     let [prompt, chosen, rejected] = PREFERENCE.map(part);
     let (Some(prompt), Some(chosen), Some(rejected)) = (prompt?, chosen?, rejected?) else {
-        return Err("it has no messages".into());
+        return Err("it has no prompt".into());
     };
     match format {
         Format::Messages => Ok(row.clone()),

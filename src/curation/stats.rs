@@ -36,11 +36,10 @@ pub const DUPLICATES: [Reason; 4] = [
     Reason::NearDuplicate,
 ];
 /// Reasons that say that a line is no row.
-const UNREADABLE: [Reason; 4] = [
+const UNREADABLE: [Reason; 3] = [
     Reason::InvalidJson,
     Reason::InvalidUtf8,
     Reason::LineTooLong,
-    Reason::NoId,
 ];
 /// Names counted of one kind.
 const MOST_NAMES: usize = 4096;

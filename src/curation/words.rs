@@ -43,8 +43,6 @@ words! {
         InvalidUtf8 = "invalid_utf8",
         /// The line is longer than a row may be.
         LineTooLong = "line_too_long",
-        /// It has no id.
-        NoId = "no_id",
         /// Another row has its id.
         DuplicateId = "duplicate_id",
         /// Something that a row needs is not there.

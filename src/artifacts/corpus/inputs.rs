@@ -1,7 +1,10 @@
 //! Which files an input is: files as they are named, directories by what is below them.
+//!
+//! A directory often holds what was made of its rows beside them. Read as rows, that would be every row twice.
 
 use std::{
     collections::BTreeSet,
+    ffi::OsStr,
     fs, io,
     path::{Path, PathBuf},
 };
@@ -52,8 +55,13 @@ fn below(input: &Path, root: &Path) -> io::Result<Vec<(PathBuf, PathBuf)>> {
             let entry = entry.map_err(|error| super::named(&error, &dir))?;
             let path = entry.path();
             let kind = entry.file_type()?;
+            if is_hidden(&entry.file_name()) {
+                continue;
+            }
             if kind.is_dir() {
-                left.push(path);
+                if !is_made(&path) {
+                    left.push(path);
+                }
             } else if let Some(real) = wanted(&path, kind.is_symlink(), root)? {
                 found.push((real, path));
             }
@@ -67,8 +75,22 @@ fn below(input: &Path, root: &Path) -> io::Result<Vec<(PathBuf, PathBuf)>> {
     Ok(found)
 }
 
+/// Whether its name says that it is nobody's rows: caches, settings, what a killed run was making.
+fn is_hidden(name: &OsStr) -> bool {
+    name.as_encoded_bytes().starts_with(b".")
+}
+
+/// Whether a directory was made of rows, or is being made: a curated data set has its checksums and its manifest.
+fn is_made(dir: &Path) -> bool {
+    let making = dir.extension().is_some_and(|ending| ending == "making");
+    making
+        || ["SHA256SUMS", "manifest.json"]
+            .iter()
+            .all(|name| dir.join(name).is_file())
+}
+
 /// The real path of an entry that is to be read. Whoever names a directory means what is in it: a link to elsewhere is
-/// an error, and one to a directory inside is passed over, as that one is walked anyway.
+/// an error, and one to a directory inside is passed over, as that one is walked anyway, if it is to be read at all.
 fn wanted(path: &Path, link: bool, root: &Path) -> io::Result<Option<PathBuf>> {
     let inner = path.file_stem().map(Path::new).and_then(ending);
     let read = match ending(path) {

@@ -195,7 +195,9 @@ pub struct Corpus {
 
 impl Corpus {
     /// Looks at files and directories; of a directory, at every `.jsonl`, `.ndjson` and `.json` file below it, sorted by
-    /// path. A file that is named twice is read once.
+    /// path. Passed over in a directory is what is hidden (`.name`), what is being made (`name.making`) and what was curated
+    /// (a directory with `SHA256SUMS` and `manifest.json`), but never the directory that is named. A file that is named
+    /// twice is read once.
     ///
     /// # Errors
     /// One sentence: what is missing, compressed, no regular file, a directory without such files, or a link that leaves

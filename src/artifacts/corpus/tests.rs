@@ -353,6 +353,44 @@ fn a_directory_is_all_below_it_and_nothing_beside_it() {
 }
 
 #[test]
+fn what_is_hidden_being_made_or_curated_is_no_input() {
+    let files = Files::new();
+    for name in [
+        "in/.cache/a.jsonl",
+        "in/.hidden.jsonl",
+        "in/a.jsonl",
+        "in/new.making/samples/train.jsonl",
+        "in/set/SHA256SUMS",
+        "in/set/manifest.json",
+        "in/set/samples/train.jsonl",
+        "in/shards/SHA256SUMS",
+        "in/shards/b.jsonl",
+        "in/x/manifest.json",
+        "in/x/c.jsonl",
+    ] {
+        files.put(name, "{}\n");
+    }
+    let root = files.0.path().join("in");
+    std::os::unix::fs::symlink(root.join("a.jsonl"), root.join(".a.jsonl")).unwrap();
+    let names = |dir: &Path| {
+        let corpus = Corpus::open(&[dir.to_owned()], Limits::default()).unwrap();
+        let name = |source: &Source| source.path.strip_prefix(dir).unwrap().display().to_string();
+        corpus.files().iter().map(name).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        names(&root),
+        ["a.jsonl", "shards/b.jsonl", "x/c.jsonl", "x/manifest.json"]
+    );
+    // Whoever names one means it.
+    assert_eq!(
+        names(&root.join("set")),
+        ["manifest.json", "samples/train.jsonl"]
+    );
+    assert_eq!(names(&root.join(".cache")), ["a.jsonl"]);
+    assert_eq!(names(&root.join("new.making")), ["samples/train.jsonl"]);
+}
+
+#[test]
 fn a_file_that_changes_is_an_error() {
     let files = Files::new();
     let path = files.put("rows.jsonl", "{\"a\":1}\n{\"a\":2}\n");

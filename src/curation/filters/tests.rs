@@ -13,6 +13,7 @@ fn trajectory() -> Value {
     json!({
         "id": "t-1", "trajectory_id": "t-1", "query": "align reads", "outcome": "success",
         "completed_at": "2026-03-02T09:14:02Z", "plan_json": "{}", "generated_code": "process A {}",
+        "steps": [], "outcome_reason": "",
     })
 }
 
@@ -34,6 +35,18 @@ fn a_trajectory_needs_a_query_an_end_and_after_a_success_what_it_made() {
     failed["outcome"] = json!("timeout");
     failed["plan_json"] = Value::Null;
     assert_eq!(lacks(failed), None, "a failure may have made nothing");
+}
+
+#[test]
+fn a_trajectory_id_alone_makes_no_row_ours() {
+    let chat = json!([{ "role": "user", "content": "a" }, { "role": "assistant", "content": "b" }]);
+    for row in [
+        json!({ "trajectory_id": "t", "messages": chat, "outcome": "resolved" }),
+        json!({ "trajectory_id": "t", "text": "x", "steps": [] }),
+    ] {
+        assert_eq!(lacks(row.clone()), None, "{row}");
+    }
+    assert_eq!(lacks(json!({ "trajectory_id": "t" })), Some("text"));
 }
 
 #[test]

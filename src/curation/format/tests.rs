@@ -44,6 +44,19 @@ fn preferred() -> Map<String, Value> {
     }))
 }
 
+#[test]
+fn two_answers_are_a_preference_whatever_else_there_is() {
+    let mut both = preferred();
+    both.insert("messages".into(), short()["messages"].clone());
+    assert_eq!(
+        render(Format::Dpo, &both, None),
+        render(Format::Dpo, &preferred(), None)
+    );
+    let mut chat = short();
+    chat.extend(PREFERENCE.map(|key| (key.to_owned(), Value::Null)));
+    assert!(render(Format::Alpaca, &chat, None).is_ok());
+}
+
 fn text(format: Format, row: &Map<String, Value>) -> String {
     let said = render(format, row, None).unwrap();
     assert_eq!(

@@ -193,13 +193,9 @@ fn found(item: Item, corpus: &Corpus, bar: Bar, against: &Against) -> Found {
     let mut seen = match Seen::read(&value, bar) {
         Ok(seen) => seen,
         Err(reason) => {
-            let why = match reason {
-                Reason::NoId => "the row has no id",
-                _ => "this is JSON and no object",
-            };
             return unread(
                 reason,
-                why.into(),
+                "this is JSON and no object".into(),
                 value.to_string().chars().take(200).collect(),
             );
         }
@@ -252,6 +248,7 @@ struct Gathered {
     frequencies: Frequencies,
     said: Vec<Said>,
     said_ends: Vec<u32>,
+    made_ids: u64,
     ours: Vec<bool>,
     missing: HashMap<u32, &'static str>,
 }
@@ -271,6 +268,7 @@ impl Gathered {
             frequencies: Frequencies::default(),
             said: Vec::new(),
             said_ends: Vec::new(),
+            made_ids: 0,
             ours: Vec::new(),
             missing: HashMap::new(),
         })
@@ -319,6 +317,7 @@ impl Gathered {
             self.sets.push(&set)?;
         }
         self.places.push(place);
+        self.made_ids += u64::from(!seen.given_id);
         self.ours.push(seen.ours);
         self.keys.push(Key {
             id: seen.id.into(),
@@ -341,12 +340,15 @@ impl Gathered {
         mut self,
         corpus: Corpus,
         against: Against,
-        notes: Vec<(&'static str, u64)>,
+        mut notes: Vec<(&'static str, u64)>,
     ) -> Result<Scanned, Undone> {
         for key in &mut self.keys {
             let mut one = [member(key)];
             thaw(&mut one, &against.frozen);
             key.frozen = one[0].frozen;
+        }
+        if self.made_ids > 0 {
+            notes.push(("rows_without_an_id", self.made_ids));
         }
         // The same whatever the files' order.
         self.unread

@@ -93,7 +93,7 @@ fn samples(scanned: &Scanned, judged: &Judged) -> io::Result<Schema> {
             columns.add(&row::sample(object));
         }
     }
-    Ok(columns.schema())
+    Ok(row::schema(columns.schema()))
 }
 
 /// Reading and turning on one thread, writing on another.
@@ -230,7 +230,7 @@ fn foreign(
     let note = &mut |key: &str, _| stats.note(&format!("value of {key} kept as text"), 1);
     vec![SetRow {
         set: DataSet::Samples,
-        row: samples.conform_noting(row::sample(object), note),
+        row: row::conform(samples, row::sample(object), note),
     }]
 }
 
@@ -245,7 +245,7 @@ fn tokens(row: &Map<String, Value>) -> (u64, u64) {
             .and_then(Value::as_array)
             .map_or(&[][..], Vec::as_slice)
     };
-    let (asked, answered): (u64, u64) = if row.contains_key("chosen") {
+    let (asked, answered): (u64, u64) = if row.get("chosen").is_some_and(Value::is_array) {
         (
             list("prompt").iter().map(chars).sum(),
             list("chosen").iter().map(chars).sum(),
@@ -373,6 +373,9 @@ fn rejected(
         stats.removed(reason, similarity.map(f64::from));
         let mut value = scanned.read(&mut again, row)?;
         if let Value::Object(object) = &mut value {
+            if let (id, false) = row::id(object) {
+                object.insert("id".into(), id.into());
+            }
             let partner = partner.map(|row| scanned.keys[row as usize].id.to_string());
             object.insert("rejection_reason".into(), reason.name().into());
             object.insert("rejection_partner".into(), json!(partner));
