@@ -200,10 +200,11 @@ fn text(job: &Job, made: &Made) -> String {
     }
     for export in &made.exports {
         text += &format!(
-            "  export   {}: {} rows to {}\n",
+            "  export   {}: {} rows to {}; {} that its format cannot say\n",
             export.name,
             thousands(export.rows),
-            export.destination
+            export.destination,
+            thousands(export.left_out)
         );
     }
     if let Some(output) = &job.output {

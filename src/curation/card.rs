@@ -144,7 +144,10 @@ fn sets(summary: &Summary) -> String {
     );
     if summary.in_no_set > 0 {
         let rows = counted(summary.in_no_set, "kept sample");
-        let _ = write!(text, " {rows} had nothing to teach in any of these shapes.");
+        let _ = write!(
+            text,
+            " {rows} have no row here: what they teach is of none of these shapes, asked in another split, or said by another row."
+        );
     }
     text + "\n"
 }

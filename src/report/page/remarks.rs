@@ -164,14 +164,18 @@ fn empty_sets(summary: &Summary) -> Option<String> {
 fn in_no_set(summary: &Summary) -> Option<String> {
     (summary.in_no_set > 0).then(|| {
         format!(
-            "<b>{} in no data set</b> ({} of what was kept): nothing in {} has one of the shapes.",
+            "<b>{} in no data set</b> ({} of what was kept): what {} is of none of the shapes, asked in another split or said by another row.",
             if summary.in_no_set == 1 {
                 "One kept row is".into()
             } else {
                 format!("{} kept rows are", count(summary.in_no_set))
             },
             share(summary.in_no_set, summary.kept),
-            if summary.in_no_set == 1 { "it" } else { "them" }
+            if summary.in_no_set == 1 {
+                "it teaches"
+            } else {
+                "they teach"
+            }
         )
     })
 }
