@@ -214,7 +214,7 @@ fn removed(summary: &Summary) -> String {
 
 fn splits(summary: &Summary) -> String {
     let mut text = String::from(
-        "\n## How the splits are made\n\nRelated rows (same template and slots, near-duplicate texts, same source) form a component, and a component is never in two splits, so nothing that is tested on was trained on in other words. Splits are stratified by analysis type, outcome and complexity. `test_unseen_template` holds templates of which no other split has a row.\n\n| split | samples | components | largest component |\n|---|--:|--:|--:|\n",
+        "\n## How the splits are made\n\nRelated rows (same template and slots, near-duplicate texts, same source) form a component, and a component is never in two splits. Rows that one template made are told apart by their slots alone, so requests of one template are in several splits; what is given to a model is never the same in two of them. The test of what is unlike anything trained on is `test_unseen_template`. Splits are stratified by analysis type, outcome and complexity. `test_unseen_template` holds templates of which no other split has a row.\n\n| split | samples | components | largest component |\n|---|--:|--:|--:|\n",
     );
     for split in Split::ALL {
         let rows = summary.splits.get(split).copied().unwrap_or(0);
@@ -297,7 +297,7 @@ fn limits(summary: &Summary) -> String {
 }
 
 /// 12345 as 12,345.
-fn number(n: u64) -> String {
+pub fn number(n: u64) -> String {
     let digits = n.to_string();
     let mut text = String::new();
     for (at, digit) in digits.chars().enumerate() {

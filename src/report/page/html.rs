@@ -1,5 +1,6 @@
 //! The letters of the page: escaped text, numbers as people write them, figures and sections.
 
+pub(super) use crate::curation::card::number as count;
 use std::fmt::Write;
 
 /// Text from data as text of the page, in an element or in a quoted attribute.
@@ -30,19 +31,6 @@ pub(super) fn name(text: &str) -> String {
         out += &escape(piece);
     }
     out
-}
-
-/// 12345 as 12,345.
-pub(super) fn count(n: u64) -> String {
-    let digits = n.to_string();
-    let mut text = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 /// 12345 as 12.3k: for narrow places. Exact below ten thousand.
