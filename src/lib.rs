@@ -11,6 +11,7 @@
 //! The house has floors, and a module imports only lower ones; `tests/architecture.rs` holds it to that.
 
 // floor 0: words, pure
+pub mod digits;
 pub mod ids;
 pub mod manifest;
 pub mod time;
@@ -22,6 +23,7 @@ pub mod curation;
 pub mod evaluation;
 pub mod generation;
 pub mod history;
+pub mod training;
 pub mod trajectory;
 pub mod workflow;
 
@@ -37,6 +39,7 @@ pub mod config;
 pub mod control;
 pub mod executor;
 pub mod llm;
+pub mod lora;
 pub mod report;
 pub mod store;
 

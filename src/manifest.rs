@@ -1,5 +1,11 @@
 //! Every path of a state directory and of a campaign, known before anything runs. Builds paths, opens none.
 
+mod run;
+
+pub use run::{
+    FirstStage, LaterStage, MixedData, RUN_MANIFEST, RunManifest, RunMetadata, StageFiles,
+};
+
 use crate::ids::{CampaignId, EffectId};
 use std::path::{Path, PathBuf};
 
@@ -116,9 +122,24 @@ impl CampaignManifest {
         self.root.join("dataset")
     }
 
+    /// All training runs.
+    pub fn runs(&self) -> PathBuf {
+        self.root.join("runs")
+    }
+
+    /// The directory of one evaluation; exists only when complete.
+    pub fn evaluation(&self, name: &str) -> PathBuf {
+        self.root.join("evaluation").join(name)
+    }
+
+    /// The model that is made on the spot for one training run: an input of the run, and so beside it.
+    pub fn base_model(&self, run: &str) -> PathBuf {
+        self.root.join("base").join(run)
+    }
+
     /// The directory of one training run.
     pub fn run(&self, run: &str) -> PathBuf {
-        self.root.join("runs").join(run)
+        self.runs().join(run)
     }
 
     /// The status files and logs for other programs; written by rename, never read back.

@@ -10,6 +10,7 @@ use std::{
 const FLOORS: &[(&str, &[&str])] = &[
     // floor 0: words
     ("words", &[]),
+    ("digits", &[]),
     ("ids", &["words"]),
     ("time", &["words"]),
     ("manifest", &["ids", "time", "words"]),
@@ -20,7 +21,10 @@ const FLOORS: &[(&str, &[&str])] = &[
         "trajectory",
         &["ids", "time", "words", "generation", "workflow"],
     ),
-    ("evaluation", &["ids", "time", "words"]),
+    (
+        "evaluation",
+        &["ids", "time", "words", "generation", "training"],
+    ),
     ("chat", &["ids", "time", "words"]),
     (
         "curation",
@@ -34,6 +38,7 @@ const FLOORS: &[(&str, &[&str])] = &[
             "trajectory",
         ],
     ),
+    ("training", &["ids", "time", "words"]),
     ("history", &["ids", "time", "words", "evaluation"]),
     // floor 2: machines
     (
@@ -45,18 +50,22 @@ const FLOORS: &[(&str, &[&str])] = &[
             "evaluation",
             "generation",
             "trajectory",
+            "training",
         ],
     ),
     // floor 3: files
     ("points", &[]),
     (
         "artifacts",
-        &["ids", "time", "words", "manifest", "curation", "points"],
+        &[
+            "ids", "time", "words", "manifest", "training", "curation", "points",
+        ],
     ),
     // floor 4: edges, never each other
     (
         "config",
         &[
+            "training",
             "ids",
             "time",
             "words",
@@ -74,6 +83,19 @@ const FLOORS: &[(&str, &[&str])] = &[
         &["points", "ids", "time", "words", "trajectory", "artifacts"],
     ),
     (
+        "lora",
+        &[
+            "points",
+            "ids",
+            "time",
+            "words",
+            "manifest",
+            "chat",
+            "training",
+            "artifacts",
+        ],
+    ),
+    (
         "store",
         &[
             "points",
@@ -82,11 +104,14 @@ const FLOORS: &[(&str, &[&str])] = &[
             "machines",
             "artifacts",
             "evaluation",
+            "training",
         ],
     ),
     (
         "executor",
         &[
+            "evaluation",
+            "training",
             "points",
             "ids",
             "time",
@@ -99,6 +124,7 @@ const FLOORS: &[(&str, &[&str])] = &[
     (
         "control",
         &[
+            "training",
             "ids",
             "time",
             "words",
@@ -110,6 +136,7 @@ const FLOORS: &[(&str, &[&str])] = &[
     (
         "report",
         &[
+            "training",
             "ids",
             "time",
             "words",
@@ -125,6 +152,8 @@ const FLOORS: &[(&str, &[&str])] = &[
     (
         "actors",
         &[
+            "digits",
+            "training",
             "points",
             "ids",
             "time",
@@ -146,6 +175,10 @@ const FLOORS: &[(&str, &[&str])] = &[
     (
         "worker",
         &[
+            "digits",
+            "training",
+            "lora",
+            "manifest",
             "points",
             "ids",
             "time",
@@ -185,6 +218,8 @@ const FLOORS: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
+            "digits",
+            "training",
             "ids",
             "time",
             "words",
@@ -211,6 +246,7 @@ const FLOORS: &[(&str, &[&str])] = &[
 
 /// Floors 0 to 2 know no world.
 const PURE: &[&str] = &[
+    "digits",
     "words",
     "ids",
     "time",
@@ -222,6 +258,7 @@ const PURE: &[&str] = &[
     "chat",
     "curation",
     "history",
+    "training",
     "machines",
 ];
 const WORLD: &[&str] = &[
@@ -258,6 +295,12 @@ const FENCES: &[(&str, &[&str])] = &[
     ("minijinja::", &["chat"]),
     ("minijinja_contrib::", &["chat"]),
     ("parquet::", &["artifacts"]),
+    ("cudarc::", &["lora"]),
+    ("half::", &["lora"]),
+    ("safetensors::", &["lora"]),
+    ("tokenizers::", &["lora"]),
+    ("zip::", &["report"]),
+    ("ruzstd::", &["report"]),
 ];
 
 /// One subject a file.

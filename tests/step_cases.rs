@@ -5,6 +5,7 @@ mod common;
 
 use campaignd::machines::{
     campaign::State,
+    effect::Effect,
     event::Event,
     job::{Cause, TaskEnd},
     spec::Parts,
@@ -47,7 +48,7 @@ fn ended(tree: &CampaignTree, cause: Cause) -> Event {
     let (effect, _) = tree
         .outbox
         .iter()
-        .find(|(_, owed)| owed.effect.name() == "watch_job")
+        .find(|(_, owed)| matches!(&owed.effect, Effect::WatchJob { job: watched, .. } if *watched == job.id))
         .unwrap();
     let shard = job
         .tasks

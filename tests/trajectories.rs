@@ -519,3 +519,40 @@ fn a_database_is_written_whole_and_not_over_another_file() {
         .collect();
     assert_eq!(left, Vec::<String>::new());
 }
+
+#[test]
+fn the_scorecard_has_every_metric_and_says_what_is_not_measured() {
+    let house = served(&["scored"]);
+    let card = house.json(&["scorecard", "scored"]);
+    let metrics = card["metrics"].as_array().unwrap();
+    assert_eq!(
+        (metrics.len(), card["campaign"].as_str()),
+        (13, Some("scored"))
+    );
+    let of = |name: &str| metrics.iter().find(|line| line["metric"] == name).unwrap();
+    let queries = of("unique_queries");
+    // The foreign row has no query.
+    assert_eq!(queries["observed"], 47.0, "{queries}");
+    assert_eq!(
+        (&queries["n"], &queries["standing"]),
+        (&Value::from(ALL), &Value::from("missed"))
+    );
+    assert_eq!(of("trajectories")["observed"], 47.0);
+    assert_eq!(of("analysis_types")["observed"], 1.0);
+    for (name, why) in [
+        ("successful_generations", "no sample says"),
+        ("routing_accuracy_gain", "no adapter was evaluated"),
+        ("workflows_executed", "no workflow was executed"),
+        ("routing_cost_reduction", "no routing decision"),
+    ] {
+        let line = of(name);
+        assert_eq!(line["standing"], "not_measured", "{line}");
+        assert!(line["note"].as_str().unwrap().contains(why), "{line}");
+    }
+    let shown = said(&house.ctl(&["scorecard"]));
+    assert!(
+        shown.contains("1,000") && shown.contains("not measured"),
+        "{shown}"
+    );
+    refused(&house.ctl(&["scorecard", "nobody"]), 2, "nobody");
+}

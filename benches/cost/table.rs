@@ -43,10 +43,15 @@ impl Table {
         self.row(what, figure, beside, "", true);
     }
 
+    /// Prints the table.
+    pub fn print(&self) {
+        println!("{}", self.text());
+    }
+
     /// Prints the table and puts it between its markers.
     pub fn write(&self) {
+        self.print();
         let text = self.text();
-        println!("{text}");
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/README.md");
         let old = fs::read_to_string(&path).unwrap();
         let name = self.name;

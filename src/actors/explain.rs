@@ -2,12 +2,17 @@
 
 use super::{seen::Seen, view};
 use crate::{
-    control::api::{ExplainView, NextView, SeenView, VERSION, WaitsView, WhyView},
+    control::api::{CampaignView, ExplainView, NextView, SeenView, VERSION, WaitsView, WhyView},
     executor::{
         job_dir::JobDir,
         local::{Local, Observed},
     },
-    machines::{campaign::State, job::Phase, table::tables, tree::CampaignTree},
+    machines::{
+        campaign::{Stage, State},
+        job::Phase,
+        table::tables,
+        tree::CampaignTree,
+    },
     manifest::StateDir,
     time::{Timestamp, two_units},
 };
@@ -15,15 +20,15 @@ use crate::{
 /// The latest transitions that are shown.
 const WHY: usize = 5;
 
-/// The explanation of a campaign.
+/// The explanation of a campaign, as it is shown.
 pub async fn explain(
     tree: &CampaignTree,
+    shown: CampaignView,
     seen: &Seen,
     state: &StateDir,
     now: Timestamp,
 ) -> ExplainView {
     let campaign = &tree.campaign;
-    let shown = view::campaign(tree, seen, state, now);
     let last = campaign.trail.last();
     let headline = match last {
         Some(last) => format!("{} is {}: {}", campaign.id, campaign.state, last.text),
@@ -105,6 +110,33 @@ async fn observed(
                 at: count.grew_at.map(|at| at.to_string()),
             });
         }
+    }
+    for phase in [Phase::Train, Phase::Evaluate] {
+        let count = seen.count(&tree.campaign.id, phase);
+        let present = tree.campaign.state.stage().map(Stage::name) == Some(phase.name());
+        if !present || count.reported.is_empty() {
+            continue;
+        }
+        let (done, total) = view::reported(tree, phase, &count);
+        let of = if total > 0 {
+            format!(" of {total}")
+        } else {
+            String::new()
+        };
+        let newest = count.grew_at.map_or(String::new(), |at| {
+            format!(", the newest {} ago", two_units(now.since(at)))
+        });
+        let unit = if phase == Phase::Train {
+            "steps"
+        } else {
+            "items"
+        };
+        all.push(SeenView {
+            what: phase.name().into(),
+            observed: format!("{done}{of} {unit}{newest}"),
+            n: done,
+            at: count.grew_at.map(|at| at.to_string()),
+        });
     }
     let (mut alive, mut asked) = (0, 0);
     let local = Local;

@@ -1,8 +1,9 @@
 //! The Historian: writes what came of campaigns into `training_history.json`.
 
-use super::{Perform, Surroundings, patience::patiently, performer, view};
+use super::{Perform, Surroundings, patience::patiently, performer, results, view};
 use crate::{
     artifacts::{is_starved, named, write_atomic},
+    control::training::RunView,
     history::{Experiment, History},
     machines::{campaign::Campaign, effect::Effect, event::Event, tree::CampaignTree},
     time::Timestamp,
@@ -38,15 +39,120 @@ async fn perform(here: Surroundings, perform: Perform) {
     here.report(&id, event);
 }
 
-/// The history with this campaign's experiment in it, written by rename.
+/// The history with this cycle's experiments in it, written by rename.
 fn record(here: &Surroundings, tree: &CampaignTree, cycle: u32) -> io::Result<()> {
     let path = here.state.training_history();
     let mut experiments = read(&path)?;
-    let ours = experiment(here, tree, cycle);
-    experiments.retain(|one| one.experiment_id != ours.experiment_id);
-    experiments.push(ours);
+    let ours = experiments_of(here, tree, cycle)?;
+    experiments.retain(|one| {
+        ours.iter()
+            .all(|our| our.experiment_id != one.experiment_id)
+    });
+    experiments.extend(ours);
     let text = serde_json::to_vec_pretty(&History::new(experiments).render())?;
     write_atomic(&path, &text)
+}
+
+/// One for each training run of the cycle, or one for the data of a campaign that trains nothing.
+///
+/// # Errors
+/// What a run or an evaluation left cannot be read: a fact that is not there today would be missing for ever.
+fn experiments_of(
+    here: &Surroundings,
+    tree: &CampaignTree,
+    cycle: u32,
+) -> io::Result<Vec<Experiment>> {
+    let runs = results::runs(tree, &here.state, tree.campaign.state_since)?;
+    let of_data = experiment(here, tree, cycle);
+    let ours: Vec<Experiment> = runs
+        .iter()
+        .filter(|run| run.cycle == cycle)
+        .map(|run| trained(&tree.campaign, run, &of_data.metrics))
+        .collect();
+    Ok(if ours.is_empty() { vec![of_data] } else { ours })
+}
+
+/// What a training run came to: what it was set to, its losses, and what its adapter is worth.
+///
+/// Only what is better the more, or the less, there is of it is a metric: `best_metrics` ranks them all. Counts of the run
+/// stand beside its settings. `data` is what the campaign's data came to.
+fn trained(campaign: &Campaign, run: &RunView, data: &BTreeMap<String, f64>) -> Experiment {
+    let mut metrics = data.clone();
+    let mut config = set(campaign, run);
+    let mut adapter = None;
+    if let Some(trained) = &run.trained {
+        adapter = Some(trained.adapter.clone());
+        let counts = [
+            ("training_rows", trained.rows),
+            ("steps", trained.steps),
+            ("best_step", trained.best_step),
+            ("trainable_parameters", trained.trainable_parameters),
+        ];
+        config.extend(counts.map(|(name, count)| (name.to_string(), count.to_string())));
+        let losses = [
+            ("first_loss", trained.first_loss),
+            ("last_loss", trained.last_loss),
+            ("eval_loss_before", trained.eval_loss_before),
+            ("eval_loss", trained.eval_loss),
+        ];
+        let known = losses
+            .into_iter()
+            .filter_map(|(name, loss)| Some((name.to_string(), loss?)));
+        metrics.extend(known);
+    }
+    for one in &run.comparisons {
+        // The loss on the test split, beside those of training.
+        let name = if one.metric == "loss" {
+            "test_loss"
+        } else {
+            &one.metric
+        };
+        metrics.extend(one.adapter.map(|value| (name.to_string(), value)));
+        metrics.extend(
+            one.difference
+                .map(|value| (format!("{name}_difference"), value)),
+        );
+    }
+    Experiment {
+        experiment_id: format!("{}-{}", campaign.id, run.run),
+        cycle_id: run.cycle,
+        status: "completed".into(),
+        config,
+        metrics,
+        duration_seconds: run.duration_seconds,
+        proposal_type: "fine_tuning".into(),
+        risk_level: "low".into(),
+        adapter,
+        verdict: run.verdict.clone(),
+        ended_at: campaign.state_since,
+    }
+}
+
+/// What the fine-tune was set to: its own settings whole, by their names.
+fn set(campaign: &Campaign, run: &RunView) -> BTreeMap<String, String> {
+    let asked = campaign.spec.training.as_ref();
+    let asked = asked.and_then(|spec| spec.run(&run.name));
+    let settings = asked.and_then(|asked| serde_json::to_value(&asked.settings).ok());
+    let mut all: BTreeMap<String, String> = settings
+        .as_ref()
+        .and_then(serde_json::Value::as_object)
+        .into_iter()
+        .flatten()
+        .map(|(key, value)| {
+            let text = value.as_str().map_or(value.to_string(), String::from);
+            (key.clone(), text)
+        })
+        .collect();
+    if let Some(asked) = asked {
+        all.insert("model".into(), asked.model.clone());
+        all.extend(
+            asked
+                .dataset
+                .map(|set| ("dataset".into(), set.name().into())),
+        );
+        all.insert("stages".into(), asked.stage_count().to_string());
+    }
+    all
 }
 
 /// What a campaign without training came to: data.
@@ -75,6 +181,8 @@ fn experiment(here: &Surroundings, tree: &CampaignTree, cycle: u32) -> Experimen
         duration_seconds: ended_at.since(campaign.created_at).as_secs_f64(),
         proposal_type: "data_generation".into(),
         risk_level: "low".into(),
+        adapter: None,
+        verdict: None,
         ended_at,
     }
 }
@@ -131,6 +239,51 @@ fn parse(one: &serde_json::Value) -> Option<Experiment> {
         duration_seconds: one["duration_seconds"].as_f64()?,
         proposal_type: text("proposal_type")?,
         risk_level: text("risk_level")?,
+        adapter: text("adapter"),
+        verdict: text("verdict"),
         ended_at: Timestamp(one["ended_at_ms"].as_i64().unwrap_or(0)),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::control::training::TrainedView;
+
+    #[test]
+    fn what_was_set_is_no_metric_and_the_data_stay_known() {
+        let spec = serde_json::from_value(serde_json::json!({
+            "name": "a", "file": null, "directory": "/",
+            "criteria": { "gate": "point", "quality_threshold": 0.75, "min_pilot_samples": 1, "pilot_target": 1,
+                "max_pilot_samples": 1 },
+            "campaign_target": 1, "auto_launch": true, "executor": "local", "seed": 1,
+            "generator": { "brain": "rules", "command": [], "shards": 1, "time_seconds": null, "evidence": "samples",
+                "faults": 0.1 },
+            "retry": { "transient": 3, "lost": 3 }, "execution": null, "curation": null, "training": null,
+            "evaluation": null, "planning": null, "provenance": [],
+        }))
+        .unwrap();
+        let campaign = Campaign::draft(spec, crate::machines::spec::Parts::Whole, Timestamp(0));
+        let run = RunView {
+            rank: 16,
+            trained: Some(TrainedView {
+                rows: 30,
+                steps: 9,
+                eval_loss: Some(1.5),
+                ..TrainedView::default()
+            }),
+            ..RunView::default()
+        };
+        let data = BTreeMap::from([("quality".to_string(), 0.8)]);
+        let one = trained(&campaign, &run, &data);
+        let metrics: Vec<&str> = one.metrics.keys().map(String::as_str).collect();
+        assert_eq!(metrics, ["eval_loss", "quality"]);
+        assert_eq!(
+            (
+                one.config["steps"].as_str(),
+                one.config["training_rows"].as_str()
+            ),
+            ("9", "30")
+        );
+    }
 }

@@ -1,6 +1,9 @@
 //! The Launcher: starts jobs, or finds them started, and ends them.
 
-use super::{Perform, Surroundings, now, patience::patiently, performer, requests, slices};
+use super::{
+    Perform, Surroundings, fine_tunes::Trouble, now, patience::patiently, performer, requests,
+    slices,
+};
 use crate::{
     artifacts::is_starved,
     executor::{
@@ -11,7 +14,8 @@ use crate::{
     machines::{
         effect::Effect,
         event::Event,
-        job::{Cause, Task, TaskEnd},
+        job::{Cause, Job, Phase, Task, TaskEnd},
+        tree::CampaignTree,
     },
     points::point,
 };
@@ -35,14 +39,6 @@ async fn perform(here: Surroundings, perform: Perform) {
         Effect::EndJob { job } => end(&here, &perform, job).await,
         other => tracing::error!("{} is not the Launcher's", other.name()),
     }
-}
-
-/// Why a job was not started.
-enum Trouble {
-    /// The system refused something.
-    Io(io::Error),
-    /// It never can be.
-    Never(String),
 }
 
 impl fmt::Display for Trouble {
@@ -109,20 +105,41 @@ async fn clear(here: &Surroundings, perform: &Perform) -> bool {
 async fn try_launch(here: &Surroundings, perform: &Perform) -> Result<Launched, Trouble> {
     let job = perform.tree.jobs.get(&perform.id);
     let job = job.ok_or_else(|| Trouble::Never(format!("job {} has no record", perform.id)))?;
-    let mut request = requests::request(&here.state, &here.store_id, &perform.tree, job)
-        .map_err(Trouble::Never)?;
     let dir = JobDir::new(here.state.job(&perform.id));
     // What is written first is what every later attempt to perform this effect finds, unless it was damaged since.
     match dir.read_request() {
         Ok(_) => {}
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::InvalidData) => {
-            let dealt = slices::deal(&here.state, &perform.tree, &mut request);
-            dealt.map_err(Trouble::Io)?.map_err(Trouble::Never)?;
-            dir.write_request(&request).map_err(Trouble::Io)?;
+            let (here, tree, job) = (here.clone(), perform.tree.clone(), job.clone());
+            // Rows may have to be counted: not on the thread of the actors.
+            let written = tokio::task::spawn_blocking(move || write(&here, &tree, &job));
+            written.await.unwrap_or_else(|panicked| {
+                Err(io::Error::other(format!("no request could be made: {panicked}")).into())
+            })?;
         }
         Err(error) => return Err(Trouble::Io(error)),
     }
     Local.launch(&dir).await.map_err(Trouble::Io)
+}
+
+/// Writes the job's complete input.
+fn write(here: &Surroundings, tree: &CampaignTree, job: &Job) -> Result<(), Trouble> {
+    let mut request = requests::request(&here.state, &here.store_id, tree, job)?;
+    request.side_by_side = side_by_side(tree, job, here.tuning.get().limits.max_training_jobs);
+    slices::deal(&here.state, tree, &mut request)??;
+    Ok(JobDir::new(here.state.job(&job.id)).write_request(&request)?)
+}
+
+/// How many fine-tunes of the campaign may compute at once with this job, itself among them; other work shares nothing.
+fn side_by_side(tree: &CampaignTree, job: &Job, slots: u32) -> u32 {
+    if job.phase != Phase::Train {
+        return 1;
+    }
+    let live = tree.present_runs().filter(|run| !run.state.ended());
+    u32::try_from(live.count())
+        .unwrap_or(u32::MAX)
+        .min(slots)
+        .max(1)
 }
 
 /// Ends a job. Whatever keeps that from being known to be done is tried again: a job that may run must not be forgotten.

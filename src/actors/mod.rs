@@ -23,8 +23,12 @@ pub mod journal_writer;
 
 mod body;
 mod explain;
+mod fine_tunes;
+mod outcome;
 mod patience;
+mod reported;
 mod requests;
+mod results;
 mod routes;
 mod slices;
 mod streams;

@@ -1,5 +1,7 @@
-//! A job's record to its complete input: what `request.toml` says. Pure but for the paths it names.
+//! A job's record to its complete input: what `request.toml` says. Pure but for the paths it names; what training needs is
+//! looked for on disk ([`fine_tunes`]).
 
+use super::fine_tunes::{self, Trouble};
 use crate::{
     executor::job_dir::{Request, TaskRequest, Work},
     generation::shard_range,
@@ -18,13 +20,13 @@ const GENERATION_SEED: u64 = 0x9E37_79B9_7F4A_7C15;
 /// The request of a job.
 ///
 /// # Errors
-/// A sentence when this version has no worker for the phase.
+/// [`Trouble`]: this version has no worker for the phase, or something that the job needs is not there.
 pub fn request(
     state: &StateDir,
     store_id: &str,
     tree: &CampaignTree,
     job: &Job,
-) -> Result<Request, String> {
+) -> Result<Request, Trouble> {
     let spec = &tree.campaign.spec;
     Ok(Request {
         job: job.id.to_string(),
@@ -34,6 +36,7 @@ pub fn request(
         attempt: job.attempt,
         directory: spec.directory.clone(),
         time_seconds: job.time_seconds,
+        side_by_side: 1,
         work: work(state, tree, job)?,
         tasks: job
             .tasks
@@ -43,7 +46,7 @@ pub fn request(
     })
 }
 
-fn work(state: &StateDir, tree: &CampaignTree, job: &Job) -> Result<Work, String> {
+fn work(state: &StateDir, tree: &CampaignTree, job: &Job) -> Result<Work, Trouble> {
     let spec = &tree.campaign.spec;
     match (job.phase, spec.generator.brain) {
         (Phase::Pilot | Phase::Generate, Brain::Command) => Ok(Work::Command {
@@ -70,8 +73,17 @@ fn work(state: &StateDir, tree: &CampaignTree, job: &Job) -> Result<Work, String
             },
             agents: spec.generator.agents.clone(),
         }),
-        (Phase::Curate, _) => curate(state, tree),
-        (phase, _) => Err(format!("this campaignd has no worker for {phase} yet")),
+        (Phase::Curate, _) => Ok(curate(state, tree)?),
+        (Phase::Train, _) => Ok(Work::Train {
+            job: fine_tunes::fine_tune(state, tree, job)?,
+        }),
+        (Phase::Evaluate, _) => Ok(Work::Evaluate {
+            jobs: fine_tunes::measures(state, tree)?,
+        }),
+        (phase, _) => {
+            let text = format!("this campaignd has no worker for {phase} yet");
+            Err(text.into())
+        }
     }
 }
 

@@ -30,7 +30,10 @@ use tokio::sync::mpsc;
 mod budget;
 mod change;
 mod dataset;
+mod scorecard;
 mod trajectories;
+
+use trajectories::apart;
 
 /// How the daemon is asked to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -128,6 +131,10 @@ pub fn routes(config: &mut web::ServiceConfig) {
         .route("/v1/campaigns/{id}/verdict", web::get().to(verdict))
         .route("/v1/campaigns/{id}/budget", web::get().to(budget::budget))
         .route("/v1/campaigns/{id}/explain", web::get().to(explain))
+        .route(
+            "/v1/campaigns/{id}/scorecard",
+            web::get().to(scorecard::show),
+        )
         .route("/v1/campaigns/{id}/logs", web::get().to(streams::logs))
         .configure(trajectories::routes)
         .configure(dataset::routes)
@@ -172,8 +179,20 @@ impl Room {
         Err(ending())
     }
 
-    fn view(&self, tree: &CampaignTree) -> CampaignView {
-        view::campaign(tree, &self.seen, &self.state, now())
+    /// Campaigns for a screen. What their runs came to is read from disk: not on the thread that answers.
+    async fn views(&self, trees: Vec<Arc<CampaignTree>>) -> Answered<Vec<CampaignView>> {
+        let (seen, state) = (Arc::clone(&self.seen), self.state.clone());
+        apart(move || {
+            let view = |tree: &Arc<CampaignTree>| view::campaign(tree, &seen, &state, now());
+            Ok(trees.iter().map(view).collect())
+        })
+        .await
+    }
+
+    /// One of them.
+    async fn view(&self, tree: Arc<CampaignTree>) -> Answered<CampaignView> {
+        let views = self.views(vec![tree]).await?;
+        views.into_iter().next().ok_or_else(ending)
     }
 
     /// The campaign meant by a name, its beginning, or nothing when there is only one.
@@ -261,7 +280,7 @@ impl Room {
             state: answer.tree.campaign.state.name().into(),
             what: answer.what,
             uid,
-            campaign: Some(self.view(&answer.tree)),
+            campaign: Some(self.view(answer.tree).await?),
         })
     }
 
@@ -393,7 +412,7 @@ async fn status(room: web::Data<Room>, query: Query) -> Answered<web::Json<Statu
         restart: room.restart.clone().filter(|_| fresh),
         news: Vec::new(),
     };
-    let campaigns = campaigns.iter().map(|tree| room.view(tree)).collect();
+    let campaigns = room.views(campaigns).await?;
     Ok(web::Json(StatusView {
         version: VERSION,
         daemon,
@@ -403,18 +422,16 @@ async fn status(room: web::Data<Room>, query: Query) -> Answered<web::Json<Statu
 
 async fn list(room: web::Data<Room>, query: Query) -> Answered<web::Json<ListView>> {
     let trees = room.trees().await?;
-    let mut trees: Vec<_> = trees.values().collect();
+    let mut trees: Vec<_> = trees.values().cloned().collect();
     trees.sort_by_key(|tree| tree.campaign.created_at);
-    let wanted = |tree: &&Arc<CampaignTree>| {
+    let wanted = |tree: &Arc<CampaignTree>| {
         query
             .get("state")
             .is_none_or(|state| tree.campaign.state.name() == state)
     };
-    let campaigns = trees
-        .into_iter()
-        .filter(wanted)
-        .map(|tree| room.view(tree))
-        .collect();
+    let campaigns = room
+        .views(trees.into_iter().filter(wanted).collect())
+        .await?;
     Ok(web::Json(ListView {
         version: VERSION,
         campaigns,
@@ -442,19 +459,19 @@ async fn verdict(
 
 async fn explain(room: web::Data<Room>, id: web::Path<String>) -> Answered<HttpResponse> {
     let tree = room.find(&id).await?;
-    let explained = super::explain::explain(&tree, &room.seen, &room.state, now()).await;
+    let shown = room.view(Arc::clone(&tree)).await?;
+    let explained = super::explain::explain(&tree, shown, &room.seen, &room.state, now()).await;
     Ok(HttpResponse::Ok().json(explained))
 }
 
 async fn jobs(room: web::Data<Room>, query: Query) -> Answered<web::Json<JobsView>> {
     let trees = match query.get("id") {
         Some(word) => vec![room.find(word).await?],
-        None => room.trees().await?.into_values().collect(),
+        None => room.trees().await?.into_values().collect::<Vec<_>>(),
     };
-    let jobs = trees
-        .iter()
-        .flat_map(|tree| view::jobs(tree, &room.state))
-        .collect();
+    let (seen, state) = (Arc::clone(&room.seen), room.state.clone());
+    let of = move |tree: &Arc<CampaignTree>| view::jobs(tree, &seen, &state);
+    let jobs = apart(move || Ok(trees.iter().flat_map(of).collect())).await?;
     Ok(web::Json(JobsView {
         version: VERSION,
         jobs,

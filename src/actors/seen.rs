@@ -1,6 +1,7 @@
 //! What the monitors see: counts of samples, by campaign, phase and shard. Volatile; read again from the files after a
 //! restart, because the samples on disk are the truth.
 
+use super::reported::Reported;
 use crate::{
     artifacts::rows::RowReader,
     generation::{
@@ -36,8 +37,12 @@ pub struct PhaseSeen {
     looks: VecDeque<(Timestamp, u64)>,
     /// When the count last grew.
     pub grew_at: Option<Timestamp>,
-    /// What the jobs' own progress lines say, for phases that count no samples, and for quality that rests on a log.
+    /// What the jobs' own progress lines say, for quality that rests on a log.
     pub hint: Option<Progress>,
+    /// How far workers that make no samples say they are, by the piece of work.
+    reported: BTreeMap<String, Reported>,
+    /// The round of the phase that they are of.
+    round: u32,
     /// What is shown of a campaign that has ended, once its samples are forgotten.
     resting: Option<Resting>,
 }
@@ -86,8 +91,8 @@ pub struct Count {
     pub rate_per_second: Option<f64>,
     /// When the count last grew.
     pub grew_at: Option<Timestamp>,
-    /// Done and total by the worker's own progress, for phases that count no samples.
-    pub hint: Option<(u64, u64)>,
+    /// Done and total by the workers' own progress, by the piece of work, for phases that count no samples.
+    pub reported: BTreeMap<String, Reported>,
 }
 
 /// A shard's own count.
@@ -187,6 +192,40 @@ impl Seen {
             seen.grew_at = Some(now);
         }
         seen.hint = Some(progress);
+    }
+
+    /// Takes down how far a worker says it is with a piece of the phase's work. A new round forgets the one before.
+    pub fn report(
+        &self,
+        campaign: &CampaignId,
+        (phase, round): (Phase, u32),
+        piece: &str,
+        said: Reported,
+        now: Timestamp,
+    ) {
+        let seen = self.phase(campaign, phase);
+        let mut seen = lock(&seen);
+        if std::mem::replace(&mut seen.round, round) != round {
+            seen.reported.clear();
+        }
+        let before = seen.reported.insert(piece.into(), said);
+        if before == Some(said) {
+            return;
+        }
+        seen.grew_at = Some(now);
+        // Another stage, or steps that an interrupted worker does again: no speed.
+        if before.is_none_or(|before| before.total != said.total || before.done > said.done) {
+            seen.looks.clear();
+        }
+        let done = seen.reported.values().map(|said| said.done).sum();
+        seen.look_at(done, now);
+    }
+
+    /// How far the worker of a piece of the phase's work says it is.
+    pub fn reported(&self, campaign: &CampaignId, phase: Phase, piece: &str) -> Option<Reported> {
+        let seen = self.phase(campaign, phase);
+        let seen = lock(&seen);
+        seen.reported.get(piece).copied()
     }
 
     /// The quality that the jobs' own lines state.
@@ -320,21 +359,23 @@ impl PhaseSeen {
         if !std::mem::replace(&mut self.shard(shard, file).known, true) {
             self.looks.clear();
         }
-        self.looks.push_back((now, self.total.distinct()));
-        while self.looks.len() > 2 && now.0 - self.looks[0].0.0 > RATE_WINDOW_MS {
-            self.looks.pop_front();
-        }
+        self.look_at(self.total.distinct(), now);
         self.shard(shard, file).count
     }
 
+    /// Takes down a count, for the speed.
+    fn look_at(&mut self, done: u64, now: Timestamp) {
+        self.looks.push_back((now, done));
+        while self.looks.len() > 2 && now.0 - self.looks[0].0.0 > RATE_WINDOW_MS {
+            self.looks.pop_front();
+        }
+    }
+
     fn count(&self) -> Count {
-        let hint = self
-            .hint
-            .as_ref()
-            .and_then(|hint| Some((hint.done?, hint.total?)));
+        let reported = self.reported.clone();
         if let Some(Resting { count, .. }) = &self.resting {
             return Count {
-                hint,
+                reported,
                 ..count.clone()
             };
         }
@@ -346,7 +387,7 @@ impl PhaseSeen {
             quality: self.total.quality(),
             rate_per_second: self.rate(),
             grew_at: self.grew_at,
-            hint,
+            reported,
         }
     }
 

@@ -1,6 +1,10 @@
 //! What a client sees of a campaign: its record, its jobs and the monitors' counts, joined for a screen.
 
-use super::seen::{Count, Seen};
+use super::{
+    reported::Reported,
+    results,
+    seen::{Count, Seen},
+};
 use crate::{
     control::api::{
         CampaignView, CheckView, JobCounts, JobView, PhaseView, ProgressView, QualityView,
@@ -10,6 +14,7 @@ use crate::{
     machines::{
         campaign::{Campaign, Stage, State},
         job::{Job, Phase, State as JobState, Task},
+        training_run::State as RunState,
         tree::CampaignTree,
     },
     manifest::StateDir,
@@ -49,6 +54,7 @@ pub fn campaign(
         jobs: counts(tree),
         warnings: warnings(tree, now),
         dataset: dataset(tree, state),
+        runs: results::shown(tree, state, now),
         campaign_target: campaign.spec.campaign_target,
         quality_threshold: campaign.spec.criteria.quality_threshold,
     }
@@ -109,8 +115,28 @@ fn made(tree: &CampaignTree, phase: Phase, count: &Count) -> (u64, u64) {
     if phase.makes_samples() {
         (count.distinct, tree.campaign.target(phase))
     } else {
-        count.hint.unwrap_or((0, 0))
+        reported(tree, phase, count)
     }
+}
+
+/// How far workers without samples say they are. Of several training runs each says it for itself: one that has ended has
+/// done all of its steps, and there is no total before every one of them has said how many it has.
+pub(super) fn reported(tree: &CampaignTree, phase: Phase, count: &Count) -> (u64, u64) {
+    let sum = |done: u64, total: u64, said: &Reported| (done + said.done, total + said.total);
+    if phase != Phase::Train {
+        let all = count.reported.values();
+        return all.fold((0, 0), |(done, total), said| sum(done, total, said));
+    }
+    let (mut done, mut total, mut silent) = (0, 0, false);
+    for run in tree.present_runs() {
+        let said = count.reported.get(&run.key());
+        match (said, run.state == RunState::Done) {
+            (Some(said), true) => (done, total) = (done + said.total, total + said.total),
+            (Some(said), false) => (done, total) = sum(done, total, said),
+            (None, _) => silent = true,
+        }
+    }
+    (done, if silent { 0 } else { total })
 }
 
 fn phases(tree: &CampaignTree, seen: &Seen, now: Timestamp) -> Vec<PhaseView> {
@@ -164,6 +190,7 @@ fn phases(tree: &CampaignTree, seen: &Seen, now: Timestamp) -> Vec<PhaseView> {
                     .as_secs_f64()
             }),
             quality: count.and_then(|(_, count)| count.quality),
+            part: part(tree, stage).filter(|_| status == "now"),
         }
     };
     planned
@@ -173,16 +200,34 @@ fn phases(tree: &CampaignTree, seen: &Seen, now: Timestamp) -> Vec<PhaseView> {
         .collect()
 }
 
+/// Which of several parts of training is under way: of one run its stage, of several how many have ended.
+fn part(tree: &CampaignTree, stage: Stage) -> Option<String> {
+    if stage != Stage::Train {
+        return None;
+    }
+    let runs: Vec<_> = tree.present_runs().collect();
+    match runs.as_slice() {
+        [] => None,
+        [one] => (one.stages > 1).then(|| format!("{}/{}", one.stage, one.stages)),
+        several => {
+            let ended = several.iter().filter(|run| run.state.ended()).count();
+            Some(format!("{ended} of {} runs", several.len()))
+        }
+    }
+}
+
 fn progress(tree: &CampaignTree, seen: &Seen) -> Option<ProgressView> {
     let phase = phase_of(tree.campaign.state.stage()?)?;
     let count = seen.count(&tree.campaign.id, phase);
     let (done, total) = made(tree, phase, &count);
     let rate = count.rate_per_second;
-    let left = rate.map(|rate| total.saturating_sub(done) as f64 / rate);
-    let unit = if phase.makes_samples() {
-        "samples"
-    } else {
-        "rows"
+    let left = rate
+        .filter(|_| total > 0)
+        .map(|rate| total.saturating_sub(done) as f64 / rate);
+    let unit = match phase {
+        Phase::Pilot | Phase::Generate => "samples",
+        Phase::Train => "steps",
+        _ => "rows",
     };
     Some(ProgressView {
         done,
@@ -295,18 +340,18 @@ fn dataset(tree: &CampaignTree, state: &StateDir) -> Option<DatasetView> {
 }
 
 /// A row a task, of all jobs of a campaign.
-pub fn jobs(tree: &CampaignTree, state: &StateDir) -> Vec<JobView> {
+pub fn jobs(tree: &CampaignTree, seen: &Seen, state: &StateDir) -> Vec<JobView> {
     tree.jobs
         .values()
         .flat_map(|job| {
             job.tasks
                 .iter()
-                .map(move |task| job_row(tree, job, task, state))
+                .map(move |task| job_row(tree, seen, job, task, state))
         })
         .collect()
 }
 
-fn job_row(tree: &CampaignTree, job: &Job, task: &Task, state: &StateDir) -> JobView {
+fn job_row(tree: &CampaignTree, seen: &Seen, job: &Job, task: &Task, state: &StateDir) -> JobView {
     let shown = match &task.end {
         None => job.state,
         Some(end) if end.done() => JobState::Done,
@@ -321,12 +366,14 @@ fn job_row(tree: &CampaignTree, job: &Job, task: &Task, state: &StateDir) -> Job
     } else {
         "to be launched"
     };
+    let piece = job.run.as_deref().unwrap_or_default();
+    let said = seen.reported(&job.id.campaign, job.phase, piece);
     let dir = crate::executor::job_dir::JobDir::new(state.job(&job.id));
     let claim = dir.read_claim(task.shard);
     JobView {
         job: job.id.to_string(),
         campaign: job.id.campaign.to_string(),
-        phase: job.task_name(task),
+        phase: tree.task_name(job, task),
         place: claim.map_or("-".into(), |claim| format!("PID {}", claim.pid)),
         state: shown.name().into(),
         status: shown.spoken(job.launched_at.is_some()).into(),
@@ -338,7 +385,10 @@ fn job_row(tree: &CampaignTree, job: &Job, task: &Task, state: &StateDir) -> Job
             Some(end) => end.text.clone(),
             None if job.state == JobState::Waiting => waits.into(),
             None if job.silent_since.is_some() => "alive but silent".into(),
-            None => format!("attempt {}", job.attempt),
+            None => said.map_or_else(
+                || format!("attempt {}", job.attempt),
+                |said| format!("{} of {}", said.done, said.total),
+            ),
         },
         directory: state.job(&job.id).to_string_lossy().into_owned(),
     }

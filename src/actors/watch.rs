@@ -1,9 +1,14 @@
 //! Following a job to its end, for the monitors and the Trainer.
 //!
 //! A task is over when its job directory says so, or when its session is dead and seen empty. What it made is counted
-//! from the samples on disk: an exit status of 0 with fewer distinct ids than asked is not complete.
+//! from the samples on disk: an exit status of 0 with fewer distinct ids than asked is not complete, and neither is one of a
+//! training without its adapter.
 
-use super::{Pace, Perform, Surroundings, now, seen::ShardCount};
+use super::{
+    Pace, Perform, Surroundings, now, outcome,
+    reported::ReportReader,
+    seen::{Seen, ShardCount},
+};
 use crate::{
     artifacts::{follow::Follower, is_starved, named},
     executor::{
@@ -12,11 +17,11 @@ use crate::{
         local::{Local, Observed},
     },
     generation::progress::ProgressReader,
-    ids::EffectId,
+    ids::{CampaignId, EffectId},
     machines::{
         effect::Effect,
         event::Event,
-        job::{Cause, Job, Task, TaskEnd},
+        job::{Cause, Job, Phase, Task, TaskEnd},
     },
     time::{Timestamp, two_units},
 };
@@ -51,6 +56,15 @@ struct Watch {
     told: bool,
 }
 
+/// What a task has left on disk.
+#[derive(Default)]
+struct Made {
+    /// Its samples.
+    count: ShardCount,
+    /// What belongs to the result of a training or an evaluation, and is not there.
+    missing: Option<PathBuf>,
+}
+
 /// What one task says of itself.
 struct TaskLog {
     shard: u32,
@@ -58,6 +72,7 @@ struct TaskLog {
     stderr: Follower,
     own: Follower,
     reader: ProgressReader,
+    steps: ReportReader,
     spoke_at: Timestamp,
 }
 
@@ -88,16 +103,8 @@ impl Watch {
     fn new(here: &Surroundings, perform: &Perform, job: &Job) -> Self {
         let dir = JobDir::new(here.state.job(&job.id));
         let at = now();
-        let log = |task: &Task| {
-            Arc::new(Mutex::new(TaskLog {
-                shard: task.shard,
-                stdout: Follower::new(&dir.stdout(task.shard)),
-                stderr: Follower::new(&dir.stderr(task.shard)),
-                own: Follower::new(&dir.progress(task.shard)),
-                reader: ProgressReader::new(task.target),
-                spoke_at: at,
-            }))
-        };
+        let log =
+            |task: &Task| Arc::new(Mutex::new(TaskLog::new(&dir, task.shard, task.target, at)));
         Self {
             effect: perform.id.clone(),
             logs: job.tasks.iter().map(log).collect(),
@@ -188,9 +195,11 @@ impl Watch {
     }
 
     /// Reads what a task has made and said since the last look.
-    async fn count(&self, task: &Task) -> io::Result<ShardCount> {
-        let here = self.here.clone();
+    async fn count(&self, task: &Task) -> io::Result<Made> {
+        let (here, dir) = (self.here.clone(), self.dir.clone());
         let (campaign, phase, shard) = (self.effect.campaign.clone(), self.job.phase, task.shard);
+        let round = self.job.round;
+        let piece = self.job.run.clone().unwrap_or_default();
         let file: Option<PathBuf> = phase
             .makes_samples()
             .then(|| here.state.campaign(&campaign).shard(phase.name(), shard));
@@ -202,18 +211,25 @@ impl Watch {
         let read = tokio::task::spawn_blocking(move || {
             let at = now();
             if let Some(log) = log {
-                let mut log = lock(&log);
-                if log.read(at) {
-                    here.seen.hint(&campaign, phase, log.reader.progress(), at);
-                }
+                lock(&log).look(&here.seen, &campaign, (phase, round), &piece, at);
             }
-            match file {
+            if matches!(phase, Phase::Train | Phase::Evaluate) {
+                return outcome::missing(&dir).map(|missing| Made {
+                    missing,
+                    ..Made::default()
+                });
+            }
+            let count = match file {
                 Some(file) => here
                     .seen
                     .look(&campaign, phase, shard, &file, at)
-                    .map_err(|error| named(error, "read", &file)),
-                None => Ok(ShardCount::default()),
-            }
+                    .map_err(|error| named(error, "read", &file))?,
+                None => ShardCount::default(),
+            };
+            Ok(Made {
+                count,
+                missing: None,
+            })
         });
         read.await.unwrap_or_else(|panicked| {
             Err(io::Error::other(format!("counting failed: {panicked}")))
@@ -224,20 +240,25 @@ impl Watch {
     ///
     /// # Errors
     /// Its samples cannot be read for now.
-    fn judge(
-        &self,
-        task: &Task,
-        exit: &Exit,
-        count: io::Result<ShardCount>,
-    ) -> io::Result<TaskEnd> {
-        let (cause, text) = match (exit.cause(), count) {
+    fn judge(&self, task: &Task, exit: &Exit, made: io::Result<Made>) -> io::Result<TaskEnd> {
+        let (cause, text) = match (exit.cause(), made) {
             (Some(cause), _) => (Some(cause), exit.sentence()),
             (None, Err(error)) if is_starved(&error) => return Err(error),
             (None, Err(error)) => (Some(Cause::Transient), error.to_string()),
-            (None, Ok(count)) if self.job.phase.makes_samples() => {
-                self.judge_samples(task, exit, count)
+            (None, Ok(made)) if self.job.phase.makes_samples() => {
+                self.judge_samples(task, exit, made.count)
             }
-            (None, Ok(_)) => (None, exit.sentence()),
+            (None, Ok(Made { missing: None, .. })) => (None, exit.sentence()),
+            (
+                None,
+                Ok(Made {
+                    missing: Some(path),
+                    ..
+                }),
+            ) => {
+                let text = format!("{} and no {}", exit.sentence(), path.display());
+                (Some(Cause::Incomplete), text)
+            }
         };
         Ok(TaskEnd {
             cause,
@@ -289,10 +310,9 @@ impl Watch {
         let at = now();
         let count = self.here.seen.count(&self.effect.campaign, self.job.phase);
         let spoke = self.logs.iter().map(|log| lock(log).spoke_at).max();
-        let last = spoke
-            .max(count.grew_at)
-            .unwrap_or(self.began)
-            .max(self.began);
+        // What one of several runs does is no sign of life of another.
+        let grew = count.grew_at.filter(|_| self.job.phase.makes_samples());
+        let last = spoke.max(grew).unwrap_or(self.began).max(self.began);
         let quiet = at.since(last);
         let silent = quiet >= self.here.tuning.get().pace.silent_after;
         if silent == self.silent {
@@ -326,16 +346,53 @@ impl Watch {
 }
 
 impl TaskLog {
+    fn new(dir: &JobDir, shard: u32, target: u64, at: Timestamp) -> Self {
+        Self {
+            shard,
+            stdout: Follower::new(&dir.stdout(shard)),
+            stderr: Follower::new(&dir.stderr(shard)),
+            own: Follower::new(&dir.progress(shard)),
+            reader: ProgressReader::new(target),
+            steps: ReportReader::default(),
+            spoke_at: at,
+        }
+    }
+
+    /// Takes down what the task has said since the last look. A generator's own lines are a hint of its samples, and never
+    /// the progress of a piece of work.
+    fn look(
+        &mut self,
+        seen: &Seen,
+        campaign: &CampaignId,
+        (phase, round): (Phase, u32),
+        piece: &str,
+        at: Timestamp,
+    ) {
+        let new = self.read(at);
+        if phase.makes_samples() {
+            if new {
+                seen.hint(campaign, phase, self.reader.progress(), at);
+            }
+        } else if let Some(said) = self.steps.latest() {
+            seen.report(campaign, (phase, round), piece, said, at);
+        }
+    }
+
     /// Feeds what is new to the reader; whether there was anything.
     fn read(&mut self, at: Timestamp) -> bool {
         let reader = &mut self.reader;
-        let mut bytes = 0;
-        for follower in [&mut self.own, &mut self.stdout, &mut self.stderr] {
-            // Unreadable output is no news; the samples are the evidence.
-            if let Ok(followed) = follower.read_new(LOOK_BYTES, |chunk| reader.feed(chunk)) {
-                bytes += followed.bytes;
-            }
+        let mut bytes: u64 = 0;
+        let steps = &mut self.steps;
+        let own = self.own.read_new(LOOK_BYTES, |chunk| {
+            reader.feed(chunk);
+            steps.feed(chunk);
+        });
+        let mut followed = vec![own];
+        for follower in [&mut self.stdout, &mut self.stderr] {
+            followed.push(follower.read_new(LOOK_BYTES, |chunk| reader.feed(chunk)));
         }
+        // Unreadable output is no news; the samples are the evidence.
+        bytes += followed.iter().flatten().map(|one| one.bytes).sum::<u64>();
         if bytes > 0 {
             self.spoke_at = at;
         }
@@ -346,3 +403,6 @@ impl TaskLog {
 fn lock(log: &Mutex<TaskLog>) -> std::sync::MutexGuard<'_, TaskLog> {
     log.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests;

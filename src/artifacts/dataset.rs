@@ -121,7 +121,11 @@ pub fn rows(dir: &Path) -> io::Result<Vec<(DataSet, Split, u64)>> {
     Ok(counted)
 }
 
-fn lines(path: &Path) -> io::Result<u64> {
+/// The lines of a file.
+///
+/// # Errors
+/// Those of reading it.
+pub fn lines(path: &Path) -> io::Result<u64> {
     let (mut file, mut block, mut lines) = (File::open(path)?, vec![0; 1 << 18], 0);
     loop {
         match file.read(&mut block)? {

@@ -1,11 +1,17 @@
 //! A directory that appears only whole: made beside its name, made durable, renamed. One that is there already is replaced
 //! only where nothing can be lost by it: it is empty, or exactly what its own `SHA256SUMS` names.
+//!
+//! Two processes never make the same directory at once: a locked file stands beside it while it is made.
 
 use super::{named, sums, sync_dir};
-use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
+use nix::{
+    errno::Errno,
+    fcntl::{AT_FDCWD, Flock, FlockArg, RenameFlags, renameat2},
+};
 use std::{
     fs::{self, File},
     io,
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
 
@@ -14,19 +20,23 @@ use std::{
 pub struct Making {
     path: PathBuf,
     target: PathBuf,
+    /// Dropped last.
+    _lock: Lock,
 }
 
 impl Making {
     /// A fresh directory beside `target`, whose parent must exist: what is not mounted is not to be filled.
     ///
     /// # Errors
-    /// Names the path.
+    /// Names the path; `ResourceBusy` while another process makes it.
     pub fn beside(target: &Path) -> io::Result<Self> {
         let nameless = || io::Error::new(io::ErrorKind::InvalidInput, "it names no directory");
         let name = target.file_name().ok_or_else(nameless);
         let name = name.map_err(|error| named(error, "make", target))?;
         let name = format!(".{}.making", name.to_string_lossy());
-        let path = target.with_file_name(name);
+        let path = target.with_file_name(&name);
+        let lock = Lock::take(target.with_file_name(name + ".lock"))
+            .map_err(|error| named(error, "make", target))?;
         // One that is there is of somebody who is gone.
         match fs::remove_dir_all(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -38,6 +48,7 @@ impl Making {
         Ok(Self {
             path,
             target: target.into(),
+            _lock: lock,
         })
     }
 
@@ -99,6 +110,41 @@ impl Drop for Making {
     }
 }
 
+/// A file that only one process holds. It goes with its holder; one that a killed process left is taken over.
+#[derive(Debug)]
+struct Lock {
+    path: PathBuf,
+    _held: Flock<File>,
+}
+
+impl Lock {
+    fn take(path: PathBuf) -> io::Result<Self> {
+        loop {
+            let file = File::create(&path)?;
+            let held = Flock::lock(file, FlockArg::LockExclusiveNonblock);
+            let held = held.map_err(|(_, errno)| match errno {
+                Errno::EWOULDBLOCK => {
+                    io::Error::new(io::ErrorKind::ResourceBusy, "another process is making it")
+                }
+                other => other.into(),
+            })?;
+            // Between the two its holder may have removed it: then what is locked is nobody's.
+            let own = held.metadata()?;
+            let same = |there: fs::Metadata| (there.dev(), there.ino()) == (own.dev(), own.ino());
+            if fs::metadata(&path).is_ok_and(same) {
+                return Ok(Self { path, _held: held });
+            }
+        }
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // While it is held; one that cannot be removed is taken over by the next.
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
 /// Whether a directory may go: nobody's files are in it.
 pub fn is_replaceable(dir: &Path) -> bool {
     let is_link = fs::symlink_metadata(dir).is_ok_and(|found| found.is_symlink());
@@ -107,7 +153,10 @@ pub fn is_replaceable(dir: &Path) -> bool {
 }
 
 /// Makes everything below a directory durable.
-fn sync_below(dir: &Path) -> io::Result<()> {
+///
+/// # Errors
+/// Those of the file system.
+pub fn sync_below(dir: &Path) -> io::Result<()> {
     for entry in fs::read_dir(dir)? {
         let entry = entry?;
         if entry.file_type()?.is_dir() {
@@ -148,6 +197,25 @@ mod tests {
         assert_eq!(names(dir.path()), ["set"]);
         assert!(Making::beside(&dir.path().join("none/set")).is_err());
         assert!(Making::beside(Path::new("/")).is_err());
+    }
+
+    #[test]
+    fn two_do_not_make_the_same_at_once_and_what_a_killed_one_left_is_taken_over() {
+        let dir = tempfile::tempdir().unwrap();
+        let target = dir.path().join("set");
+        let first = made(&target, "one");
+        let second = Making::beside(&target).unwrap_err();
+        assert_eq!(second.kind(), io::ErrorKind::ResourceBusy);
+        assert!(second.to_string().contains("another process"), "{second}");
+        first.complete(false).unwrap();
+        assert_eq!(fs::read(target.join("x")).unwrap(), b"one");
+        fs::remove_dir_all(&target).unwrap();
+        fs::create_dir(dir.path().join(".set.making")).unwrap();
+        fs::write(dir.path().join(".set.making/y"), "").unwrap();
+        fs::write(dir.path().join(".set.making.lock"), "").unwrap();
+        made(&target, "two").complete(false).unwrap();
+        assert_eq!(names(&target), ["x"]);
+        assert_eq!(names(dir.path()), ["set"]);
     }
 
     #[test]

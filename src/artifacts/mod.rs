@@ -13,6 +13,7 @@ pub mod left;
 pub mod making;
 pub mod room;
 pub mod rows;
+pub mod run;
 pub mod samples;
 pub mod sums;
 pub mod table;
@@ -36,8 +37,19 @@ const PRIVATE_DIR: u32 = 0o700;
 /// # Errors
 /// Names the path. The old content is untouched then, except when only the last step failed (making the rename durable).
 pub fn write_atomic(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    write_atomic_with(path, |file| file.write_all(bytes))
+}
+
+/// The same for what is made piece by piece, since it would not be in memory twice.
+///
+/// # Errors
+/// Those of [`write_atomic`], and what `write` says.
+pub fn write_atomic_with(
+    path: &Path,
+    write: impl FnOnce(&mut File) -> io::Result<()>,
+) -> io::Result<()> {
     let temporary = temporary_beside(path)?;
-    let written = write_new(&temporary, bytes).and_then(|()| {
+    let written = write_new(&temporary, write).and_then(|()| {
         point!("artifact.written");
         fs::rename(&temporary, path)
     });
@@ -80,13 +92,13 @@ pub fn sync_dir(dir: &Path) -> io::Result<()> {
     File::open(dir)?.sync_all()
 }
 
-fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
+fn write_new(path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
     let mut file = OpenOptions::new()
         .write(true)
         .create_new(true)
         .mode(PRIVATE_FILE)
         .open(path)?;
-    file.write_all(bytes)?;
+    write(&mut file)?;
     file.sync_all()
 }
 

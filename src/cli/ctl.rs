@@ -4,7 +4,7 @@ use super::{
     args::{Place, Shape, SpecFlags},
     budget, dataset, export,
     fail::{Fail, INTERRUPTED, USAGE},
-    follow, look, out, review, steer, trajectory,
+    follow, look, out, review, scorecard, steer, trajectory,
 };
 use crate::{
     config::{Env, Settings, check::report},
@@ -27,7 +27,7 @@ use std::{
 
 const EXAMPLES: &str = "\
 start   submit  approve  reject  amend  retry
-look    status  list  watch  explain  verdict  jobs  job  logs  events
+look    status  list  watch  explain  verdict  scorecard  jobs  job  logs  events
 steer   pause  resume  cancel  wait  clean
 take    dataset  export  trajectory  review  feedback
 daemon  stop  machine  completions
@@ -264,6 +264,14 @@ enum Verb {
         after_help = "Examples:\n  campaignctl dataset alttp --output alttp-set\n  campaignctl dataset alttp --name codegen --format template --model Qwen3-8B --output sft\n\nWithout --name and --format the files are taken as they are, and compared with their checksums.\nA format keeps the id and the columns that all data sets share. Rows that it cannot say are\ncounted and left out: alpaca has one question and one answer, dpo needs a rejected answer.\n\nExit statuses: 0 done, 1 no room, 2 usage, no such part, no data set yet, 7 no daemon answers"
     )]
     Dataset(dataset::DatasetArgs),
+    /// Every success metric: target, what was seen, on how much, how surely
+    #[command(
+        after_help = "Examples:\n  campaignctl scorecard alttp\n  campaignctl scorecard alttp --json | jq '.metrics[] | select(.standing != \"met\")'"
+    )]
+    Scorecard {
+        /// The campaign
+        id: Option<String>,
+    },
     /// A state machine: campaign, job, training_run or trajectory
     Machine {
         /// Which
@@ -431,6 +439,7 @@ async fn run(ctl: Ctl) -> Result<u8, Fail> {
             sample,
             seed,
         } => review::review(&client, shape, &id(&word), sample, seed).await,
+        Verb::Scorecard { id: word } => scorecard::scorecard(&client, shape, &id(&word)).await,
         Verb::Dataset(args) => dataset::dataset(&client, shape, &args).await,
         Verb::Export(args) => export::export(&client, shape, &args).await,
         Verb::Machine { .. } | Verb::Completions { .. } => Ok(0),

@@ -3,6 +3,7 @@
 mod fit;
 mod lines;
 mod reasons;
+mod results;
 mod steps;
 mod summary;
 #[cfg(test)]
@@ -20,7 +21,7 @@ use crate::{
     time::Timestamp,
 };
 use fit::{Row, choices, labelled, width};
-use steps::{of, quality, steps};
+use steps::{of, quality, state_and_part, steps};
 
 fn percent(view: &CampaignView) -> String {
     match &view.progress {
@@ -119,7 +120,7 @@ fn row(view: &CampaignView, style: Style) -> Row {
     Row {
         name: view.id.clone(),
         cells: vec![
-            style.word(&view.state),
+            style.word(&state_and_part(view)),
             made.map_or("-".into(), |made| of(made.done, made.total)),
             quality(view.quality.as_ref().and_then(|quality| quality.mean)),
             view.jobs.running.to_string(),

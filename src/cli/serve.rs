@@ -2,9 +2,9 @@
 
 use super::{
     args::{Place, Shape},
-    check, curate, doctor, errors,
+    base, check, curate, doctor, errors, evaluate,
     fail::Fail,
-    lint, out, run, simulate,
+    lint, out, run, simulate, train,
 };
 use crate::{
     config::{Env, Settings},
@@ -96,6 +96,21 @@ enum Verb {
         after_help = "Examples:\n  campaignd curate --input samples/ --output sets/mine\n  campaignd curate --input a.jsonl b.jsonl --dry-run --json\n  campaignd curate --input data/ --output set --config my.toml\n\nExit statuses: 0 made, 1 no room for now, 2 usage, or no usable row"
     )]
     Curate(curate::CurateArgs),
+    /// A LoRA adapter for a model, from rows: resumable, verified, as PEFT reads it
+    #[command(
+        after_help = "Examples:\n  campaignd train --model models/small --data set/codegen/train.jsonl --output adapters/codegen --holdout set/codegen/validation.jsonl\n  campaignd train --model models/small --data rows.jsonl --output adapters/mine --config train.toml --merge --resume\n\nExit statuses: 0 trained, 1 no room for now, 2 usage, settings, model or rows"
+    )]
+    Train(train::TrainArgs),
+    /// A model and its adapters on held-out rows: paired statistics, a verdict, inspect-ai logs
+    #[command(
+        after_help = "Examples:\n  campaignd evaluate --model models/small --adapter adapters/codegen --data set/codegen/test.jsonl --output evaluations/codegen\n  campaignd evaluate --model models/small --adapter a --adapter b --data test.jsonl --training train.jsonl --output e --json\n\nExit statuses: 0 measured, whatever the verdict, 1 no room for now, 2 usage, model, adapters or rows"
+    )]
+    Evaluate(evaluate::EvaluateArgs),
+    /// A small base model of random weights and a tokenizer trained on rows, made on the spot
+    #[command(
+        after_help = "Examples:\n  campaignd base --data dataset/error_recovery/train.jsonl --output base\n  campaignd base --data rows.jsonl --output base --size small --seed 7 --json\n\nExit statuses: 0 made, 1 no room for now, 2 usage"
+    )]
+    Base(base::BaseArgs),
     /// Completions for a shell
     Completions {
         /// Which shell
@@ -104,7 +119,7 @@ enum Verb {
     /// The shim and the built-in workers; for job directories alone
     #[command(hide = true)]
     Worker {
-        /// exec, generate or curate
+        /// exec, generate, curate, train or evaluate
         kind: String,
         /// The job directory
         dir: PathBuf,
@@ -134,6 +149,9 @@ pub fn campaignd() -> ExitCode {
         Verb::Queries(queries) => check::queries(&queries, shape),
         Verb::Lint(lint) => lint::run(&lint, shape),
         Verb::Curate(curate) => curate::run(&curate, shape),
+        Verb::Train(train) => train::run(&train, shape),
+        Verb::Evaluate(args) => evaluate::run(&args, shape),
+        Verb::Base(base) => base::run(&base, shape),
         Verb::Errors(args) => errors::errors(&args, shape),
         Verb::Completions { shell } => {
             out::completions(shell, <Campaignd as clap::CommandFactory>::command())
@@ -150,6 +168,8 @@ fn work(kind: &str, dir: &Path, shard: u32) -> ExitCode {
         "exec" => return worker::exec::exec(dir, shard),
         "generate" => worker::generate::run(dir, shard),
         "curate" => worker::curate::run(dir, shard),
+        "train" => worker::train::run(dir, shard),
+        "evaluate" => worker::evaluate::run(dir, shard),
         other => Err(format!("there is no worker {other:?}").into()),
     };
     match done {

@@ -1,6 +1,7 @@
 //! Colour, bars and numbers as people read them. Colour is never the only carrier.
 
 use super::args::Color;
+pub use crate::digits::thousands;
 use crate::time::{Timestamp, two_units};
 use std::{io::IsTerminal, time::Duration};
 
@@ -45,10 +46,14 @@ impl Style {
     /// A state or decision in its colour: green done, yellow waits for you, red rejected or failed, dim next.
     pub fn word(self, word: &str) -> String {
         let code = match word {
-            "completed" | "done" | "APPROVE" | "yes" | "success" | "positive" => "32",
-            "awaiting_approval" | "EXTEND" | "open" | "halted" => "33",
+            "completed" | "done" | "APPROVE" | "yes" | "success" | "positive" | "improved" => "32",
+            "awaiting_approval" | "EXTEND" | "open" | "halted" | "underpowered" => "33",
             "rejected" | "failed" | "lost" | "REJECT" | "no" | "negative" | "error" => "31",
-            "validation_failed" | "max_cycles_exceeded" | "execution_failed" | "timeout" => "31",
+            "validation_failed"
+            | "max_cycles_exceeded"
+            | "execution_failed"
+            | "timeout"
+            | "regressed" => "31",
             "then" | "cancelled" | "user_cancelled" => "2",
             _ => return word.into(),
         };
@@ -79,19 +84,6 @@ impl Style {
         };
         on.repeat(full) + &off.repeat(width - full)
     }
-}
-
-/// `34,500`.
-pub fn thousands(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 /// `1m 03s`.

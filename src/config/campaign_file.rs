@@ -1,17 +1,21 @@
 //! A campaign file, with every layer, to what is frozen.
 
 use super::{
-    agents, curation,
+    agents, curation, evaluation,
     keys::{self, NOT_YET},
     layers::Layers,
     places::Env,
     problem::Problem,
     settings::Settings,
+    training,
 };
 use crate::{
     evaluation::{Criteria, GateKind},
     generation::check_target,
-    machines::spec::{Brain, CampaignSpec, EvidenceKind, ExecutorKind, GeneratorSpec, Provenance},
+    machines::spec::{
+        Brain, CampaignSpec, EvaluationSettings, EvidenceKind, ExecutorKind, GeneratorSpec,
+        Provenance, TrainingSpec,
+    },
 };
 use std::path::{Path, PathBuf};
 
@@ -60,6 +64,7 @@ pub fn load_campaign(
     here: &Path,
 ) -> Result<CampaignSpec, Vec<Problem>> {
     let mut layers = Layers::new(keys::CAMPAIGN);
+    layers.may_repeat = keys::SEVERAL;
     let (file, directory) = match source {
         Source::File(path) => {
             layers.file(path, NOT_YET);
@@ -84,13 +89,37 @@ pub fn load_campaign(
     layers.environment(env);
     apply_flags(&mut layers, flags);
     finish(&mut layers, settings);
+    let phases = Phases::read(&mut layers, &directory);
     if !layers.problems.is_empty() {
         return Err(layers.problems);
     }
-    let spec = build(&layers, settings, file, &directory).map_err(|problem| vec![*problem])?;
-    match spec.curation.as_ref().map(curation::missing) {
-        Some(missing) if !missing.is_empty() => Err(missing),
-        _ => Ok(spec),
+    let spec =
+        build(&layers, settings, file, &directory, phases).map_err(|problem| vec![*problem])?;
+    let curation = spec.curation.iter().flat_map(curation::missing);
+    let training = spec.training.iter().flat_map(training::missing);
+    let missing: Vec<Problem> = curation.chain(training).collect();
+    if missing.is_empty() {
+        Ok(spec)
+    } else {
+        Err(missing)
+    }
+}
+
+/// The phases behind curation that are asked for.
+struct Phases {
+    training: Option<TrainingSpec>,
+    evaluation: Option<EvaluationSettings>,
+}
+
+impl Phases {
+    fn read(layers: &mut Layers, directory: &Path) -> Self {
+        let training = training::training(layers, directory);
+        let evaluation = evaluation::evaluation(layers);
+        training::finish(layers, training.as_ref());
+        Self {
+            training,
+            evaluation,
+        }
     }
 }
 
@@ -256,6 +285,7 @@ fn build(
     settings: &Settings,
     file: Option<String>,
     directory: &Path,
+    phases: Phases,
 ) -> Result<CampaignSpec, Box<Problem>> {
     let wrong = |message: String| {
         Box::new(Problem {
@@ -275,7 +305,8 @@ fn build(
     // The defaults of a tier that there is not are nobody's.
     let known = layers
         .all()
-        .filter(|(key, _)| agents::concerns(layers, key.name));
+        .filter(|(key, _)| agents::concerns(layers, key.name))
+        .filter(|(key, _)| training::concerns(layers, key.name));
     let provenance = known.map(|(key, set)| Provenance {
         key: key.name.into(),
         value: set.value.to_string(),
@@ -305,11 +336,11 @@ fn build(
         retry: settings.retry,
         execution: None,
         curation: asked("curation").then_some(curation),
-        training: None,
-        evaluation: None,
+        training: phases.training,
+        evaluation: phases.evaluation,
         planning: None,
         budget: agents::budget(layers),
-        provenance: provenance.collect(),
+        provenance: provenance.chain(training::provenance(layers)).collect(),
     })
 }
 

@@ -1,13 +1,22 @@
 //! What `check` prints, and the file `init` writes.
 
-use super::keys::{self, Key, Kind};
+use super::{
+    keys::{self, Key, Kind},
+    training::{OF_A_STAGE, RUN},
+};
 use crate::machines::spec::CampaignSpec;
 
 /// The headline and the table of settings that are not at their defaults, or of all.
 pub fn report(file: &str, spec: &CampaignSpec, all: bool) -> String {
     let criteria = &spec.criteria;
+    let runs = spec.training.as_ref().map_or(0, |spec| spec.runs.len());
+    let tuned = match runs {
+        0 => String::new(),
+        1 => ", then 1 fine-tune".into(),
+        several => format!(", then {several} fine-tunes"),
+    };
     let mut text = format!(
-        "{file} is right: pilot {} (at most {}), then {} in {} {} jobs\n",
+        "{file} is right: pilot {} (at most {}), then {} in {} {} jobs{tuned}\n",
         criteria.pilot_target,
         criteria.max_pilot_samples,
         spec.campaign_target,
@@ -40,23 +49,59 @@ pub fn all_keys() -> String {
         ("a campaign file", keys::CAMPAIGN),
         ("campaignd.toml", keys::DAEMON),
     ] {
-        text += &format!("{title}\n");
-        for key in keys {
-            let default = if key.default.is_empty() {
-                "-"
-            } else {
-                key.default
-            };
-            text += &format!(
-                "  {:<28} {:<17} {:<9} {}\n",
-                key.name,
-                default,
-                kind(key),
-                key.sentence
-            );
+        let rows = keys.iter().map(row).collect();
+        text += &format!("{title}\n{}", columns(rows));
+        if title == "a campaign file" {
+            text += &repeated();
         }
     }
     text
+}
+
+/// The tables that a campaign file may have several of.
+fn repeated() -> String {
+    // The hyperparameters and what stands beside them are those of `[training]`.
+    let own = RUN[0].iter().map(row).collect();
+    let stage = OF_A_STAGE.map(|(name, sentence)| {
+        let name = format!("training.run.stage.{name}");
+        [name, "-".into(), String::new(), sentence.into()]
+    });
+    format!(
+        "[[training.run]] in a campaign file, once for each fine-tune; also every key of [training] but time\n{}\
+         [[training.run.stage]], once for each of its stages; [[stage]] in train.toml\n{}",
+        columns(own),
+        columns(stage.into())
+    )
+}
+
+/// Name, default, kind, sentence.
+fn row(key: &Key) -> [String; 4] {
+    let default = if key.default.is_empty() {
+        "-"
+    } else {
+        key.default
+    };
+    [
+        key.name.into(),
+        default.into(),
+        kind(key).into(),
+        key.sentence.into(),
+    ]
+}
+
+/// Rows under each other, as wide as what is in them, but for what is much longer than the rest.
+fn columns(rows: Vec<[String; 4]>) -> String {
+    const WIDEST: usize = 24;
+    let width = |at: usize, most: usize| {
+        let all = rows.iter().map(|row| row[at].len());
+        all.filter(|len| *len <= most).max().unwrap_or(0)
+    };
+    let (name, default, kind) = (width(0, usize::MAX), width(1, WIDEST), width(2, WIDEST));
+    let line = |row: &[String; 4]| {
+        let [one, two, three, four] = row;
+        format!("  {one:<name$}  {two:<default$}  {three:<kind$}  {four}\n")
+    };
+    rows.iter().map(line).collect()
 }
 
 fn kind(key: &Key) -> &str {
@@ -68,8 +113,12 @@ fn kind(key: &Key) -> &str {
         Kind::Flag => "flag",
         Kind::Duration => "time",
         Kind::List | Kind::Split => "list",
+        Kind::Numbers => "table",
     }
 }
+
+/// The phases that a campaign file to begin with does not ask for: they take longer than data alone.
+const OFFERED: [&str; 2] = ["training", "evaluation"];
 
 /// A campaign file to begin with: every key, at its default, with its sentence.
 pub fn template(name: &str) -> String {
@@ -78,23 +127,52 @@ pub fn template(name: &str) -> String {
     );
     let mut table = "";
     // A table of a tier says that there is one.
-    let plain = |key: &&Key| !key.default.is_empty() && !key.name.starts_with("generator.tiers.");
+    let plain = |key: &&Key| !shown(key).is_empty() && !key.name.starts_with("generator.tiers.");
     for key in keys::CAMPAIGN.iter().filter(plain) {
         let (inside, short) = key.name.split_once('.').unwrap_or(("", key.name));
+        let offered = OFFERED.contains(&inside);
+        let mark = if offered { "# " } else { "" };
         if inside != table {
-            text += &format!("\n[{inside}]\n");
+            text += &format!("\n{mark}[{inside}]\n");
             table = inside;
         }
         // A command and a brain exclude each other.
-        let comment = if key.name == "generator.command" {
+        let comment = if offered || key.name == "generator.command" {
             "# "
         } else {
             ""
         };
-        let set = format!("{comment}{short} = {}", key.default);
+        let set = format!("{comment}{short} = {}", shown(key));
         text += &format!("{set:<32} # {:<8} {}\n", key.unit, key.sentence);
     }
+    text + &runs()
+}
+
+/// Several fine-tunes, offered: behind the tables that a file has once.
+fn runs() -> String {
+    let mut text = "\n# One for each of several fine-tunes; any key of [training] but time holds for it alone.\n\
+                    # [[training.run]]\n# name = \"routing\"\n# [[training.run.stage]]\n"
+        .to_string();
+    for (name, sentence) in OF_A_STAGE {
+        let value = match name {
+            "replay_share" => "0.0",
+            "start" => "\"adapter\"",
+            "data" => "\"routing\"",
+            _ => "\"first\"",
+        };
+        let set = format!("# {name} = {value}");
+        text += &format!("{set:<32} # {:<8} {sentence}\n", "");
+    }
     text
+}
+
+/// A key's default, or what may stand for one that a phase cannot do without.
+fn shown(key: &Key) -> &'static str {
+    match key.name {
+        "training.model" => "\"made\"",
+        "training.dataset" => "\"routing\"",
+        _ => key.default,
+    }
 }
 
 #[cfg(test)]
@@ -119,8 +197,26 @@ mod tests {
             )
             .unwrap()
         };
-        let (mine, embedded) = (load(Source::File(path)), load(Source::Embedded));
+        let (mine, mut embedded) = (load(Source::File(path)), load(Source::Embedded));
+        // What the quickstart trains is its own: a template cannot know which model is there.
+        (embedded.training, embedded.evaluation) = (None, None);
         assert_eq!(mine.difference(&embedded), None);
+        let path = dir.path().join("all.toml");
+        let text = template("my").replace(&runs(), "");
+        let asked = |line: &str| match line.strip_prefix("# ") {
+            Some(rest) if !rest.starts_with("A campaign") && !rest.starts_with("command") => {
+                rest.to_string()
+            }
+            _ => line.to_string(),
+        };
+        let all: Vec<String> = text.lines().map(asked).collect();
+        std::fs::write(&path, all.join("\n")).unwrap();
+        let all = load(Source::File(path));
+        let run = &all.training.unwrap().runs[0];
+        assert_eq!(run.settings, crate::training::settings::Settings::default());
+        assert_eq!(run.name, "routing");
+        let defaults = crate::machines::spec::EvaluationSettings::default();
+        assert_eq!(all.evaluation, Some(defaults));
         let shown = report("my.toml", &embedded, true);
         assert!(
             shown.starts_with(

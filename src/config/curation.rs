@@ -116,8 +116,7 @@ pub fn curation(layers: &Layers, directory: &Path) -> Option<CurationSpec> {
         evaluation_files: files("evaluation_files"),
         frozen: files("frozen"),
         exports: layers
-            .several
-            .iter()
+            .named("export")
             .filter_map(|one| export(one, directory).ok())
             .collect(),
     })
@@ -137,6 +136,7 @@ pub fn load_curation(
     here: &Path,
 ) -> Result<(CurationSpec, u64, Option<String>), Vec<Problem>> {
     let mut layers = Layers::new(keys::CAMPAIGN);
+    layers.may_repeat = keys::SEVERAL;
     let mut directory = here.to_path_buf();
     if let Some(path) = file {
         // The other phases of a whole campaign file are nobody's business here.
@@ -182,7 +182,7 @@ pub fn finish(layers: &mut Layers) {
     }
     let asked = layers.tables.iter().any(|(name, _)| name == "curation");
     let mut names: Vec<String> = Vec::new();
-    for one in layers.several.clone() {
+    for one in layers.named("export").cloned().collect::<Vec<_>>() {
         match export(&one, Path::new("/")) {
             Err((message, right)) => layers.problems.push(problem(&one, message, right)),
             Ok(export) if names.contains(&export.name) => {

@@ -1,6 +1,6 @@
 //! Every key there is: its kind, default, unit and one sentence.
 
-use super::{agents, curation};
+use super::{agents, curation, evaluation, training};
 
 /// What a value may be.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -23,6 +23,8 @@ pub enum Kind {
     List,
     /// Three shares whose sum is 1.
     Split,
+    /// Numbers by name.
+    Numbers,
 }
 
 /// One key.
@@ -82,7 +84,14 @@ const PARTS: &[&[Key]] = &[
     agents::KEYS[5],
     agents::KEYS[6],
     curation::KEYS,
+    training::KEYS[0],
+    training::KEYS[1],
+    training::KEYS[2],
+    evaluation::KEYS,
 ];
+
+/// Tables that a campaign file may have several of.
+pub const SEVERAL: &[&str] = &["export", training::SEVERAL];
 
 const fn count(parts: &[&[Key]]) -> usize {
     let (mut sum, mut part) = (0, 0);
@@ -239,7 +248,7 @@ const GENERAL: &[Key] = &[
 ];
 
 /// Tables of a campaign file whose phases this version has no worker for.
-pub const NOT_YET: &[&str] = &["execution", "training", "evaluation", "planning"];
+pub const NOT_YET: &[&str] = &["execution", "planning"];
 
 /// The keys of `campaignd.toml`.
 pub const DAEMON: &[Key] = &[

@@ -1,18 +1,17 @@
 //! Layers of values over one table of keys: each later one wins, and remembers whom it overruled.
 
 mod fit;
+mod several;
 
 use super::{keys::Key, places::Env, problem::Problem};
 use crate::time::parse_duration;
 use fit::{from_text, misfit};
+pub use several::OneOfSeveral;
 use std::{collections::BTreeMap, fs, io, path::Path, time::Duration};
 use toml::{
     Spanned,
     de::{DeTable, DeValue},
 };
-
-/// Tables that a file may have several of.
-const SEVERAL: &[&str] = &["export"];
 
 /// A value and where it came from.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,19 +36,10 @@ pub struct Layers {
     pub unread: bool,
     /// Tables that a file has, even empty ones.
     pub tables: Vec<(String, String)>,
-    /// Tables that a file may have several of, `[[name]]`, in the order written.
+    /// The names of tables that a file may have several of.
+    pub may_repeat: &'static [&'static str],
+    /// Those that there are, `[[name]]`, in the order written.
     pub several: Vec<OneOfSeveral>,
-}
-
-/// One `[[name]]` of a file.
-#[derive(Clone, Debug, PartialEq)]
-pub struct OneOfSeveral {
-    /// The table's name.
-    pub name: String,
-    /// `alttp.toml:12`.
-    pub place: String,
-    /// What it says.
-    pub values: toml::Table,
 }
 
 impl Layers {
@@ -78,6 +68,7 @@ impl Layers {
             problems: Vec::new(),
             unread: false,
             tables: Vec::new(),
+            may_repeat: &[],
             several: Vec::new(),
         }
     }
@@ -129,29 +120,11 @@ impl Layers {
                 (DeValue::Table(_), None) if extra.contains(&name.as_str()) => {
                     self.tables.push((name, place))
                 }
-                (DeValue::Array(_), None) if SEVERAL.contains(&name.as_str()) => {
+                (DeValue::Array(_), None) if self.may_repeat.contains(&name.as_str()) => {
                     self.add_several(&name, text, file)
                 }
                 _ => self.unknown(&name, value, text, file, line),
             }
-        }
-    }
-
-    /// Every `[[name]]` at once: values by the parser, places by their headers.
-    fn add_several(&mut self, name: &str, text: &str, file: &str) {
-        let header = format!("[[{name}]]");
-        let lines = text.lines().zip(1..);
-        let mut places = lines
-            .filter(|(line, _)| line.trim_start().starts_with(&header))
-            .map(|(_, number): (&str, u32)| format!("{file}:{number}"));
-        let whole = toml::from_str::<toml::Table>(text).unwrap_or_default();
-        let all = whole.get(name).and_then(toml::Value::as_array);
-        for values in all.into_iter().flatten().filter_map(toml::Value::as_table) {
-            self.several.push(OneOfSeveral {
-                name: name.into(),
-                place: places.next().unwrap_or_else(|| file.into()),
-                values: values.clone(),
-            });
         }
     }
 
@@ -172,12 +145,17 @@ impl Layers {
         line: u32,
     ) {
         let written = text.get(value.span()).unwrap_or("").to_string();
-        let at = format!("{file}:{line}   {} = {written}", key.name);
+        let first = written.lines().next().unwrap_or("");
+        let at = format!("{file}:{line}   {} = {first}", key.name);
         let plain = toml::from_str::<toml::Table>(&format!("x = {written}"))
             .ok()
             .and_then(|mut table| table.remove("x"));
-        // What dotted keys make, `seed.x = 1`, has no text of its own: a table, which no key takes.
-        let plain = plain.unwrap_or_else(|| toml::Value::Table(toml::Table::new()));
+        // What dotted keys and headers make, `seed.x = 1`, has no text of its own: a table, found by its name.
+        let plain = if matches!(value.get_ref(), DeValue::Table(_)) {
+            table_of(text, key.name)
+        } else {
+            plain.unwrap_or_else(|| toml::Value::Table(toml::Table::new()))
+        };
         self.put(
             key,
             plain,
@@ -364,6 +342,16 @@ impl Layers {
             set.at = format!("{place} = (hidden)");
         }
     }
+}
+
+/// The table of that dotted name in a file.
+fn table_of(text: &str, name: &str) -> toml::Value {
+    let whole = toml::from_str::<toml::Table>(text).unwrap_or_default();
+    let found = name
+        .split('.')
+        .try_fold(&toml::Value::Table(whole), |value, part| value.get(part))
+        .cloned();
+    found.unwrap_or_else(|| toml::Value::Table(toml::Table::new()))
 }
 
 fn as_number(value: &toml::Value) -> Option<f64> {

@@ -8,11 +8,13 @@ pub mod agents;
 pub mod campaign_file;
 pub mod check;
 pub mod curation;
+pub mod evaluation;
 pub mod keys;
 pub mod layers;
 pub mod places;
 pub mod problem;
 pub mod settings;
+pub mod training;
 
 pub use campaign_file::{Overrides, Source, load_campaign};
 pub use places::{Env, resolve_socket, resolve_state_dir};

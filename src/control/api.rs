@@ -2,7 +2,7 @@
 //!
 //! Timestamps are RFC 3339 in UTC and end in `_at`; durations are numbers and end in `_seconds`; what is unknown is null.
 
-use super::dataset::DatasetView;
+use super::{dataset::DatasetView, training::RunView};
 use crate::machines::spec::{CampaignSpec, Parts};
 use serde::{Deserialize, Serialize};
 
@@ -52,6 +52,9 @@ pub struct PhaseView {
     pub duration_seconds: Option<f64>,
     /// Quality of its samples.
     pub quality: Option<f64>,
+    /// `1/2`: the part of the step that is under way, where it has several.
+    #[serde(default)]
+    pub part: Option<String>,
 }
 
 /// Tasks by what became of them.
@@ -160,6 +163,9 @@ pub struct CampaignView {
     pub warnings: Vec<String>,
     /// The data set, once it is complete.
     pub dataset: Option<DatasetView>,
+    /// Its training runs.
+    #[serde(default)]
+    pub runs: Vec<RunView>,
     /// Samples of the full generation asked for.
     pub campaign_target: u64,
     /// The bar of the gate.

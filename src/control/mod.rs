@@ -5,4 +5,6 @@ pub mod api;
 pub mod budget;
 pub mod client;
 pub mod dataset;
+pub mod scorecard;
+pub mod training;
 pub mod trajectories;

@@ -11,12 +11,14 @@
 use super::identity::{Identity, boot_id};
 use crate::{
     artifacts::{create_dir_private, named, write_atomic},
+    evaluation::job::Measure,
     machines::{
         job::Cause,
         spec::{AgentsSpec, Brain, BudgetSpec, CurationSpec},
     },
     points::point,
     time::Timestamp,
+    training::job::FineTune,
 };
 use serde::{Deserialize, Serialize};
 use std::{
@@ -28,6 +30,10 @@ use std::{
 /// The last line of `request.toml`. The beginning of a TOML file is a TOML file too, with fewer tasks: without this a
 /// torn request would read as a smaller one.
 const END: &str = "\n# end\n";
+
+fn one() -> u32 {
+    1
+}
 
 /// The complete input of a job.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -46,6 +52,9 @@ pub struct Request {
     pub directory: String,
     /// Limit of one task in seconds.
     pub time_seconds: Option<u64>,
+    /// So many tasks like its own share the machine: the processors are divided by it.
+    #[serde(default = "one")]
+    pub side_by_side: u32,
     /// What is done.
     pub work: Work,
     /// Its tasks.
@@ -53,6 +62,7 @@ pub struct Request {
 }
 
 /// What a task does.
+#[allow(clippy::large_enum_variant, reason = "there is one of it at a time")]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Work {
@@ -90,6 +100,16 @@ pub enum Work {
         name: String,
         /// What is kept, and where it goes.
         settings: CurationSpec,
+    },
+    /// One stage of a fine-tune.
+    Train {
+        /// All of it.
+        job: FineTune,
+    },
+    /// The measurement of adapters.
+    Evaluate {
+        /// One by one.
+        jobs: Vec<Measure>,
     },
 }
 

@@ -27,6 +27,10 @@ pub struct Experiment {
     pub proposal_type: String,
     /// How daring.
     pub risk_level: String,
+    /// The adapter that it made.
+    pub adapter: Option<String>,
+    /// What is shown of it: `improved`, `regressed` or `underpowered`.
+    pub verdict: Option<String>,
     /// When it ended.
     pub ended_at: Timestamp,
 }
@@ -173,6 +177,8 @@ fn experiment(one: &Experiment) -> Value {
         "duration_seconds": one.duration_seconds,
         "proposal_type": one.proposal_type,
         "risk_level": one.risk_level,
+        "adapter": one.adapter,
+        "verdict": one.verdict,
         "ended_at_ms": one.ended_at.0,
     })
 }
@@ -191,6 +197,8 @@ mod tests {
             duration_seconds: 1245.3,
             proposal_type: "hyperparameter_tuning".into(),
             risk_level: "low".into(),
+            adapter: None,
+            verdict: None,
             ended_at: Timestamp(at),
         }
     }

@@ -1,10 +1,6 @@
 //! Which of the owed effects may be performed now: a pause and the limits hold new work back, in line.
 
-use super::{
-    effect::Effect,
-    job::{Job, Phase},
-    tree::CampaignTree,
-};
+use super::{effect::Effect, job::Job, tree::CampaignTree};
 use crate::{ids::EffectId, time::Timestamp};
 use std::time::Duration;
 
@@ -13,7 +9,7 @@ use std::time::Duration;
 pub struct Limits {
     /// Tasks at once.
     pub max_concurrent_jobs: u32,
-    /// Of these, tasks that train.
+    /// Of these, tasks that train, or measure what was trained: both hold a model, and all processors.
     pub max_training_jobs: u32,
     /// Jobs submitted in any 60 minutes.
     pub max_jobs_per_hour: u32,
@@ -31,7 +27,7 @@ pub fn held<'a>(
 ) -> Vec<EffectId> {
     let jobs = || trees.clone().flat_map(|tree| tree.jobs.values());
     let mut running: usize = jobs().map(Job::running_tasks).sum();
-    let training = |job: &&Job| job.phase == Phase::Train;
+    let training = |job: &&Job| job.phase.trains();
     let mut runs: usize = jobs().filter(training).map(Job::running_tasks).sum();
     let hour_ago = |job: &&Job| {
         job.launched_at
@@ -56,7 +52,7 @@ pub fn held<'a>(
             Some(Effect::LaunchJob { .. })
         );
         let (tasks, trains) = match tree.jobs.get(id).filter(|_| launch) {
-            Some(job) => (job.tasks.len(), job.phase == Phase::Train),
+            Some(job) => (job.tasks.len(), job.phase.trains()),
             None => (0, false),
         };
         let fits = running == 0 || running + tasks <= limits.max_concurrent_jobs as usize;
@@ -80,7 +76,7 @@ mod tests {
     use crate::machines::{
         campaign::Campaign,
         effect::Obligation,
-        job::{State, Task},
+        job::{Phase, State, Task},
         spec::{CampaignSpec, Parts},
     };
 
@@ -119,6 +115,7 @@ mod tests {
             id: id.clone(),
             phase,
             round: 1,
+            run: (phase == Phase::Train).then(|| "run-1-a".into()),
             stage: 0,
             attempt: 1,
             state,
@@ -159,6 +156,9 @@ mod tests {
             ["t1-1", "t0-1"],
             "the two that were decided last"
         );
+        let mut measuring = all.clone();
+        measuring[0] = tree("t0", Phase::Evaluate, 1, State::Running, 1);
+        assert_eq!(names(&measuring, LIMITS), ["t2-1", "t1-1"]);
         let mut running = all.clone();
         running[0] = tree("t0", Phase::Train, 1, State::Running, 1);
         assert_eq!(names(&running, LIMITS), ["t2-1", "t1-1"]);

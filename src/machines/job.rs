@@ -65,6 +65,11 @@ words! {
 }
 
 impl Phase {
+    /// Whether its tasks compute with a model of their own.
+    pub fn trains(self) -> bool {
+        matches!(self, Phase::Train | Phase::Evaluate)
+    }
+
     /// Whether its tasks append samples to shard files.
     pub fn makes_samples(self) -> bool {
         matches!(self, Phase::Pilot | Phase::Generate)
@@ -135,6 +140,8 @@ pub struct Job {
     pub phase: Phase,
     /// Which round of the phase: the look of a pilot, the cycle of a training or evaluation; else 1.
     pub round: u32,
+    /// The key of the training run that it is a stage of; else none.
+    pub run: Option<String>,
     /// Which stage of the training run; else 0.
     pub stage: u32,
     /// Counts the attempts of the same work from 1.
@@ -157,6 +164,22 @@ pub struct Job {
     pub ended_at: Option<Timestamp>,
     /// Limit of one task in seconds.
     pub time_seconds: Option<u64>,
+}
+
+/// A piece of a campaign's work: what a job and its further attempts are about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Piece {
+    /// The phase.
+    pub phase: Phase,
+    /// Of training, the key of the run.
+    pub run: Option<String>,
+}
+
+impl From<Phase> for Piece {
+    /// The whole of a phase other than training.
+    fn from(phase: Phase) -> Self {
+        Self { phase, run: None }
+    }
 }
 
 impl Job {
@@ -195,12 +218,11 @@ impl Job {
         }
     }
 
-    /// `pilot`, `generate 3/8`: what a task of this job is called on a screen.
-    pub fn task_name(&self, task: &Task) -> String {
-        if task.shards == 1 {
-            self.phase.name().into()
-        } else {
-            format!("{} {}/{}", self.phase, task.shard + 1, task.shards)
+    /// What it and its further attempts are about.
+    pub fn piece(&self) -> Piece {
+        Piece {
+            phase: self.phase,
+            run: self.run.clone(),
         }
     }
 
@@ -213,6 +235,10 @@ impl Job {
             }
         };
         say(self.tasks.is_empty(), "has no task");
+        say(
+            (self.phase == Phase::Train) != self.run.is_some(),
+            "trains without a run, or the reverse",
+        );
         say(self.attempt == 0, "has attempt 0");
         say(
             self.state == State::Done && !self.holds(Guard::AllDone),

@@ -1,6 +1,7 @@
 //! What a person asked for, resolved and frozen: a campaign never changes its criteria behind anybody's back.
 
 mod curation;
+mod training;
 
 use crate::{
     evaluation::Criteria,
@@ -10,7 +11,11 @@ use crate::{
 };
 use serde::{Deserialize, Serialize};
 
+pub use crate::evaluation::job::EvaluationSettings;
 pub use curation::{CurationSpec, ExportSpec};
+pub use training::{
+    MOST_RUNS, MOST_STAGES, RunSpec, StageData, StageSpec, TrainingSet, TrainingSpec,
+};
 
 words! {
     /// Where jobs run.
@@ -88,7 +93,7 @@ pub struct CampaignSpec {
     /// Training, if asked for.
     pub training: Option<TrainingSpec>,
     /// Evaluation, if asked for.
-    pub evaluation: Option<EvaluationSpec>,
+    pub evaluation: Option<EvaluationSettings>,
     /// Planning of further cycles, if asked for.
     pub planning: Option<PlanningSpec>,
     /// What it may cost, if that is bounded.
@@ -194,29 +199,6 @@ pub struct RetryTimes {
 /// `[execution]`: no settings yet.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ExecutionSpec {}
-
-/// `[training]`: the stages of one fine-tune, in order.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct TrainingSpec {
-    /// How many stages a training run has; stage N + 1 starts from stage N's adapter.
-    pub stages: u32,
-    /// Limit of one training job in seconds.
-    pub time_seconds: u64,
-}
-
-impl Default for TrainingSpec {
-    /// One stage of at most an hour (specification 4, "timeout").
-    fn default() -> Self {
-        Self {
-            stages: 1,
-            time_seconds: 3600,
-        }
-    }
-}
-
-/// `[evaluation]`: no settings yet.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct EvaluationSpec {}
 
 /// `[planning]`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -348,6 +330,14 @@ impl CampaignSpec {
         }
         if let Some(curation) = &self.curation {
             curation.problems(&mut refuse);
+        }
+        if let Some(training) = &self.training {
+            training.problems(&mut refuse);
+        }
+        if let Some(evaluation) = &self.evaluation {
+            for (key, value, right) in evaluation.problems() {
+                refuse(true, format!("evaluation.{key} = {value}, not {right}"));
+            }
         }
         problems
     }

@@ -5,6 +5,7 @@
 //! last stage) reaches the parent within the same step, so one commit holds it all.
 
 mod fold;
+mod runs;
 mod work;
 
 use super::{

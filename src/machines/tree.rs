@@ -3,7 +3,7 @@
 use super::{
     campaign::Campaign,
     effect::{Effect, Obligation},
-    job::{Job, Phase, State as JobState},
+    job::{Job, Piece, State as JobState, Task},
     training_run::TrainingRun,
 };
 use crate::ids::EffectId;
@@ -33,29 +33,54 @@ impl CampaignTree {
         }
     }
 
-    /// The jobs of a phase's present round, in order of their ids.
-    pub fn jobs_of(&self, phase: Phase) -> impl Iterator<Item = &Job> {
-        let round = self.campaign.round(phase);
-        let stage = if phase == Phase::Train {
-            self.stage()
-        } else {
-            0
-        };
-        self.jobs
-            .values()
-            .filter(move |job| job.phase == phase && job.round == round && job.stage == stage)
+    /// The jobs of a piece of work in its present round and stage, in order of their ids.
+    pub fn jobs_of<'a>(&'a self, piece: &'a Piece) -> impl Iterator<Item = &'a Job> {
+        let round = self.campaign.round(piece.phase);
+        let stage = self.stage(piece);
+        self.jobs.values().filter(move |job| {
+            job.phase == piece.phase
+                && job.run == piece.run
+                && job.round == round
+                && job.stage == stage
+        })
     }
 
-    /// The stage of the present cycle's training run; 0 before it begins.
-    pub fn stage(&self) -> u32 {
-        let key = TrainingRun::key(self.campaign.cycle);
-        self.runs.get(&key).map_or(0, |run| run.stage)
+    /// The stage that a piece of work is in: that of its training run; 0 before it begins, and for all else.
+    pub fn stage(&self, piece: &Piece) -> u32 {
+        let run = piece.run.as_ref().and_then(|key| self.runs.get(key));
+        run.map_or(0, |run| run.stage)
     }
 
-    /// The shards of a phase's present round that no job has done and none is doing, of `shards`.
-    pub fn open_shards(&self, phase: Phase, shards: u32) -> Vec<u32> {
+    /// The training runs of the present cycle, by key.
+    pub fn present_runs(&self) -> impl Iterator<Item = &TrainingRun> {
+        let cycle = self.campaign.cycle;
+        self.runs.values().filter(move |run| run.cycle == cycle)
+    }
+
+    /// `pilot`, `generate 3/8`, `train routing 1/2`: what a task of a job is called on a screen. A run is named where there
+    /// are several, a stage counted where there are several.
+    pub fn task_name(&self, job: &Job, task: &Task) -> String {
+        let mut text = job.phase.name().to_string();
+        let run = job.run.as_ref().and_then(|key| self.runs.get(key));
+        if let Some(run) = run {
+            let runs = self.runs.values().filter(|other| other.cycle == run.cycle);
+            if runs.count() > 1 {
+                text += &format!(" {}", run.name);
+            }
+            if run.stages > 1 {
+                text += &format!(" {}/{}", job.stage, run.stages);
+            }
+        }
+        if task.shards > 1 {
+            text += &format!(" {}/{}", task.shard + 1, task.shards);
+        }
+        text
+    }
+
+    /// The shards of a piece of work that no job has done and none is doing, of `shards`.
+    pub fn open_shards(&self, piece: &Piece, shards: u32) -> Vec<u32> {
         let taken = |shard: u32| {
-            self.jobs_of(phase).any(|job| {
+            self.jobs_of(piece).any(|job| {
                 job.task(shard).is_some_and(|task| match &task.end {
                     Some(end) => end.done(),
                     None => !job.state.ended(),
@@ -65,10 +90,10 @@ impl CampaignTree {
         (0..shards).filter(|shard| !taken(*shard)).collect()
     }
 
-    /// Whether every shard of a phase's present round is done.
-    pub fn all_shards_done(&self, phase: Phase, shards: u32) -> bool {
+    /// Whether every shard of a piece of work is done.
+    pub fn all_shards_done(&self, piece: &Piece, shards: u32) -> bool {
         let done = |shard: u32| {
-            self.jobs_of(phase).any(|job| {
+            self.jobs_of(piece).any(|job| {
                 job.task(shard)
                     .and_then(|task| task.end.as_ref())
                     .is_some_and(|end| end.done())
@@ -82,6 +107,9 @@ impl CampaignTree {
         let mut found = self.campaign.check();
         found.extend(self.runs.values().flat_map(TrainingRun::check));
         found.extend(self.jobs.values().flat_map(Job::check));
+        for (key, run) in self.runs.iter().filter(|(key, run)| **key != run.key()) {
+            found.push(format!("run {} is kept as {key}", run.key()));
+        }
         for job in self.jobs.values() {
             found.extend(self.check_obligations(job));
         }

@@ -8,6 +8,7 @@ use crate::{
         campaign::{Campaign, Stage, State},
         effect::Performer,
         job::Phase,
+        training_run::TrainingRun,
         tree::CampaignTree,
     },
     time::Timestamp,
@@ -177,8 +178,29 @@ fn orchestrator(facts: &Facts) -> Value {
         "pilot_result": pilot_monitor(facts),
         "validation_result": campaign.verdict.as_ref().map(|_| validation(facts)),
         "campaign_result": launched_at(campaign).map(|_| campaign_status(facts)),
+        "training_result": training(facts),
         "updated": facts.now.to_string(),
     })
+}
+
+/// The training runs; null before there is one.
+fn training(facts: &Facts) -> Value {
+    let run = |(key, run): (&String, &TrainingRun)| {
+        json!({
+            "run": key,
+            "state": run.state.name(),
+            "stage": run.stage,
+            "stages": run.stages,
+            "started": run.started_at.to_string(),
+            "ended": at(run.ended_at),
+        })
+    };
+    let all: Vec<Value> = facts.tree.runs.iter().map(run).collect();
+    if all.is_empty() {
+        Value::Null
+    } else {
+        all.into()
+    }
 }
 
 /// A campaign that failed before its launch is a failed validation, and after it a failed launch.

@@ -7,7 +7,7 @@ mod bars;
 mod composition;
 mod heat;
 mod histogram;
-mod html;
+pub(in crate::report) mod html;
 mod measures;
 mod origin;
 mod remarks;
@@ -15,10 +15,8 @@ mod remarks;
 mod tests;
 
 use crate::curation::{card::About, stats::Summary, words::DataSet};
-use html::{compact, count, counted, escape, section, share, unit};
+use html::{compact, count, counted, document, escape, section, share, unit};
 use std::fmt::Write;
-
-const STYLE: &str = include_str!("page/style.css");
 
 /// Sections in their order: the word in links, and the title.
 const SECTIONS: [(&str, &str); 7] = [
@@ -34,10 +32,7 @@ const SECTIONS: [(&str, &str); 7] = [
 /// The page.
 pub fn render(about: &About<'_>, summary: &Summary) -> String {
     let name = escape(about.name);
-    let mut text = format!(
-        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\"/>\n<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n<meta name=\"color-scheme\" content=\"light dark\"/>\n<title>{name}: data set report</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n"
-    );
-    text += &header(&name, about, summary);
+    let mut text = header(&name, about, summary);
     text += &remarks::remarks(summary);
     for (id, title) in SECTIONS {
         let (lead, body) = match id {
@@ -51,7 +46,7 @@ pub fn render(about: &About<'_>, summary: &Summary) -> String {
         };
         text += &section(id, title, &lead, &body);
     }
-    text + "</main>\n</body>\n</html>\n"
+    document(&format!("{name}: data set report"), &text)
 }
 
 fn header(name: &str, about: &About<'_>, summary: &Summary) -> String {

@@ -225,6 +225,8 @@ fn argv(dir: &JobDir, request: &Request, task: &TaskRequest) -> Vec<String> {
         }
         Work::Generate { .. } => "generate",
         Work::Curate { .. } => "curate",
+        Work::Train { .. } => "train",
+        Work::Evaluate { .. } => "evaluate",
     };
     let dir = dir.root().to_string_lossy().into_owned();
     vec![
@@ -276,13 +278,19 @@ fn fill(word: &str, request: &Request, task: &TaskRequest) -> String {
     filled + rest
 }
 
+/// Where a task is told how many like it share the machine.
+pub(super) const SIDE_BY_SIDE: &str = "CAMPAIGND_SIDE_BY_SIDE";
+
 fn environment(dir: &JobDir, request: &Request, task: &TaskRequest) -> Vec<(String, String)> {
     let named = values(request, task)
         .map(|(name, value)| (format!("CAMPAIGND_{}", name.to_uppercase()), value));
     let progress = dir.progress(task.shard).to_string_lossy().into_owned();
     named
         .into_iter()
-        .chain([("CAMPAIGND_PROGRESS".into(), progress)])
+        .chain([
+            ("CAMPAIGND_PROGRESS".into(), progress),
+            (SIDE_BY_SIDE.into(), request.side_by_side.to_string()),
+        ])
         .collect()
 }
 

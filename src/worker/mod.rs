@@ -1,11 +1,15 @@
 //! The workers: processes that read only their job directory and compute. None knows the store, the socket or an actor.
 
 pub mod agents;
+pub mod base;
 pub mod curate;
 pub mod deliver;
+pub mod device;
+pub mod evaluate;
 pub mod exec;
 pub mod generate;
 pub mod supervisor;
+pub mod train;
 
 use crate::executor::job_dir::{BUDGET_SPENT, REFUSED, TRY_AGAIN};
 use agents::Stop;

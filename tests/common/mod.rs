@@ -9,17 +9,44 @@ use campaignd::{
         effect::Effect,
         event::Event,
         job::{Cause, TaskEnd},
-        spec::{CampaignSpec, EvaluationSpec, ExecutionSpec, Parts, PlanningSpec, TrainingSpec},
+        spec::{
+            CampaignSpec, EvaluationSettings, ExecutionSpec, Parts, PlanningSpec, RunSpec,
+            StageData, StageSpec, TrainingSet, TrainingSpec,
+        },
         tree::CampaignTree,
     },
     time::Timestamp,
+    training::{
+        settings::Settings as Hyperparameters,
+        words::{Device, Start},
+    },
 };
 use std::{collections::BTreeMap, path::Path};
 
 /// All events of these tests happen at once, so that records can be compared whole.
 pub const NOW: Timestamp = Timestamp(1_772_442_842_000);
 
-/// A campaign with every phase: two cycles of two training stages.
+/// A fine-tune of so many stages.
+pub fn fine_tune(name: &str, stages: u32) -> RunSpec {
+    let stage = |number| StageSpec {
+        name: format!("stage{number}"),
+        data: StageData::OfRun,
+        replay_share: if number > 1 { 0.15 } else { 0.0 },
+        start: Start::Adapter,
+    };
+    RunSpec {
+        name: name.into(),
+        model: "/models/small".into(),
+        dataset: Some(TrainingSet::Routing),
+        minimum_examples: 1,
+        merge: false,
+        device: Device::Cpu,
+        settings: Hyperparameters::default(),
+        stages: (1..=stages).map(stage).collect(),
+    }
+}
+
+/// A campaign with every phase: two cycles of two fine-tunes, one of two stages and one of one.
 pub fn whole_spec() -> CampaignSpec {
     let settings = Settings::load(None).unwrap();
     let here = Path::new("/");
@@ -33,10 +60,10 @@ pub fn whole_spec() -> CampaignSpec {
     .unwrap();
     spec.execution = Some(ExecutionSpec {});
     spec.training = Some(TrainingSpec {
-        stages: 2,
+        runs: vec![fine_tune("routing", 2), fine_tune("codegen", 1)],
         time_seconds: 3600,
     });
-    spec.evaluation = Some(EvaluationSpec {});
+    spec.evaluation = Some(EvaluationSettings::default());
     spec.planning = Some(PlanningSpec { cycles: 2 });
     spec.generator.shards = 3;
     spec

@@ -53,6 +53,7 @@ fn request() -> Request {
         attempt: 1,
         directory: "/home/a".into(),
         time_seconds: Some(3600),
+        side_by_side: 1,
         work: Work::Command {
             argv: vec!["python3".into(), "generate.py".into(), "{output}".into()],
         },

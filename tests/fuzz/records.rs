@@ -106,6 +106,7 @@ fn a_stored_obligation_is_a_value_or_a_fault() {
 fn a_stored_run_is_a_value_or_a_fault() {
     let run = TrainingRun {
         cycle: 1,
+        name: "routing".into(),
         stage: 2,
         stages: 3,
         state: State::Running,

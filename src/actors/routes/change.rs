@@ -83,7 +83,7 @@ pub(super) async fn submit(
         state: campaign.state.name().into(),
         what: format!("{id} is {} already", campaign.state),
         uid: Some(uid),
-        campaign: Some(room.view(&tree)),
+        campaign: Some(room.view(tree).await?),
     }))
 }
 

@@ -174,3 +174,32 @@ fn an_ended_campaign_keeps_its_counts_and_is_counted_again_when_it_goes_on() {
     assert_eq!((house.distinct(), house.shared()), (4, 2), "1, 2, 3 and 7");
     assert_eq!(tally().distinct(), 4);
 }
+
+#[test]
+fn workers_that_make_no_samples_are_added_up_and_have_a_speed() {
+    let seen = Seen::default();
+    let id: CampaignId = "alttp".parse().unwrap();
+    let report = |round, piece: &str, done, total, second: i64| {
+        let said = Reported { done, total };
+        let at = Timestamp(second * 1000);
+        seen.report(&id, (Phase::Train, round), piece, said, at);
+        seen.count(&id, Phase::Train)
+    };
+    report(1, "run-1-a", 10, 100, 0);
+    report(1, "run-1-b", 0, 50, 1);
+    let count = report(1, "run-1-a", 30, 100, 11);
+    let said: Vec<(u64, u64)> = count
+        .reported
+        .values()
+        .map(|said| (said.done, said.total))
+        .collect();
+    assert_eq!(said, [(30, 100), (0, 50)]);
+    assert_eq!(count.rate_per_second, Some(2.0), "20 steps in 10 seconds");
+    let one = seen.reported(&id, Phase::Train, "run-1-b");
+    assert_eq!(one, Some(Reported { done: 0, total: 50 }));
+    let stage = report(1, "run-1-a", 1, 80, 12);
+    assert_eq!(stage.rate_per_second, None, "another stage is no speed");
+    let next = report(2, "run-2-a", 5, 10, 13);
+    let runs: Vec<&String> = next.reported.keys().collect();
+    assert_eq!(runs, ["run-2-a"], "an earlier cycle is forgotten");
+}

@@ -2,7 +2,7 @@
 
 use super::{
     super::style::{rate, thousands},
-    steps::quality,
+    steps::{quality, state_and_part},
 };
 use crate::{
     control::api::{CampaignView, EventView, LogView},
@@ -46,7 +46,7 @@ pub fn log(line: &LogView) -> String {
 
 /// `2026-03-02T09:14:07Z quickstart generating  12,480/34,500 2,610/s`.
 pub fn progress(view: &CampaignView, now: Timestamp) -> String {
-    let mut text = format!("{now} {} {}", view.id, view.state);
+    let mut text = format!("{now} {} {}", view.id, state_and_part(view));
     if let Some(progress) = view.progress.as_ref().filter(|progress| progress.total > 0) {
         let (done, total) = (thousands(progress.done), thousands(progress.total));
         text += &format!("  {done}/{total}");

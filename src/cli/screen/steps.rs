@@ -95,10 +95,25 @@ pub fn steps(view: &CampaignView, style: Style, bars: bool) -> String {
     text
 }
 
+/// `train 1/2`: a step with the part of it that is under way.
+fn part(phase: &PhaseView) -> String {
+    let part = phase.part.as_ref();
+    part.map_or(phase.phase.clone(), |part| {
+        format!("{} {part}", phase.phase)
+    })
+}
+
+/// `training 1/2`: a state with the part of it that is under way.
+pub fn state_and_part(view: &CampaignView) -> String {
+    let now = view.phases.iter().find(|phase| phase.status == "now");
+    let part = now.and_then(|phase| phase.part.as_ref());
+    part.map_or(view.state.clone(), |part| format!("{} {part}", view.state))
+}
+
 fn line(view: &CampaignView, phase: &PhaseView, style: Style, room: Room) -> String {
     // Padded before it is coloured: escapes have no width.
     let pad = " ".repeat(6_usize.saturating_sub(phase.status.len()).max(1));
-    let mut text = format!("  {:<9} {}{pad}", phase.phase, style.word(&phase.status));
+    let mut text = format!("  {:<9} {}{pad}", part(phase), style.word(&phase.status));
     text += &match (phase.phase.as_str(), phase.status.as_str()) {
         ("gate", _) => gate(view, style),
         (_, "now") => counted(phase, style, room) + &going(view, room),

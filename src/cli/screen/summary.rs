@@ -3,6 +3,7 @@
 use super::{
     super::style::{Style, seconds, thousands},
     fit::{choices, labelled},
+    results,
     steps::{bounds, quality},
 };
 use crate::control::{api::CampaignView, dataset::DatasetView};
@@ -12,6 +13,7 @@ pub fn summary(view: &CampaignView, style: Style) -> String {
     let state = style.word(&view.state);
     let mut text = labelled("", &format!("{} {state}{}", view.id, took(view)));
     text += &made(view);
+    text += &results::adapters(view);
     if let Some(verdict) = &view.verdict {
         let check = verdict.checks.iter().find(|check| check.check == "quality");
         let mean = quality(check.and_then(|check| check.observed));
@@ -21,14 +23,22 @@ pub fn summary(view: &CampaignView, style: Style) -> String {
             &format!("{word} quality {mean} ({})", bounds(view)),
         );
     }
+    text += &results::verdicts(view, style);
     if let Some(cause) = &view.cause {
         text += &labelled("why    ", cause);
     }
-    let inside = if view.dataset.is_some() {
-        "dataset/report.html  dataset/  data/  mirror/"
-    } else {
-        "data/  mirror/"
-    };
+    let mut inside = Vec::new();
+    if view.dataset.is_some() {
+        inside.extend(["dataset/report.html", "dataset/"]);
+    }
+    if !view.runs.is_empty() {
+        inside.push("runs/");
+    }
+    if view.runs.iter().any(|run| run.verdict.is_some()) {
+        inside.push("evaluation/");
+    }
+    inside.extend(["data/", "mirror/"]);
+    let inside = inside.join("  ");
     text += &format!("where  {}\n       {inside}\n", view.directory);
     text + &choices("next   ", &next(view), "   or: ")
 }

@@ -18,6 +18,7 @@ fn running() -> CampaignView {
         total,
         duration_seconds: Some(22.0),
         quality: None,
+        part: None,
     };
     CampaignView {
         id: "alttp".into(),

@@ -126,9 +126,9 @@ fn bad_input_names_its_place_and_what_would_be_right() {
             "smaller campaign_target",
         ),
         (
-            named("[training]"),
-            "no worker for training",
-            "leave out [training]",
+            named("[planning]"),
+            "no worker for planning",
+            "leave out [planning]",
         ),
         (named("[generator]\ntime = \"soon\""), "no duration", "48h"),
         (named("[generator]\ncommand = []"), "empty", "{output}"),
@@ -223,7 +223,7 @@ fn all_problems_come_at_once_and_missing_files_are_said() {
 }
 
 #[test]
-fn the_embedded_campaign_curates() {
+fn the_embedded_campaign_curates_and_trains_a_model_that_nobody_must_have() {
     let settings = Settings::load(None).unwrap();
     let spec = load_campaign(
         &Source::Embedded,
@@ -235,6 +235,11 @@ fn the_embedded_campaign_curates() {
     .unwrap();
     assert_eq!(spec.name.as_str(), "quickstart");
     assert!(spec.curation.is_some());
+    let runs = spec.training.unwrap().runs;
+    assert_eq!(runs.len(), 1);
+    assert_eq!(runs[0].model, crate::training::base::MADE);
+    assert_eq!(runs[0].settings.target_modules.len(), 7);
+    assert!(spec.evaluation.is_some());
 }
 
 #[test]

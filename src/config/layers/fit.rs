@@ -1,6 +1,6 @@
 //! Whether a value is what its key wants, and a variable's text as such a value.
 
-use super::{Set, as_number};
+use super::{Set, as_number, several::flatten};
 use crate::{
     config::{
         keys::{Key, Kind},
@@ -8,6 +8,7 @@ use crate::{
     },
     time::parse_duration,
 };
+use std::collections::BTreeMap;
 
 /// A variable's text as the kind of value its key wants; what does not fit stays a text and is refused as one.
 pub fn from_text(kind: Kind, text: &str) -> toml::Value {
@@ -51,6 +52,13 @@ pub fn misfit(key: &Key, set: &Set) -> Option<Problem> {
             "a list of texts".into(),
         ),
         Kind::Split => (!value.is_array(), "three shares: [0.8, 0.1, 0.1]".into()),
+        Kind::Numbers => {
+            let mut numbers = BTreeMap::new();
+            let table = value.as_table();
+            table.inspect(|table| flatten("", table, &mut numbers));
+            let sound = table.is_some() && numbers.values().all(|number| number.is_finite());
+            (!sound, "numbers by name: { q_proj = 8 }".into())
+        }
     };
     let (message, right) = if wrong_type {
         (format!("{} has the wrong type", key.name), wanted)
@@ -100,7 +108,7 @@ pub fn misfit(key: &Key, set: &Set) -> Option<Problem> {
                     && (shares.iter().sum::<f64>() - 1.0).abs() < 1e-9;
                 (!sound).then(|| (format!("{} is no split", key.name), wanted))?
             }
-            Kind::Text | Kind::Flag | Kind::List => return None,
+            Kind::Text | Kind::Flag | Kind::List | Kind::Numbers => return None,
         }
     };
     Some(Problem {

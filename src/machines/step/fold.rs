@@ -44,7 +44,7 @@ impl Stepper {
                 self.tree.campaign.cause = Some(format!("cancelled {why}").trim_end().into());
                 Ok(())
             }
-            Event::RetryAsked {} => self.fire(EventName::RetryAsked, "a person retried it"),
+            Event::RetryAsked {} => self.retried(),
             Event::DeadlinePassed {} => self.deadline_passed(),
             Event::Interrupted {} => self.interrupted(),
             Event::JobLaunched { effect, adopted } => self.job_launched(effect, *adopted),
@@ -77,6 +77,18 @@ impl Stepper {
         self.fire(EventName::WorkFailed, cause)?;
         self.tree.campaign.cause = Some(cause.into());
         Ok(())
+    }
+
+    /// What is still being ended must be gone before the same work is begun again beside it.
+    fn retried(&mut self) -> Result<(), Refused> {
+        let live = self.tree.jobs.values().filter(|job| !job.state.ended());
+        match live.count() {
+            0 => self.fire(EventName::RetryAsked, "a person retried it"),
+            live if self.tree.campaign.state == State::Failed => Err(Refused::Pointless(format!(
+                "{live} of its jobs are still ending: retry in a moment"
+            ))),
+            _ => Err(self.illegal(EventName::RetryAsked)),
+        }
     }
 
     fn continued(&mut self, parts: Parts) -> Result<(), Refused> {

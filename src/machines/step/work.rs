@@ -6,9 +6,9 @@ use crate::{
     machines::{
         campaign::State,
         effect::Effect,
-        job::{Cause, Job, Phase, State as JobState, Task, TaskEnd},
+        job::{Cause, Job, Phase, Piece, State as JobState, Task, TaskEnd},
         table::{Entry, EventName, tables},
-        training_run::{State as RunState, TrainingRun},
+        training_run::State as RunState,
     },
 };
 
@@ -18,29 +18,44 @@ fn share(target: u64, shard: u32, shards: u32) -> u64 {
     range.end - range.start
 }
 
+/// So often a stage of training goes on after its time limit. Its checkpoints remain, so a time limit is legal work and costs
+/// no retry; this ends one whose limit is too short to ever reach a checkpoint.
+const MOST_TIME_LIMITS: u32 = 100;
+
+/// Whether a task vanished, or was made to: one budget.
+fn is_loss(cause: Cause) -> bool {
+    matches!(cause, Cause::Lost | Cause::Stopped)
+}
+
 impl Stepper {
     /// Starts the job of a phase's present round, for the shards that are not done; all of them when all are.
     pub(super) fn run_phase(&mut self, phase: Phase) {
+        self.run_piece(&phase.into());
+    }
+
+    pub(super) fn run_piece(&mut self, piece: &Piece) {
+        let phase = piece.phase;
         let shards = match phase {
             Phase::Pilot | Phase::Generate => self.tree.campaign.spec.shards(phase == Phase::Pilot),
             _ => 1,
         };
-        let mut open = self.tree.open_shards(phase, shards);
+        let mut open = self.tree.open_shards(piece, shards);
         if open.is_empty() {
             open = (0..shards).collect();
         }
-        self.start_job(phase, &open, shards, 1, None);
+        self.start_job(piece, &open, shards, 1, None);
     }
 
     /// A new attempt: its record, and the obligation to launch it. The effect's id is the job's.
     fn start_job(
         &mut self,
-        phase: Phase,
+        piece: &Piece,
         shards: &[u32],
         of: u32,
         attempt: u32,
         retry_of: Option<EffectId>,
     ) {
+        let phase = piece.phase;
         let target = self.tree.campaign.target(phase);
         let task = |shard: &u32| Task {
             shard: *shard,
@@ -59,16 +74,13 @@ impl Stepper {
             _ => None,
         };
         let round = campaign.round(phase);
-        let stage = if phase == Phase::Train {
-            self.tree.stage()
-        } else {
-            0
-        };
+        let stage = self.tree.stage(piece);
         let id = self.owe(Effect::LaunchJob { phase });
         let job = Job {
             id: id.clone(),
             phase,
             round,
+            run: piece.run.clone(),
             stage,
             attempt,
             state: JobState::Waiting,
@@ -129,6 +141,9 @@ impl Stepper {
         if phase == Phase::Generate && self.tree.campaign.state == State::Launching {
             self.fire(EventName::WorkLaunched, &format!("job {id} runs"))?;
         }
+        if phase == Phase::Train {
+            self.renew_deadline();
+        }
         Ok(())
     }
 
@@ -174,7 +189,10 @@ impl Stepper {
             return Err(Refused::Late);
         }
         task.end = Some(end.clone());
-        let name = job.task_name(job.task(shard).ok_or(Refused::Late)?);
+        let job = &self.tree.jobs[id];
+        let name = self
+            .tree
+            .task_name(job, job.task(shard).ok_or(Refused::Late)?);
         self.say(format!("job {id} {name}: {}", end.text));
         // The job closes first, so that a failing campaign does not find it alive and end it.
         self.close_job_if_over(id)?;
@@ -193,20 +211,23 @@ impl Stepper {
         if !job.all_ended() || job.state.ended() {
             return Ok(());
         }
-        let (phase, round) = (job.phase, job.round);
+        let (piece, round, stage) = (job.piece(), job.round, job.stage);
         let shards = job.tasks.first().map_or(1, |task| task.shards);
         self.fire_job(id, EventName::TasksEnded)?;
-        let current = !self.tree.campaign.state.ended() && round == self.tree.campaign.round(phase);
-        if current && self.tree.all_shards_done(phase, shards) {
-            return self.work_done(phase);
+        let current = !self.tree.campaign.state.ended()
+            && round == self.tree.campaign.round(piece.phase)
+            && stage == self.tree.stage(&piece);
+        if current && self.tree.all_shards_done(&piece, shards) {
+            return self.work_done(&piece);
         }
         Ok(())
     }
 
-    fn work_done(&mut self, phase: Phase) -> Result<(), Refused> {
-        if phase == Phase::Train {
-            return self.fire_run(EventName::WorkDone);
+    fn work_done(&mut self, piece: &Piece) -> Result<(), Refused> {
+        if let Some(run) = &piece.run {
+            return self.fire_run(run, EventName::WorkDone);
         }
+        let phase = piece.phase;
         let target = self.tree.campaign.target(phase);
         let text = if target > 0 {
             format!("{target} samples are made")
@@ -227,34 +248,67 @@ impl Stepper {
         let Some(job) = self.tree.jobs.get(id) else {
             return Ok(());
         };
-        let (phase, attempt, interrupted) = (job.phase, job.attempt, job.interrupted);
+        let (piece, attempt, interrupted) = (job.piece(), job.attempt, job.interrupted);
         let of = job.tasks.first().map_or(1, |task| task.shards);
-        let campaign = &mut self.tree.campaign;
+        let campaign = &self.tree.campaign;
         if campaign.state.ended() {
             return Ok(());
         }
         let times = campaign.spec.retry;
-        let (spent, budget) = match cause {
-            Cause::Lost | Cause::Stopped => (&mut campaign.spent_lost, times.lost),
-            Cause::Transient => (&mut campaign.spent_transient, times.transient),
-            Cause::BudgetSpent if self.tree.campaign.spec.budget.is_some() => {
-                return self.deal_again(phase, of, text);
+        let budget = match cause {
+            Cause::Lost | Cause::Stopped => times.lost,
+            Cause::Transient => times.transient,
+            Cause::TimeLimit if piece.phase == Phase::Train => MOST_TIME_LIMITS,
+            Cause::BudgetSpent if campaign.spec.budget.is_some() => {
+                return self.deal_again(&piece, of, text);
             }
             // A programme error comes back, and so does a limit that was too short.
-            _ => return self.phase_failed(phase, &format!("job {id}: {text}")),
+            _ => return self.piece_failed(&piece, &format!("job {id}: {text}")),
         };
+        let spent = self.spent(id, cause);
         if interrupted {
             self.say("started again");
-        } else if *spent < budget {
-            *spent += 1;
-            let used = *spent;
+        } else if spent < budget {
+            self.spend(&piece, cause);
+            let used = spent + 1;
             self.say(format!("{cause}: retry {used} of {budget}"));
         } else {
             let cause = format!("job {id}: {text}; all {budget} retries are spent");
-            return self.phase_failed(phase, &cause);
+            return self.piece_failed(&piece, &cause);
         }
-        self.start_job(phase, shards, of, attempt + 1, Some(id.clone()));
+        self.start_job(&piece, shards, of, attempt + 1, Some(id.clone()));
         Ok(())
+    }
+
+    /// How many retries the job's piece of work has spent on causes of that kind. A stage of a training run has a budget of
+    /// its own, counted over the attempts that this one repeats: what befalls one run is no fault of another.
+    fn spent(&self, id: &EffectId, cause: Cause) -> u32 {
+        let campaign = &self.tree.campaign;
+        match self.tree.jobs.get(id) {
+            Some(job) if job.run.is_some() => self.repeated(job, cause),
+            _ if is_loss(cause) => campaign.spent_lost,
+            _ => campaign.spent_transient,
+        }
+    }
+
+    /// How many of the attempts before a training job ended by a cause of that kind.
+    fn repeated(&self, job: &Job, cause: Cause) -> u32 {
+        let kind = |other: Cause| other == cause || (is_loss(other) && is_loss(cause));
+        let before = |job: &&Job| self.tree.jobs.get(job.retry_of.as_ref()?);
+        let chain = std::iter::successors(before(&job), before);
+        let alike = chain
+            .filter(|job| !job.interrupted && job.tasks.iter().filter_map(Task::cause).any(kind));
+        u32::try_from(alike.count()).unwrap_or(u32::MAX)
+    }
+
+    /// Takes down a retry where no chain of jobs tells of it.
+    fn spend(&mut self, piece: &Piece, cause: Cause) {
+        let campaign = &mut self.tree.campaign;
+        match (&piece.run, is_loss(cause)) {
+            (Some(_), _) => {}
+            (None, true) => campaign.spent_lost += 1,
+            (None, false) => campaign.spent_transient += 1,
+        }
     }
 
     /// A task is done and leaves what it has not spent: tasks that ran out of theirs go on with it.
@@ -262,58 +316,65 @@ impl Stepper {
         let Some(job) = self.tree.jobs.get(id) else {
             return Ok(());
         };
-        let (phase, round) = (job.phase, job.round);
+        let (piece, round) = (job.piece(), job.round);
         let of = job.tasks.first().map_or(1, |task| task.shards);
         let campaign = &self.tree.campaign;
-        if campaign.state.ended() || round != campaign.round(phase) {
+        if campaign.state.ended() || round != campaign.round(piece.phase) {
             return Ok(());
         }
-        self.start_waiting(phase, of);
+        self.start_waiting(&piece, of);
         Ok(())
     }
 
     /// A task ran out of its slice. While others work, theirs may be left over, and the task waits for that; when none
     /// does, the campaign's budget is spent, unless a task that was done left something since it was dealt last.
-    fn deal_again(&mut self, phase: Phase, of: u32, text: &str) -> Result<(), Refused> {
+    fn deal_again(&mut self, piece: &Piece, of: u32, text: &str) -> Result<(), Refused> {
         let live = |job: &Job| job.tasks.iter().any(|task| task.end.is_none());
-        if self.tree.jobs_of(phase).any(live) {
+        if self.tree.jobs_of(piece).any(live) {
             self.say("its slice is spent; it waits for what others leave");
             return Ok(());
         }
-        let dealt = self.tree.jobs_of(phase).map(|job| job.created_at).max();
-        let left_over = self.tree.jobs_of(phase).any(|job| {
+        let dealt = self.tree.jobs_of(piece).map(|job| job.created_at).max();
+        let left_over = self.tree.jobs_of(piece).any(|job| {
             let mut ends = job.tasks.iter().filter_map(|task| task.end.as_ref());
             ends.any(|end| end.done() && Some(end.at) >= dealt)
         });
-        if left_over && self.start_waiting(phase, of) {
+        if left_over && self.start_waiting(piece, of) {
             return Ok(());
         }
-        self.phase_failed(phase, text)
+        self.piece_failed(piece, text)
     }
 
     /// Starts the shards that wait for a slice; whether there are any.
-    fn start_waiting(&mut self, phase: Phase, of: u32) -> bool {
+    fn start_waiting(&mut self, piece: &Piece, of: u32) -> bool {
         let spent = |shard: &u32| {
-            let latest = self.tree.jobs_of(phase).filter_map(|job| job.task(*shard));
+            let latest = self.tree.jobs_of(piece).filter_map(|job| job.task(*shard));
             latest.last().and_then(Task::cause) == Some(Cause::BudgetSpent)
         };
         let waiting: Vec<u32> = (0..of).filter(spent).collect();
         if waiting.is_empty() {
             return false;
         }
-        let attempts = self.tree.jobs_of(phase).map(|job| job.attempt);
+        let attempts = self.tree.jobs_of(piece).map(|job| job.attempt);
         let attempt = attempts.max().unwrap_or(0) + 1;
         self.say("the budget is dealt again");
-        self.start_job(phase, &waiting, of, attempt, None);
+        self.start_job(piece, &waiting, of, attempt, None);
         true
     }
 
-    fn phase_failed(&mut self, phase: Phase, cause: &str) -> Result<(), Refused> {
-        if phase != Phase::Train {
+    fn piece_failed(&mut self, piece: &Piece, cause: &str) -> Result<(), Refused> {
+        let Some(run) = &piece.run else {
             return self.fail(cause);
-        }
-        self.tree.campaign.cause = Some(cause.into());
-        self.fire_run(EventName::WorkFailed)
+        };
+        // The other runs go on; what several of them failed of is all said in the end, the same thing once.
+        let text = cause.split_once(": ").map_or(cause, |(_, text)| text);
+        let said = &mut self.tree.campaign.cause;
+        *said = Some(match said.take() {
+            Some(before) if before.contains(text) => before,
+            Some(before) => format!("{before}; {cause}"),
+            None => cause.into(),
+        });
+        self.fire_run(run, EventName::WorkFailed)
     }
 
     /// Asks every live job to end.
@@ -334,64 +395,6 @@ impl Stepper {
         for run in runs {
             run.state = RunState::Cancelled;
             run.ended_at = Some(self.now);
-        }
-    }
-
-    /// The training run of the present cycle begins, or begins again in the stage it failed in.
-    pub(super) fn start_training(&mut self) -> Result<(), Refused> {
-        let cycle = self.tree.campaign.cycle;
-        let stages = self
-            .tree
-            .campaign
-            .spec
-            .training
-            .as_ref()
-            .map_or(1, |spec| spec.stages.max(1));
-        let started_at = self.now;
-        let again = self
-            .tree
-            .runs
-            .get(&TrainingRun::key(cycle))
-            .map_or(0, |run| run.stage.saturating_sub(1));
-        let run = TrainingRun {
-            cycle,
-            stage: again,
-            stages,
-            state: RunState::Queued,
-            started_at,
-            ended_at: None,
-        };
-        self.tree.runs.insert(TrainingRun::key(cycle), run);
-        self.fire_run(EventName::Started)
-    }
-
-    fn fire_run(&mut self, event: EventName) -> Result<(), Refused> {
-        let now = self.now;
-        let table = &tables().training_run;
-        let key = TrainingRun::key(self.tree.campaign.cycle);
-        let run = self.tree.runs.get_mut(&key).ok_or(Refused::Late)?;
-        let to = table
-            .route(run.state.name(), event, |guard| run.holds(guard))
-            .ok_or(Refused::Late)?;
-        run.state = to
-            .parse()
-            .expect("the table's states are the enum's: tests/machines.rs");
-        if run.state.ended() {
-            run.ended_at = Some(now);
-        }
-        if table.row(to).entry.contains(&Entry::RunStage) {
-            run.stage += 1;
-            let stage = run.stage;
-            self.say(format!("{key} stage {stage}"));
-            self.run_phase(Phase::Train);
-        }
-        match self.tree.runs[&key].state {
-            RunState::Done => self.fire(EventName::TrainingDone, &format!("{key} is done")),
-            RunState::Failed => {
-                let cause = self.tree.campaign.cause.clone().unwrap_or_default();
-                self.fire(EventName::TrainingFailed, &cause)
-            }
-            _ => Ok(()),
         }
     }
 }

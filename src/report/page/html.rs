@@ -1,10 +1,19 @@
 //! The letters of the page: escaped text, numbers as people write them, figures and sections.
 
-pub(super) use crate::curation::card::number as count;
+pub(in crate::report) use crate::curation::card::number as count;
 use std::fmt::Write;
 
+const STYLE: &str = include_str!("style.css");
+
+/// A page that loads nothing and runs nothing; title and body are already escaped.
+pub(in crate::report) fn document(title: &str, body: &str) -> String {
+    format!(
+        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\"/>\n<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n<meta name=\"color-scheme\" content=\"light dark\"/>\n<title>{title}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n{body}</main>\n</body>\n</html>\n"
+    )
+}
+
 /// Text from data as text of the page, in an element or in a quoted attribute.
-pub(super) fn escape(text: &str) -> String {
+pub(in crate::report) fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match c {
@@ -22,7 +31,7 @@ pub(super) fn escape(text: &str) -> String {
 }
 
 /// A name from data, which may go on in the next line after an underscore or a slash.
-pub(super) fn name(text: &str) -> String {
+pub(in crate::report) fn name(text: &str) -> String {
     let mut out = String::new();
     for piece in text.split_inclusive(['_', '/']) {
         if !out.is_empty() {
@@ -34,7 +43,7 @@ pub(super) fn name(text: &str) -> String {
 }
 
 /// 12345 as 12.3k: for narrow places. Exact below ten thousand.
-pub(super) fn compact(n: u64) -> String {
+pub(in crate::report) fn compact(n: u64) -> String {
     let (scale, letter) = match n {
         0..10_000 => return count(n),
         10_000..1_000_000 => (1e3, "k"),
@@ -49,12 +58,12 @@ pub(super) fn compact(n: u64) -> String {
 }
 
 /// A count and its word: "1 row", "2 rows".
-pub(super) fn counted(n: u64, what: &str) -> String {
+pub(in crate::report) fn counted(n: u64, what: &str) -> String {
     format!("{} {what}{}", count(n), if n == 1 { "" } else { "s" })
 }
 
 /// A share in per cent; a dash of nothing. What is there is never shown as 0, nor what is missing as 100.
-pub(super) fn share(n: u64, of: u64) -> String {
+pub(in crate::report) fn share(n: u64, of: u64) -> String {
     match n as f64 / of as f64 * 100.0 {
         _ if of == 0 => "–".into(),
         part if n > 0 && part < 0.1 => "&lt;\u{202f}0.1\u{202f}%".into(),
@@ -64,17 +73,17 @@ pub(super) fn share(n: u64, of: u64) -> String {
 }
 
 /// A number between 0 and 1.
-pub(super) fn unit(value: f64) -> String {
+pub(in crate::report) fn unit(value: f64) -> String {
     trimmed(format!("{value:.3}"))
 }
 
 /// A number of tokens or rows.
-pub(super) fn whole(value: f64) -> String {
+pub(in crate::report) fn whole(value: f64) -> String {
     count(value.round().max(0.0) as u64)
 }
 
 /// A price in USD with three digits that say something.
-pub(super) fn usd(value: f64) -> String {
+pub(in crate::report) fn usd(value: f64) -> String {
     let digits = match value {
         0.0..0.0001 => 6,
         0.0001..0.01 => 5,
@@ -104,18 +113,18 @@ fn trimmed(text: String) -> String {
 }
 
 /// A formatted number, or a dash where there is none.
-pub(super) fn or_dash(value: Option<f64>, format: fn(f64) -> String) -> String {
+pub(in crate::report) fn or_dash(value: Option<f64>, format: fn(f64) -> String) -> String {
     value.map_or("–".into(), format)
 }
 
 /// A percentage as a coordinate.
-pub(super) fn at(part: f64) -> String {
+pub(in crate::report) fn at(part: f64) -> String {
     let part = if part.is_finite() { part } else { 0.0 };
     trimmed(format!("{:.3}", part.clamp(0.0, 100.0))) + "%"
 }
 
 /// The next of 1, 2, 2.5, 5, 10, ... times a power of ten.
-pub(super) fn round_step(least: f64) -> f64 {
+pub(in crate::report) fn round_step(least: f64) -> f64 {
     if !least.is_finite() || least <= 0.0 {
         return 1.0;
     }
@@ -126,7 +135,7 @@ pub(super) fn round_step(least: f64) -> f64 {
 }
 
 /// One plot or table: its title, one line of numbers or explanation (already escaped), and itself.
-pub(super) fn figure(title: &str, note: &str, body: &str) -> String {
+pub(in crate::report) fn figure(title: &str, note: &str, body: &str) -> String {
     let note = match note {
         "" => String::new(),
         note => format!("<p class=\"note\">{note}</p>\n"),
@@ -138,17 +147,17 @@ pub(super) fn figure(title: &str, note: &str, body: &str) -> String {
 }
 
 /// A figure that has nothing to show, and why (already escaped).
-pub(super) fn nothing(title: &str, why: &str) -> String {
+pub(in crate::report) fn nothing(title: &str, why: &str) -> String {
     figure(title, "", &format!("<p class=\"none\">{why}</p>\n"))
 }
 
 /// Figures side by side where there is room.
-pub(super) fn grid(figures: &[String]) -> String {
+pub(in crate::report) fn grid(figures: &[String]) -> String {
     format!("<div class=\"grid\">\n{}</div>\n", figures.concat())
 }
 
 /// A part of the page; `lead` is already escaped.
-pub(super) fn section(id: &str, title: &str, lead: &str, body: &str) -> String {
+pub(in crate::report) fn section(id: &str, title: &str, lead: &str, body: &str) -> String {
     format!(
         "<section id=\"{id}\" aria-labelledby=\"{id}-title\">\n<h2 id=\"{id}-title\">{}</h2>\n<p class=\"lead\">{lead}</p>\n{body}</section>\n",
         escape(title)
@@ -156,7 +165,7 @@ pub(super) fn section(id: &str, title: &str, lead: &str, body: &str) -> String {
 }
 
 /// The numbers of a plot, for whoever cannot or does not want to look at it. Heads and cells are escaped here.
-pub(super) fn numbers(heads: &[&str], rows: &[Vec<String>]) -> String {
+pub(in crate::report) fn numbers(heads: &[&str], rows: &[Vec<String>]) -> String {
     let mut text = String::from(
         "<details><summary>Numbers</summary>\n<div class=\"wide\" tabindex=\"0\" role=\"region\" aria-label=\"Numbers\"><table class=\"plain\">\n<thead><tr>",
     );

@@ -1,21 +1,21 @@
 //! The campaign's record as version 1 had it: without agents, without a budget.
 
+use super::v2::{CampaignV2, EvaluationV2, SpecV2, TrainingV2};
 use crate::{
     evaluation::{Criteria, Verdict},
     ids::CampaignId,
     machines::{
-        campaign::{Approval, Campaign, StageTime, State, Transition},
+        campaign::{Approval, StageTime, State, Transition},
         spec::{
-            AgentsSpec, Brain, CampaignSpec, CurationSpec, EvaluationSpec, EvidenceKind,
-            ExecutionSpec, ExecutorKind, GeneratorSpec, Parts, PlanningSpec, Provenance,
-            RetryTimes, TrainingSpec,
+            AgentsSpec, Brain, CurationSpec, EvidenceKind, ExecutionSpec, ExecutorKind,
+            GeneratorSpec, Parts, PlanningSpec, Provenance, RetryTimes,
         },
     },
     time::Timestamp,
 };
 use serde::{Deserialize, Serialize};
 
-/// [`Campaign`] as it was.
+/// `Campaign` as it was.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct CampaignV1 {
     id: CampaignId,
@@ -56,8 +56,8 @@ struct SpecV1 {
     retry: RetryTimes,
     execution: Option<ExecutionSpec>,
     curation: Option<CurationV1>,
-    training: Option<TrainingSpec>,
-    evaluation: Option<EvaluationSpec>,
+    training: Option<TrainingV2>,
+    evaluation: Option<EvaluationV2>,
     planning: Option<PlanningSpec>,
     provenance: Vec<Provenance>,
 }
@@ -80,8 +80,8 @@ struct GeneratorV1 {
 
 /// Brings a campaign forward. Its generator goes on with the agents' defaults, its curation with those of the filters:
 /// version 1 made queries, and what it made stays as it is.
-pub fn v1_to_v2(old: CampaignV1) -> Campaign {
-    Campaign {
+pub fn v1_to_v2(old: CampaignV1) -> CampaignV2 {
+    CampaignV2 {
         id: old.id,
         spec: spec(old.spec),
         parts: old.parts,
@@ -107,8 +107,8 @@ pub fn v1_to_v2(old: CampaignV1) -> Campaign {
     }
 }
 
-fn spec(old: SpecV1) -> CampaignSpec {
-    CampaignSpec {
+fn spec(old: SpecV1) -> SpecV2 {
+    SpecV2 {
         name: old.name,
         file: old.file,
         directory: old.directory,

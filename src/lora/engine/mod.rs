@@ -1,0 +1,245 @@
+//! A decoder with adapters on a machine: which operations are done in which order, forward and backward.
+//!
+//! Nothing here knows which machine it is. Of the way forward only what is dear to make again is kept; norms and the
+//! activation of the feed-forward block are computed again. Nothing below the lowest adapter is propagated to, and the loss
+//! head sees supervised rows only.
+
+mod decode;
+mod fresh;
+mod layer;
+mod load;
+mod memory;
+mod prefer;
+#[cfg(test)]
+mod tests;
+mod trained;
+
+use super::{
+    backend::{Adapter, Backend, Done, Trouble, Use},
+    batch::Batch,
+    decoder::{Decoder, Tensors},
+};
+use crate::training::site::Site;
+use layer::{Attention, Layer};
+use memory::Memory;
+use std::collections::BTreeMap;
+
+pub use fresh::fresh;
+pub use prefer::Preference;
+
+/// The adapters of a model, by where they sit.
+pub type Adapters = BTreeMap<Site, Adapter>;
+
+/// A decoder with adapters, on a machine.
+pub struct Engine<B: Backend> {
+    backend: B,
+    decoder: Decoder,
+    table: B::Buffer,
+    layers: Vec<Layer<B>>,
+    gain: B::Buffer,
+    head: B::Linear,
+    memory: Memory<B>,
+}
+
+/// A batch on its way through the layers.
+struct Pass<B: Backend> {
+    placed: B::Placed,
+    /// Tokens.
+    m: usize,
+    /// Supervised rows.
+    s: usize,
+    used: Use,
+}
+
+impl<B: Backend> Engine<B> {
+    /// Loads a model, and adapters for it; there may be none.
+    ///
+    /// # Errors
+    /// A tensor is missing or of another size, an adapter does not fit, the machine has no room.
+    pub fn new(
+        backend: B,
+        decoder: &Decoder,
+        tensors: &dyn Tensors,
+        adapters: &Adapters,
+    ) -> Done<Self> {
+        load::engine(backend, decoder, tensors, adapters)
+    }
+
+    /// Learns from a batch: adds the gradient of `weight` times the sum of its token losses, and returns that sum in nats,
+    /// without the weight. A step's weight is 1 / the supervised tokens of all its batches.
+    ///
+    /// # Errors
+    /// The batch does not fit the model; the machine's own.
+    pub fn learn(&mut self, batch: &Batch, weight: f32, used: Use) -> Done<f64> {
+        let pass = self.pass(batch, used)?;
+        self.forward(&pass, true)?;
+        let losses = self.head(&pass, Some(&vec![weight; pass.s]))?;
+        self.backward(&pass)?;
+        Ok(losses.iter().copied().map(f64::from).sum())
+    }
+
+    /// The loss of each supervised row in nats, `[S]`. Leaves gradients alone.
+    ///
+    /// # Errors
+    /// Those of [`learn`](Self::learn).
+    pub fn losses(&mut self, batch: &Batch, used: Use) -> Done<Vec<f32>> {
+        let pass = self.pass(batch, used)?;
+        self.forward(&pass, false)?;
+        self.head(&pass, None)
+    }
+
+    /// The logits of every token, [M, V].
+    ///
+    /// # Errors
+    /// Those of [`learn`](Self::learn).
+    pub fn logits(&mut self, batch: &Batch, used: Use) -> Done<Vec<f32>> {
+        let everything = Batch {
+            supervised: (0..batch.tokens() as u32).collect(),
+            targets: vec![0; batch.tokens()],
+            ..batch.clone()
+        };
+        let pass = self.pass(&everything, used)?;
+        self.forward(&pass, false)?;
+        self.supervised_logits(&pass)
+    }
+
+    /// Puts a batch on the machine, once it is sure that the model can read it.
+    fn pass(&self, batch: &Batch, used: Use) -> Done<Pass<B>> {
+        let Decoder {
+            vocabulary,
+            context,
+            ..
+        } = self.decoder;
+        let read = batch.ids.iter().chain(&batch.targets);
+        if let Some(id) = read.copied().find(|&id| id as usize >= vocabulary) {
+            return Err(Trouble(format!(
+                "token {id} is not among the model's {vocabulary}"
+            )));
+        }
+        let position = batch.positions.iter().max();
+        if let Some(position) = position.filter(|&&position| position as usize >= context) {
+            return Err(Trouble(format!(
+                "a row has more than the {context} positions that the model knows: {}",
+                position + 1
+            )));
+        }
+        Ok(Pass {
+            placed: self.backend.place(batch)?,
+            m: batch.tokens(),
+            s: batch.supervised.len(),
+            used,
+        })
+    }
+
+    /// From tokens to the last hidden states, in `memory.work.x`. What the way back needs is kept if it is asked for.
+    fn forward(&mut self, pass: &Pass<B>, keep: bool) -> Done {
+        let lowest = match keep {
+            true => trained::lowest(&self.layers).map(|(layer, _)| layer),
+            false => None,
+        };
+        self.memory
+            .hold(&self.backend, &self.decoder, &self.layers, pass, lowest)?;
+        let (work, hidden) = (&mut self.memory.work, self.decoder.hidden);
+        self.backend
+            .embed(&self.table, &pass.placed, hidden, &mut work.x)?;
+        for (at, layer) in self.layers.iter().enumerate() {
+            let kept = lowest.is_some_and(|lowest| at >= lowest);
+            let saved = match kept {
+                true => &mut self.memory.saved[at],
+                false => &mut self.memory.passing,
+            };
+            let backend = &self.backend;
+            layer.forward(
+                backend,
+                &self.decoder,
+                pass,
+                Attention::Whole,
+                kept,
+                saved,
+                work,
+            )?;
+        }
+        self.enter_head(pass)
+    }
+
+    /// Supervised rows of the last hidden states, normalised.
+    fn enter_head(&mut self, pass: &Pass<B>) -> Done {
+        let (work, decoder) = (&mut self.memory.work, &self.decoder);
+        let hidden = decoder.hidden;
+        self.backend
+            .gather(&pass.placed, &work.x, hidden, &mut work.rows)?;
+        self.backend.norm(
+            &work.rows,
+            &self.gain,
+            pass.s,
+            hidden,
+            decoder.epsilon,
+            &mut work.row_rstd,
+            &mut work.normed_rows,
+        )
+    }
+
+    /// The losses of supervised rows; with weights, their gradients too.
+    fn head(&mut self, pass: &Pass<B>, weights: Option<&[f32]>) -> Done<Vec<f32>> {
+        let work = &mut self.memory.work;
+        let gradient = weights.map(|weights| (weights, &mut *work.d_normed_rows));
+        self.backend.head(
+            &self.head,
+            &pass.placed,
+            &work.normed_rows,
+            &mut work.losses,
+            gradient,
+        )?;
+        self.backend.get(&work.losses, pass.s)
+    }
+
+    /// The logits of supervised rows, [S, V].
+    fn supervised_logits(&mut self, pass: &Pass<B>) -> Done<Vec<f32>> {
+        let len = pass.s * self.decoder.vocabulary;
+        let (work, backend) = (&mut self.memory.work, &self.backend);
+        work.logits.hold(backend, len)?;
+        backend.forward(
+            &self.head,
+            &pass.placed,
+            Use::Off,
+            &work.normed_rows,
+            pass.s,
+            &mut work.no_ranks,
+            false,
+            &mut work.logits,
+        )?;
+        backend.get(&work.logits, len)
+    }
+
+    /// From the gradient of the head's rows down to the lowest adapter.
+    fn backward(&mut self, pass: &Pass<B>) -> Done {
+        let lowest = trained::lowest(&self.layers).filter(|_| pass.used != Use::Off);
+        let Some((lowest, group)) = lowest else {
+            return Ok(());
+        };
+        self.leave_head(pass)?;
+        let (backend, decoder) = (&self.backend, &self.decoder);
+        let layers = self.layers.iter_mut().zip(&mut self.memory.saved);
+        for (at, (layer, saved)) in layers.enumerate().skip(lowest).rev() {
+            let last = (at == lowest).then_some(group);
+            layer.backward(backend, decoder, pass, last, saved, &mut self.memory.work)?;
+        }
+        Ok(())
+    }
+
+    /// The gradient of the last hidden states, in `memory.work.d`: 0 in rows that nothing is learned from.
+    fn leave_head(&mut self, pass: &Pass<B>) -> Done {
+        let (work, backend, hidden) = (&mut self.memory.work, &self.backend, self.decoder.hidden);
+        backend.copy(&work.zeros, pass.s * hidden, &mut work.d_rows)?;
+        backend.norm_backward(
+            &work.rows,
+            &self.gain,
+            &work.row_rstd,
+            &work.d_normed_rows,
+            pass.s,
+            hidden,
+            &mut work.d_rows,
+        )?;
+        backend.scatter(&pass.placed, &work.d_rows, pass.m, hidden, &mut work.d)
+    }
+}

@@ -1,0 +1,53 @@
+//! What one fine-tune is asked to do: the whole input of the training worker.
+
+use super::{
+    base::BaseSettings,
+    settings::Settings,
+    words::{Device, Start},
+};
+use serde::{Deserialize, Serialize};
+
+/// One fine-tune, or one stage of one.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FineTune {
+    /// What it is called, in cards and messages.
+    pub name: String,
+    /// A Hugging Face model directory.
+    pub model: String,
+    /// How the model is made where it is not there, with a tokenizer of the rows in `data`; none: it must be there.
+    #[serde(default)]
+    pub make: Option<BaseSettings>,
+    /// Files of training rows.
+    pub data: Vec<String>,
+    /// Files of rows that are only looked at; empty: nothing is.
+    pub holdout: Vec<String>,
+    /// Without a stage: the adapter's directory, with all that belongs to it. With one: the run's directory, whose
+    /// `run-manifest.json` says where everything is.
+    pub output: String,
+    /// A PEFT directory to start from; none: a fresh adapter. A later stage starts from the one before it by itself.
+    pub adapter_init: Option<String>,
+    /// Whether merged weights are written as well.
+    pub merge: bool,
+    /// Which stage of a run; none: there is no run.
+    pub stage: Option<StageOf>,
+    /// With fewer rows that can be learned from it is refused before its first step; 0: any number is enough.
+    #[serde(default)]
+    pub minimum: u64,
+    /// Hyperparameters.
+    pub settings: Settings,
+    /// Where is computed.
+    pub device: Device,
+}
+
+/// One stage among those of its run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StageOf {
+    /// Which one, from 1.
+    pub number: u32,
+    /// How many there are.
+    pub of: u32,
+    /// Share of the rows that are replayed from the stages before, 0 to below 1.
+    pub replay_share: f64,
+    /// What it starts from; nothing to the first stage.
+    pub start: Start,
+}

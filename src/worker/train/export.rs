@@ -1,0 +1,354 @@
+//! The adapter's directory: made beside its name, read back and compared with what was trained, checksummed, renamed.
+//!
+//! ```text
+//! adapter_config.json, adapter_model.safetensors    as PEFT, vLLM and transformers read them
+//! tokenizer files, chat template                    the model's own
+//! README.md, report.html                            the card, the loss curve
+//! training.json, metrics.jsonl                      the same for programs
+//! checkpoints/step-N/                               the one that was exported, to be trained on from
+//! merged/                                           merged weights, where they were asked for
+//! SHA256SUMS                                        of all of them
+//! ```
+
+use super::{
+    Tell, Told, Trained, card,
+    identity::Identity,
+    learn::Learning,
+    metrics,
+    places::{CHECKPOINTS, MERGED},
+    undone,
+    verify::{self, Probe},
+};
+use crate::{
+    artifacts::{
+        create_dir_private,
+        making::{Making, is_replaceable, sync_below},
+        named,
+        room::{patiently, say},
+        sums, sync_dir,
+    },
+    lora::{
+        backend::Backend,
+        engine::{Adapters, Engine},
+        files::{read_adapter, write_adapter, write_merged},
+    },
+    points::point,
+    report,
+    training::metrics::rows,
+    worker::Undone,
+};
+use serde::{Deserialize, Serialize};
+use std::{fs, io, path::Path};
+
+/// What the directory says of itself to programs.
+pub const TRAINING: &str = "training.json";
+/// What makes a tokenizer, of any kind.
+pub const TOKENIZER: [&str; 9] = [
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.json",
+    "merges.txt",
+    "tokenizer.model",
+    "chat_template.jinja",
+    "chat_template.json",
+];
+
+/// `training.json`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Training {
+    /// Of this file's form.
+    pub version: u32,
+    /// The model that the adapter is for.
+    pub base_model: String,
+    /// The program that made it.
+    pub made_by: String,
+    /// What it was started with: settings and digests.
+    pub identity: Identity,
+    /// What came of it.
+    pub trained: Trained,
+}
+
+/// Whether a directory is a trained adapter's.
+pub fn is_one(dir: &Path) -> bool {
+    dir.join(TRAINING).is_file() && dir.join("adapter_model.safetensors").is_file()
+}
+
+/// What a complete directory says of itself.
+///
+/// # Errors
+/// Names the file; it was trained with something else.
+pub fn read(dir: &Path, identity: &Identity) -> Result<Trained, Undone> {
+    let path = dir.join(TRAINING);
+    let text = fs::read(&path).map_err(|error| named(error, "read", &path).to_string())?;
+    let read: Result<Training, _> = serde_json::from_slice(&text);
+    let training = read.map_err(|error| format!("{}: {error}", path.display()))?;
+    if let Some(why) = training.identity.difference(identity) {
+        let dir = dir.display();
+        return Err(format!("{dir} holds an adapter that was trained {why}").into());
+    }
+    Ok(training.trained)
+}
+
+/// Writes what was learned, and compares what it wrote.
+///
+/// # Errors
+/// Nothing was learned; what was written is not what was trained; those of files and machine. Nothing has the output's name
+/// then.
+pub fn export<B: Backend>(
+    mut learning: Learning<'_, B>,
+    machine: &impl Fn() -> B,
+    tell: Tell<'_>,
+) -> Result<Trained, Undone> {
+    tell(Told::Stage("verifying"));
+    let (step, adapters) = best(&learning)?;
+    verify::learned(&adapters)?;
+    let mut probe = Probe::take(&mut learning.engine, &adapters, learning.prepared)?;
+    let parts = Parts::new(learning.job, learning.places, learning.prepared);
+    let waits = |error: &io::Error| say(&format!("{error}; waiting for room"));
+    let wrong = |error: io::Error| undone("the adapter cannot be written", &error);
+    let making = patiently(waits, || parts.adapter(step, &adapters)).map_err(wrong)?;
+    point!("train.export.adapter");
+    probe.reloaded(&mut learning.engine, making.path(), learning.prepared)?;
+    let mut trained = summary(&learning, step, &adapters);
+    drop(learning.engine);
+    if parts.job.merge {
+        tell(Told::Stage("merging"));
+        trained.merged = Some(parts.merge(&adapters, making.path(), &mut probe, machine)?);
+    }
+    trained.verification = probe.verified;
+    patiently(waits, || parts.describe(making.path(), &trained)).map_err(wrong)?;
+    point!("train.export.written");
+    // Last: whoever sees the adapter sees all of it. Merged weights elsewhere in the run may have their name before; they are
+    // whole by themselves, and nobody takes them without the adapter.
+    making.complete(false).map_err(wrong)?;
+    point!("train.export.renamed");
+    Ok(trained)
+}
+
+/// Writes the merged weights of an adapter that was trained without them. Its directory is made once more, with them, and takes
+/// the place of the one that is there.
+///
+/// # Errors
+/// Those of [`export`]; the adapter's directory is as it was then.
+pub fn merge_finished<B: Backend>(
+    parts: &Parts<'_>,
+    mut trained: Trained,
+    machine: &impl Fn() -> B,
+    tell: Tell<'_>,
+) -> Result<Trained, Undone> {
+    tell(Told::Stage("merging"));
+    let (output, model) = (&parts.places.output, &parts.prepared.model);
+    let adapters = read_adapter(output, &model.decoder)?.adapters;
+    let mut engine = Engine::new(machine(), &model.decoder, model, &adapters)?;
+    let mut probe = Probe::take(&mut engine, &adapters, parts.prepared)?;
+    drop(engine);
+    let waits = |error: &io::Error| say(&format!("{error}; waiting for room"));
+    let wrong = |error: io::Error| undone("the merged weights cannot be written", &error);
+    let copy = || {
+        let making = Making::beside(output)?;
+        copy_all(output, making.path())?;
+        Ok(making)
+    };
+    let making = patiently(waits, copy).map_err(wrong)?;
+    trained.merged = Some(parts.merge(&adapters, making.path(), &mut probe, machine)?);
+    trained.verification.merged = probe.verified.merged;
+    patiently(waits, || parts.describe(making.path(), &trained)).map_err(wrong)?;
+    making.complete(true).map_err(wrong)?;
+    Ok(trained)
+}
+
+/// The adapters that are exported, and the step that made them: those of the best look, without looks the last.
+fn best<B: Backend>(learning: &Learning<'_, B>) -> Result<(u64, Adapters), Undone> {
+    let last = learning.state.step;
+    match learning.state.stopping.best {
+        Some(best) if best.step != last => {
+            let decoder = &learning.prepared.model.decoder;
+            let read = learning.checkpoints.adapters(best.step, decoder);
+            let read = read.map_err(|why| format!("the best adapters cannot be read: {why}"))?;
+            Ok((best.step, read))
+        }
+        _ => Ok((last, learning.engine.adapters()?)),
+    }
+}
+
+fn summary<B: Backend>(learning: &Learning<'_, B>, step: u64, adapters: &Adapters) -> Trained {
+    let Learning {
+        job,
+        places,
+        prepared,
+        state,
+        ..
+    } = learning;
+    let numbers = adapters.values().map(|one| one.a.len() + one.b.len());
+    Trained {
+        name: job.name.clone(),
+        output: places.output.to_string_lossy().into_owned(),
+        merged: None,
+        rows: prepared.rows.len() as u64,
+        holdout_rows: prepared.holdout.len() as u64,
+        too_long: prepared.too_long,
+        truncated: prepared.truncated,
+        refused: prepared.refused,
+        holdout_left_out: prepared.holdout_left_out,
+        holdout_truncated: prepared.holdout_truncated,
+        trainable_parameters: numbers.sum::<usize>() as u64,
+        steps: state.step,
+        planned_steps: prepared.plan.steps(),
+        epochs: prepared.plan.epoch_of(state.step),
+        tokens: state.tokens,
+        first_loss: state.first_loss,
+        last_loss: state.last_loss,
+        eval_loss_before: state.eval_loss_before,
+        eval_loss: state.stopping.best.map(|best| best.loss),
+        best_step: step,
+        verification: verify::Verified::default(),
+    }
+}
+
+/// What is written, and where.
+pub struct Parts<'a> {
+    job: &'a crate::training::job::FineTune,
+    prepared: &'a super::prepare::Prepared,
+    places: &'a super::places::Places,
+    checkpoints: super::checkpoint::Checkpoints,
+}
+
+impl<'a> Parts<'a> {
+    /// Of a fine-tune.
+    pub fn new(
+        job: &'a crate::training::job::FineTune,
+        places: &'a super::places::Places,
+        prepared: &'a super::prepare::Prepared,
+    ) -> Self {
+        Self {
+            job,
+            prepared,
+            places,
+            checkpoints: super::checkpoint::Checkpoints::of(&places.work),
+        }
+    }
+
+    /// The adapter with what belongs to it: tokenizer, metrics, the checkpoint that it is of.
+    fn adapter(&self, step: u64, adapters: &Adapters) -> io::Result<Making> {
+        let making = Making::beside(&self.places.output)?;
+        let dir = making.path();
+        write_adapter(dir, &self.job.settings, &self.job.model, adapters)?;
+        self.tokenizer(dir)?;
+        let metrics = self.places.work.join(metrics::NAME);
+        copy(&metrics, &dir.join(metrics::NAME))?;
+        let from = self.checkpoints.path(step);
+        copy_all(
+            &from,
+            &dir.join(CHECKPOINTS).join(format!("step-{step:08}")),
+        )?;
+        Ok(making)
+    }
+
+    fn tokenizer(&self, to: &Path) -> io::Result<()> {
+        let from = self.prepared.model.directory();
+        for name in TOKENIZER {
+            let (from, to) = (from.join(name), to.join(name));
+            if from.is_file() && !to.exists() {
+                copy(&from, &to)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The merged weights: made beside, compared, made durable, then put below the adapter's directory `dir`, or where the run
+    /// has a place of their own. Gives where they will be.
+    fn merge<B: Backend>(
+        &self,
+        adapters: &Adapters,
+        dir: &Path,
+        probe: &mut Probe,
+        machine: &impl Fn() -> B,
+    ) -> Result<String, Undone> {
+        let waits = |error: &io::Error| say(&format!("{error}; waiting for room"));
+        let wrong = |error: io::Error| undone("the merged weights cannot be written", &error);
+        let apart = self.places.work.join(MERGED);
+        patiently(waits, || {
+            clear(&apart)?;
+            write_merged(&self.prepared.model, adapters, &apart, &mut |_, _| ())?;
+            self.tokenizer(&apart)?;
+            list(&apart)
+        })
+        .map_err(wrong)?;
+        probe.merged(machine(), &apart)?;
+        sync_below(&apart).map_err(wrong)?;
+        let (target, will_be) = match &self.places.merged {
+            Some(target) => (target.clone(), target.clone()),
+            None => (dir.join(MERGED), self.places.output.join(MERGED)),
+        };
+        if !target.exists() || is_replaceable(&target) {
+            clear(&target).map_err(wrong)?;
+        }
+        let moved = fs::rename(&apart, &target).map_err(|error| named(error, "make", &target));
+        let parent = target.parent().unwrap_or(Path::new("."));
+        moved.and_then(|()| sync_dir(parent)).map_err(wrong)?;
+        point!("train.export.merged");
+        Ok(will_be.to_string_lossy().into_owned())
+    }
+
+    /// What is said of it all, for programs and people; last the sums.
+    fn describe(&self, dir: &Path, trained: &Trained) -> io::Result<()> {
+        let training = Training {
+            version: 1,
+            base_model: self.job.model.clone(),
+            made_by: format!("campaignd {}", env!("CARGO_PKG_VERSION")),
+            identity: self.prepared.identity.clone(),
+            trained: trained.clone(),
+        };
+        write(dir, TRAINING, &serde_json::to_vec_pretty(&training)?)?;
+        let metrics = rows(&fs::read_to_string(dir.join(metrics::NAME))?);
+        write(dir, "README.md", card::card(self.job, trained).as_bytes())?;
+        let about = report::training::About {
+            name: &trained.name,
+            facts: &card::facts(trained),
+            settings: &card::settings(&self.job.settings),
+        };
+        let page = report::training::render(&about, &metrics);
+        write(dir, "report.html", page.as_bytes())?;
+        list(dir)
+    }
+}
+
+/// The files of a directory, and of those below it.
+fn copy_all(from: &Path, to: &Path) -> io::Result<()> {
+    for name in sums::files(from)? {
+        let to = to.join(&name);
+        create_dir_private(to.parent().unwrap_or(to.as_path()))?;
+        copy(&from.join(&name), &to)?;
+    }
+    Ok(())
+}
+
+/// Removes a directory that may be there.
+fn clear(dir: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(dir) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(named(error, "replace", dir)),
+        _ => Ok(()),
+    }
+}
+
+/// Writes `SHA256SUMS`.
+fn list(dir: &Path) -> io::Result<()> {
+    match fs::remove_file(dir.join(sums::NAME)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let text = sums::text(&sums::of(dir)?);
+    write(dir, sums::NAME, text.as_bytes())
+}
+
+fn write(dir: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
+    let path = dir.join(name);
+    fs::write(&path, bytes).map_err(|error| named(error, "write", &path))
+}
+
+fn copy(from: &Path, to: &Path) -> io::Result<()> {
+    let copied = fs::copy(from, to).map(drop);
+    copied.map_err(|error| named(error, "write", to))
+}
