@@ -145,7 +145,7 @@ fn main() {
                 dropout,
                 prompts,
                 threads: 2,
-                steps: if size.layers > 4 { 4 } else { 16 },
+                steps: if size.layers > 4 { 3 } else { 16 },
             };
             measure(
                 &case,

@@ -245,15 +245,23 @@ impl Cpu {
         });
     }
 
-    /// The same where there are fewer rows than make work for all threads: they share out the panels.
+    /// The same where there are fewer rows than make work for all threads: they share out the panels. What is added to comes
+    /// first here too, since whether there are few rows depends on the threads, and sums must not.
     fn multiply_few(&self, terms: &[Term<'_>], m: usize, columns: usize, out: &mut [f32]) {
         for term in terms {
             let panels = term.right.panels();
             let share = panels.div_ceil(self.threads() * 2).max(1);
             let parts: Vec<usize> = (0..panels).step_by(share).collect();
+            let before = &*out;
             let made = self.map(parts.clone(), |panel| {
                 let right = term.right.columns_from(panel * WIDTH, share * WIDTH);
                 let mut made = vec![0.0; m * right.columns];
+                if term.add {
+                    for (row, made) in made.chunks_exact_mut(right.columns).enumerate() {
+                        let from = row * columns + term.column + panel * WIDTH;
+                        made.copy_from_slice(&before[from..][..right.columns]);
+                    }
+                }
                 self.arch.dispatch(Product {
                     left: term.left,
                     right,
@@ -262,7 +270,7 @@ impl Cpu {
                         numbers: &mut made,
                         stride: right.columns,
                     },
-                    add: false,
+                    add: term.add,
                     room: &mut Vec::new(),
                 });
                 (right.columns, made)
@@ -270,9 +278,7 @@ impl Cpu {
             for (panel, (width, made)) in parts.into_iter().zip(made) {
                 for (row, made) in made.chunks_exact(width).enumerate() {
                     let to = &mut out[row * columns + term.column + panel * WIDTH..][..width];
-                    for (to, &made) in to.iter_mut().zip(made) {
-                        *to = if term.add { *to + made } else { made };
-                    }
+                    to.copy_from_slice(made);
                 }
             }
         }

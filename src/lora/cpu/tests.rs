@@ -175,7 +175,8 @@ fn projection_groups() {
         (300, &[(65, 33)]),
         (64, &[(64, 0), (32, 0)]),
     ];
-    for lengths in [&[1][..], &[7, 33], &[259, 1, 40]] {
+    // With 5 and 9 rows it depends on the threads whether there are few.
+    for lengths in [&[1][..], &[5], &[2, 7], &[7, 33], &[259, 1, 40]] {
         for (inputs, shapes) in shapes {
             for (used, bias, accumulate) in [
                 (Use::Off, true, true),

@@ -10,30 +10,6 @@ pub const EMBEDDING: &str = "model.embed_tokens.weight";
 /// The loss head's, where it has one of its own.
 pub const HEAD: &str = "lm_head.weight";
 
-/// Rows and columns of a linear module's weight, [outputs, inputs]; all layers have the same.
-pub fn shape(decoder: &Decoder, module: Module) -> [usize; 2] {
-    let heads = decoder.layers.first();
-    let queries = heads.map_or(0, |heads| heads.queries());
-    let keys = heads.map_or(0, |heads| heads.keys());
-    let (hidden, intermediate) = (decoder.hidden, decoder.intermediate);
-    match module {
-        Module::Q => [queries, hidden],
-        Module::K | Module::V => [keys, hidden],
-        Module::O => [hidden, queries],
-        Module::Gate | Module::Up => [intermediate, hidden],
-        Module::Down => [hidden, intermediate],
-    }
-}
-
-/// Whether a module has a bias.
-fn has_bias(decoder: &Decoder, module: Module) -> bool {
-    match module {
-        Module::Q | Module::K | Module::V => decoder.qkv_bias,
-        Module::O => decoder.o_bias,
-        Module::Gate | Module::Up | Module::Down => decoder.mlp_bias,
-    }
-}
-
 /// Every linear module of every layer.
 pub fn sites(decoder: &Decoder) -> impl Iterator<Item = Site> {
     let layers = 0..decoder.layers.len() as u32;
@@ -63,9 +39,9 @@ pub fn weights(decoder: &Decoder) -> Vec<(String, Vec<usize>)> {
         }
     }
     for site in sites(decoder) {
-        let [outputs, inputs] = shape(decoder, site.module);
+        let (outputs, inputs) = decoder.shape(site);
         all.push((format!("{site}.weight"), vec![outputs, inputs]));
-        if has_bias(decoder, site.module) {
+        if decoder.has_bias(site.module) {
             all.push((format!("{site}.bias"), vec![outputs]));
         }
     }

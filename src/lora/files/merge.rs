@@ -95,10 +95,12 @@ fn by_tensor<'a>(
     }
     let sites: BTreeSet<Site> = layout::sites(&model.decoder).collect();
     let named = adapters.iter().map(|(site, adapter)| {
-        let [outputs, inputs] = layout::shape(&model.decoder, site.module);
         let Adapter { rank, a, b, .. } = adapter;
-        let fits = a.len() == rank * inputs && b.len() == outputs * rank;
-        if !sites.contains(site) || !fits || *rank == 0 {
+        let fits = sites.contains(site) && *rank > 0 && {
+            let (outputs, inputs) = model.decoder.shape(*site);
+            a.len() == rank * inputs && b.len() == outputs * rank
+        };
+        if !fits {
             return Err(format!("the adapter on {site} does not fit the model"));
         }
         Ok((format!("{site}.weight"), adapter))

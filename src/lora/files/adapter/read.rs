@@ -161,7 +161,7 @@ fn adapter(
     site: Site,
 ) -> io::Result<Adapter> {
     let (rank, scale) = config.of(&site.to_string());
-    let [outputs, inputs] = layout::shape(decoder, site.module);
+    let (outputs, inputs) = decoder.shape(site);
     let rank = rank as usize;
     let matrix = |name: &str, needed: [usize; 2]| {
         let missing = || file.wrong(format!("{name} is missing"));

@@ -130,7 +130,7 @@ pub fn adapters(
         .enumerate()
         .filter(|(_, site)| on(site));
     let made = sites.map(|(seed, site)| {
-        let [outputs, inputs] = layout::shape(decoder, site.module);
+        let (outputs, inputs) = decoder.shape(site);
         let adapter = Adapter {
             rank,
             scale,
