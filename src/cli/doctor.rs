@@ -8,6 +8,7 @@ use super::{
 use crate::{
     artifacts::create_dir_private,
     config::{Env, Settings, resolve_socket, resolve_state_dir},
+    worker::device,
 };
 use std::{
     fs::{self, File},
@@ -36,8 +37,8 @@ pub fn doctor(place: &Place, shape: Shape) -> Result<u8, Fail> {
         socket(place.socket.as_deref(), &env, &settings, &state_dir),
         processes(),
         slurm(&env),
-        gpu(),
     ];
+    let findings: Vec<Finding> = findings.into_iter().chain(gpu()).collect();
     let missing = findings
         .iter()
         .filter(|finding| finding.state == "missing")
@@ -175,26 +176,11 @@ fn slurm(env: &Env) -> Finding {
     }
 }
 
-fn gpu() -> Finding {
-    match fs::read_to_string("/proc/driver/nvidia/version") {
-        Ok(version) => {
-            let text = version
-                .lines()
-                .next()
-                .unwrap_or("")
-                .trim_start_matches("NVRM version:")
-                .trim()
-                .into();
-            Finding {
-                what: "gpu",
-                state: "ok",
-                text,
-            }
-        }
-        Err(_) => Finding {
-            what: "gpu",
-            state: "absent",
-            text: "no NVIDIA driver".into(),
-        },
-    }
+/// What training on a GPU needs; none of it is needed where training is done elsewhere or on the processor.
+fn gpu() -> impl Iterator<Item = Finding> {
+    device::findings().into_iter().map(|found| Finding {
+        what: found.what,
+        state: if found.good { "ok" } else { "absent" },
+        text: found.text,
+    })
 }

@@ -1,10 +1,12 @@
 //! What a machine must be able to compute for a decoder to be trained on it: each operation forward and backward, no autograd.
 //!
-//! Buffers are flat and row-major; every shape is an argument. M is the number of tokens of a batch, H the hidden width, F that
+//! Buffers are row-major; every shape is an argument. M is the number of tokens of a batch, H the hidden width, F that
 //! of the feed-forward block, V the vocabulary, R the sum of the ranks of a projection group. Results are a function of the
 //! arguments alone: no operation depends on the number of threads or on the order in which they run.
 
-use super::batch::Batch;
+pub use super::shape::{Kind, Shape};
+use super::{batch::Batch, decoder::Decoder};
+use crate::training::site::Site;
 
 /// Why a machine could not.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -161,6 +163,43 @@ pub enum Part {
     Keys,
 }
 
+/// How much of the way forward is kept for the way back; the rest is computed again. The results are the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// Nothing is computed again.
+    Everything,
+    /// Norms and the activation of the feed-forward block, which are cheap, are.
+    Selective,
+    /// Only a layer's input is kept, and the whole layer computed again.
+    Layer,
+}
+
+/// A run, as far as memory is concerned.
+pub struct Ask<'a> {
+    /// The model.
+    pub decoder: &'a Decoder,
+    /// The rank of the adapter of each site; 0: none.
+    pub rank: &'a dyn Fn(Site) -> usize,
+    /// Tokens of a microbatch at most.
+    pub tokens: usize,
+    /// Supervised ones of them at most.
+    pub supervised: usize,
+}
+
+/// The first of the highest.
+fn likeliest(logits: &[f32]) -> Done<u32> {
+    let mut best = 0;
+    for (at, logit) in logits.iter().enumerate() {
+        if !logit.is_finite() {
+            return Err(Trouble(format!("the logit of token {at} is {logit}")));
+        }
+        if *logit > logits[best] {
+            best = at;
+        }
+    }
+    Ok(best as u32)
+}
+
 /// A machine. An operation whose last output is `acc` adds to it; every other output is overwritten.
 pub trait Backend {
     /// Numbers on the machine, flat.
@@ -171,21 +210,41 @@ pub trait Backend {
     /// gradients and moments.
     type Linear;
 
-    /// `len` zeros.
-    fn zeros(&self, len: usize) -> Done<Self::Buffer>;
+    /// Zeros.
+    fn zeros(&self, shape: Shape) -> Done<Self::Buffer>;
     /// These numbers, on the machine.
-    fn put(&self, numbers: &[f32]) -> Done<Self::Buffer>;
+    fn put(&self, shape: Shape, numbers: &[f32]) -> Done<Self::Buffer>;
     /// The first `len` numbers of a buffer.
     fn get(&self, buffer: &Self::Buffer, len: usize) -> Done<Vec<f32>>;
     /// The first `len` numbers of `from` into `to`.
     fn copy(&self, from: &Self::Buffer, len: usize, to: &mut Self::Buffer) -> Done;
     /// acc `[len]` += x.
     fn add(&self, x: &Self::Buffer, len: usize, acc: &mut Self::Buffer) -> Done;
+    /// The first of the highest of each row of [rows, columns]: the likeliest token.
+    ///
+    /// # Errors
+    /// One of the numbers is infinite or none.
+    fn likeliest(&self, logits: &Self::Buffer, rows: usize, columns: usize) -> Done<Vec<u32>> {
+        let all = self.get(logits, rows * columns)?;
+        all.chunks_exact(columns).map(likeliest).collect()
+    }
+    /// How much of the way forward is to be kept when so much is trained, where memory decides it; what operations need beside
+    /// it is set aside. Asked before anything is loaded.
+    ///
+    /// # Errors
+    /// It does not fit, with numbers.
+    fn plan(&self, _ask: &Ask<'_>) -> Done<Option<Level>> {
+        Ok(None)
+    }
     /// A batch, on the machine.
     fn place(&self, batch: &Batch) -> Done<Self::Placed>;
 
     /// A projection group. `site` names it among all of the model, for dropout.
     fn linear(&self, site: u32, group: Vec<Projection>) -> Done<Self::Linear>;
+    /// Columns that this machine needs beside the rows of x and of dy of a group; [`equip`](Self::equip) may change them.
+    fn tail(&self, _linear: &Self::Linear) -> usize {
+        0
+    }
     /// y [M, outputs of all] = (or += with `accumulate`) the group's outputs; `h` [M, R] keeps drop(x) A^T for the way back.
     #[allow(clippy::too_many_arguments, reason = "shapes are arguments")]
     fn forward(

@@ -6,8 +6,10 @@
 pub mod backend;
 pub mod batch;
 pub mod cpu;
+pub mod cuda;
 pub mod decoder;
 pub mod engine;
 pub mod files;
 pub mod plain;
+pub mod shape;
 pub mod tokens;

@@ -8,6 +8,7 @@ pub mod device;
 pub mod evaluate;
 pub mod exec;
 pub mod generate;
+mod gpu;
 pub mod supervisor;
 pub mod train;
 

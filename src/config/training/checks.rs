@@ -3,10 +3,7 @@
 use crate::{
     config::problem::Problem,
     machines::spec::{RunSpec, StageData, TrainingSet},
-    training::{
-        architecture::Architecture,
-        words::{Device, Loss},
-    },
+    training::{architecture::Architecture, words::Loss},
 };
 use std::{path::Path, time::Duration};
 
@@ -16,10 +13,6 @@ pub(super) const LONGEST: Duration = Duration::from_secs(30 * 86_400);
 /// What is wrong with a run: key, message, what would be right. `built_in` says that the built-in generator makes the data.
 pub(super) fn run(run: &RunSpec, built_in: bool) -> Vec<(&'static str, String, &'static str)> {
     let mut found = Vec::new();
-    if run.device == Device::Cuda {
-        let message = "this version trains on the CPU".to_string();
-        found.push(("device", message, "device = \"auto\" or \"cpu\""));
-    }
     let stages: Vec<&StageData> = (1..=run.stage_count()).map(|at| run.data(at)).collect();
     let named = |data: &&StageData| match data {
         StageData::Set(set) => Some(("stage", *set)),

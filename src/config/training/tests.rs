@@ -423,12 +423,6 @@ fn cases() -> Vec<Case> {
             Some(7),
         ),
         (
-            format!("{run}device = \"cuda\""),
-            "trains on the CPU",
-            "auto",
-            Some(7),
-        ),
-        (
             "[curation]\n[training]\nmodel = \"small\"".into(),
             "several data sets",
             "codegen",

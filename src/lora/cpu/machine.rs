@@ -3,8 +3,8 @@
 use super::{Cpu, Linear, adapters::Trained, rope::Angles};
 use crate::lora::{
     backend::{
-        AdamStep, Adapter, Backend, Done, Heads, Moments, Pair, Part, Projection, Rope, Trouble,
-        Use,
+        AdamStep, Adapter, Backend, Done, Heads, Moments, Pair, Part, Projection, Rope, Shape,
+        Trouble, Use,
     },
     batch::Batch,
 };
@@ -21,11 +21,11 @@ impl Backend for Cpu {
     type Placed = Placed;
     type Linear = Linear;
 
-    fn zeros(&self, len: usize) -> Done<Self::Buffer> {
-        Ok(vec![0.0; len])
+    fn zeros(&self, shape: Shape) -> Done<Self::Buffer> {
+        Ok(vec![0.0; shape.len()])
     }
 
-    fn put(&self, numbers: &[f32]) -> Done<Self::Buffer> {
+    fn put(&self, _: Shape, numbers: &[f32]) -> Done<Self::Buffer> {
         Ok(numbers.to_vec())
     }
 

@@ -4,7 +4,8 @@ use super::*;
 use crate::{
     lora::{
         backend::{
-            AdamStep, Adapter, Backend, Dropout, Heads, Moments, Pair, Part, Projection, Rope, Use,
+            AdamStep, Adapter, Backend, Dropout, Heads, Moments, Pair, Part, Projection, Rope,
+            Shape, Use,
         },
         batch::Batch,
         plain::Plain,
@@ -123,14 +124,22 @@ fn linear<B: Backend>(
     let ranks: usize = adapters.map(|one| one.rank).sum();
     let placed = machine.place(batch).unwrap();
     let mut linear = machine.linear(9, group).unwrap();
-    let x = machine.put(&numbers(70, m * inputs)).unwrap();
-    let mut y = machine.put(&numbers(71, m * outputs)).unwrap();
-    let mut h = machine.zeros(m * ranks).unwrap();
+    let x = machine
+        .put(Shape::of(m, inputs), &numbers(70, m * inputs))
+        .unwrap();
+    let mut y = machine
+        .put(Shape::of(m, outputs), &numbers(71, m * outputs))
+        .unwrap();
+    let mut h = machine.zeros(Shape::of(m, ranks)).unwrap();
     machine
         .forward(&linear, &placed, used, &x, m, &mut h, accumulate, &mut y)
         .unwrap();
-    let dy = machine.put(&numbers(72, m * outputs)).unwrap();
-    let mut dx = machine.put(&numbers(73, m * inputs)).unwrap();
+    let dy = machine
+        .put(Shape::of(m, outputs), &numbers(72, m * outputs))
+        .unwrap();
+    let mut dx = machine
+        .put(Shape::of(m, inputs), &numbers(73, m * inputs))
+        .unwrap();
     for dx in [None, Some(&mut dx)] {
         machine
             .backward(&mut linear, &placed, used, &x, &h, &dy, m, dx)
@@ -206,13 +215,22 @@ fn attention<B: Backend>(machine: &B, batch: &Batch, heads: &Heads) -> Made {
             .collect(),
         attention_factor: 1.25,
     };
-    let raw = machine.put(&numbers(1, m * columns)).unwrap();
-    let gain = machine.put(&numbers(2, heads.head_dim)).unwrap();
-    let mut qkv = machine.put(&numbers(1, m * columns)).unwrap();
+    let raw = machine
+        .put(Shape::of(m, columns), &numbers(1, m * columns))
+        .unwrap();
+    let gain = machine
+        .put(
+            Shape::statistics(1, heads.head_dim),
+            &numbers(2, heads.head_dim),
+        )
+        .unwrap();
+    let mut qkv = machine
+        .put(Shape::of(m, columns), &numbers(1, m * columns))
+        .unwrap();
     let mut made = Made::new();
     let mut roots = Vec::new();
     for (part, count) in [(Part::Queries, heads.heads), (Part::Keys, heads.kv_heads)] {
-        let mut rstd = machine.zeros(m * count).unwrap();
+        let mut rstd = machine.zeros(Shape::of(m, count)).unwrap();
         machine
             .head_norm(heads, part, &raw, &gain, m, 1e-3, &mut rstd, &mut qkv)
             .unwrap();
@@ -226,8 +244,8 @@ fn attention<B: Backend>(machine: &B, batch: &Batch, heads: &Heads) -> Made {
         .rope(heads, &rope, &placed, m, false, &mut qkv)
         .unwrap();
     made.push(("qkv".into(), machine.get(&qkv, m * columns).unwrap()));
-    let mut lse = machine.zeros(m * heads.heads).unwrap();
-    let mut out = machine.zeros(m * heads.queries()).unwrap();
+    let mut lse = machine.zeros(Shape::of(m, heads.heads)).unwrap();
+    let mut out = machine.zeros(Shape::of(m, heads.queries())).unwrap();
     machine
         .attend(heads, &placed, &qkv, m, &mut lse, &mut out)
         .unwrap();
@@ -236,8 +254,15 @@ fn attention<B: Backend>(machine: &B, batch: &Batch, heads: &Heads) -> Made {
         "out".into(),
         machine.get(&out, m * heads.queries()).unwrap(),
     ));
-    let dout = machine.put(&numbers(3, m * heads.queries())).unwrap();
-    let mut d = machine.put(&numbers(4, m * columns)).unwrap();
+    let dout = machine
+        .put(
+            Shape::of(m, heads.queries()),
+            &numbers(3, m * heads.queries()),
+        )
+        .unwrap();
+    let mut d = machine
+        .put(Shape::of(m, columns), &numbers(4, m * columns))
+        .unwrap();
     machine
         .attend_backward(heads, &placed, &qkv, &lse, &out, &dout, m, &mut d)
         .unwrap();
@@ -259,12 +284,16 @@ fn attention<B: Backend>(machine: &B, batch: &Batch, heads: &Heads) -> Made {
         .collect();
     let capacity = lengths.iter().max().unwrap() + 2;
     let size = n * capacity * 2 * heads.keys();
-    let mut cache = machine.put(&numbers(5, size)).unwrap();
+    let mut cache = machine
+        .put(Shape::of(n * capacity, 2 * heads.keys()), &numbers(5, size))
+        .unwrap();
     machine
         .fill_cache(heads, &placed, &qkv, capacity, &mut cache)
         .unwrap();
-    let token = machine.put(&numbers(6, n * columns)).unwrap();
-    let mut last = machine.zeros(n * heads.queries()).unwrap();
+    let token = machine
+        .put(Shape::of(n, columns), &numbers(6, n * columns))
+        .unwrap();
+    let mut last = machine.zeros(Shape::of(n, heads.queries())).unwrap();
     machine
         .attend_cached(heads, &token, &lengths, capacity, &mut cache, &mut last)
         .unwrap();
@@ -305,33 +334,38 @@ fn attention_of_every_shape() {
 fn rows<B: Backend>(machine: &B, batch: &Batch, h: usize, v: usize, bias: bool) -> Made {
     let (m, s, f) = (batch.tokens(), batch.supervised.len(), h + 5);
     let placed = machine.place(batch).unwrap();
-    let table = machine.put(&numbers(1, v * h)).unwrap();
-    let mut x = machine.zeros(m * h).unwrap();
+    let table = machine.put(Shape::of(v, h), &numbers(1, v * h)).unwrap();
+    let mut x = machine.zeros(Shape::of(m, h)).unwrap();
     machine.embed(&table, &placed, h, &mut x).unwrap();
     let mut made = vec![("x".into(), machine.get(&x, m * h).unwrap())];
-    let gain = machine.put(&numbers(2, h)).unwrap();
-    let (mut rstd, mut y) = (machine.zeros(m).unwrap(), machine.zeros(m * h).unwrap());
+    let gain = machine
+        .put(Shape::statistics(1, h), &numbers(2, h))
+        .unwrap();
+    let (mut rstd, mut y) = (
+        machine.zeros(Shape::of(m, 1)).unwrap(),
+        machine.zeros(Shape::of(m, h)).unwrap(),
+    );
     machine
         .norm(&x, &gain, m, h, 1e-4, &mut rstd, &mut y)
         .unwrap();
     made.push(("rstd".into(), machine.get(&rstd, m).unwrap()));
     made.push(("y".into(), machine.get(&y, m * h).unwrap()));
-    let dy = machine.put(&numbers(3, m * h)).unwrap();
-    let mut dx = machine.put(&numbers(4, m * h)).unwrap();
+    let dy = machine.put(Shape::of(m, h), &numbers(3, m * h)).unwrap();
+    let mut dx = machine.put(Shape::of(m, h), &numbers(4, m * h)).unwrap();
     machine
         .norm_backward(&x, &gain, &rstd, &dy, m, h, &mut dx)
         .unwrap();
     machine.add(&dy, m * h, &mut dx).unwrap();
     made.push(("dx".into(), machine.get(&dx, m * h).unwrap()));
     let gu: Vec<f32> = numbers(5, m * 2 * f).iter().map(|x| 20.0 * x).collect();
-    let mut gu = machine.put(&gu).unwrap();
-    let mut act = machine.zeros(m * f).unwrap();
+    let mut gu = machine.put(Shape::of(m, 2 * f), &gu).unwrap();
+    let mut act = machine.zeros(Shape::of(m, f)).unwrap();
     machine.swiglu(&gu, m, f, &mut act).unwrap();
     made.push(("act".into(), machine.get(&act, m * f).unwrap()));
-    let dact = machine.put(&numbers(6, m * f)).unwrap();
+    let dact = machine.put(Shape::of(m, f), &numbers(6, m * f)).unwrap();
     machine.swiglu_backward(&dact, m, f, &mut gu).unwrap();
     made.push(("dgu".into(), machine.get(&gu, m * 2 * f).unwrap()));
-    let mut gathered = machine.zeros(s * h).unwrap();
+    let mut gathered = machine.zeros(Shape::of(s, h)).unwrap();
     machine.gather(&placed, &y, h, &mut gathered).unwrap();
     let head = Projection {
         outputs: v,
@@ -341,12 +375,12 @@ fn rows<B: Backend>(machine: &B, batch: &Batch, h: usize, v: usize, bias: bool) 
         adapter: None,
     };
     let head = machine.linear(0, vec![head]).unwrap();
-    let mut alone = machine.zeros(s).unwrap();
+    let mut alone = machine.zeros(Shape::of(s, 1)).unwrap();
     machine
         .head(&head, &placed, &gathered, &mut alone, None)
         .unwrap();
-    let mut losses = machine.zeros(s).unwrap();
-    let mut d = machine.zeros(s * h).unwrap();
+    let mut losses = machine.zeros(Shape::of(s, 1)).unwrap();
+    let mut d = machine.zeros(Shape::of(s, h)).unwrap();
     let weights = numbers(9, s);
     machine
         .head(
@@ -362,7 +396,7 @@ fn rows<B: Backend>(machine: &B, batch: &Batch, h: usize, v: usize, bias: bool) 
         machine.get(&losses, s).unwrap()
     );
     made.push(("losses".into(), machine.get(&losses, s).unwrap()));
-    let mut spread = machine.put(&numbers(10, m * h)).unwrap();
+    let mut spread = machine.put(Shape::of(m, h), &numbers(10, m * h)).unwrap();
     machine.scatter(&placed, &d, m, h, &mut spread).unwrap();
     made.push(("spread".into(), machine.get(&spread, m * h).unwrap()));
     made

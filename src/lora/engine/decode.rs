@@ -2,7 +2,7 @@
 
 use super::{
     super::{
-        backend::{Backend, Done, Trouble, Use},
+        backend::{Backend, Done, Shape, Trouble, Use},
         batch::Batch,
     },
     Engine, Pass,
@@ -39,24 +39,20 @@ impl<B: Backend> Engine<B> {
         let capacity = context.min(longest + most);
         let mut caches = self.caches(prompts.len() * capacity)?;
         let mut lengths: Vec<usize> = prompts.iter().map(Vec::len).collect();
-        let mut logits = self.decode(&pass, &mut caches, capacity, None)?;
+        let mut likeliest = self.decode(&pass, &mut caches, capacity, None)?;
         let blank = || Answer {
             tokens: Vec::new(),
             done: false,
         };
         let mut answers: Vec<Answer> = prompts.iter().map(|_| blank()).collect();
         loop {
-            let rows = logits.chunks_exact(self.decoder.vocabulary);
             let room = lengths.iter().map(|&length| length < context);
-            let mut next = Vec::new();
-            for ((answer, row), room) in answers.iter_mut().zip(rows).zip(room) {
-                let token = likeliest(row)?;
+            for ((answer, &token), room) in answers.iter_mut().zip(&likeliest).zip(room) {
                 answer.done |= !room || stop.contains(&token);
                 if !answer.done {
                     answer.tokens.push(token);
                     answer.done = answer.tokens.len() == most;
                 }
-                next.push(token);
             }
             if answers.iter().all(|answer| answer.done) {
                 return Ok(answers.into_iter().map(|answer| answer.tokens).collect());
@@ -74,8 +70,8 @@ impl<B: Backend> Engine<B> {
                     }
                 })
                 .collect();
-            let pass = self.pass(&one_each(&next, &places), used)?;
-            logits = self.decode(&pass, &mut caches, capacity, Some(&places))?;
+            let pass = self.pass(&one_each(&likeliest, &places), used)?;
+            likeliest = self.decode(&pass, &mut caches, capacity, Some(&places))?;
             for (length, done) in lengths.iter_mut().zip(done) {
                 *length += usize::from(!done);
             }
@@ -86,23 +82,24 @@ impl<B: Backend> Engine<B> {
     fn caches(&self, tokens: usize) -> Done<Vec<Room<B>>> {
         let cache = |layer: &super::Layer<B>| {
             let mut room = Room::new(&self.backend)?;
-            room.hold(&self.backend, tokens * 2 * layer.heads.keys())?;
+            room.hold(&self.backend, Shape::of(tokens, 2 * layer.heads.keys()))?;
             Ok(room)
         };
         self.layers.iter().map(cache).collect()
     }
 
-    /// One pass with caches; the logits of its supervised rows. Without `lengths` it fills them with whole prompts.
+    /// One pass with caches; the likeliest next token of its supervised rows. Without `lengths` it fills them with whole prompts.
     fn decode(
         &mut self,
         pass: &Pass<B>,
         caches: &mut [Room<B>],
         capacity: usize,
         lengths: Option<&[usize]>,
-    ) -> Done<Vec<f32>> {
+    ) -> Done<Vec<u32>> {
         let (backend, decoder) = (&self.backend, &self.decoder);
         let memory = &mut self.memory;
-        memory.hold(backend, decoder, &self.layers, pass, None)?;
+        memory.lend();
+        memory.hold(backend, decoder, &self.layers, [pass.m, pass.s], None)?;
         let (work, saved) = (&mut memory.work, &mut memory.passing);
         backend.embed(&self.table, &pass.placed, decoder.hidden, &mut work.x)?;
         for (layer, cache) in self.layers.iter().zip(caches) {
@@ -114,10 +111,14 @@ impl<B: Backend> Engine<B> {
                     cache,
                 },
             };
-            layer.forward(backend, decoder, pass, attention, false, saved, work)?;
+            layer.forward(backend, decoder, pass, attention, saved, work)?;
         }
+        memory.lend();
         self.enter_head(pass)?;
-        self.supervised_logits(pass)
+        self.make_logits(pass)?;
+        let logits = &self.memory.work.logits;
+        self.backend
+            .likeliest(logits, pass.s, self.decoder.vocabulary)
     }
 }
 
@@ -146,18 +147,4 @@ fn one_each(tokens: &[u32], places: &[usize]) -> Batch {
         supervised: rows,
         targets: vec![0; tokens.len()],
     }
-}
-
-/// The first of the highest.
-fn likeliest(logits: &[f32]) -> Done<u32> {
-    let mut best = 0;
-    for (at, logit) in logits.iter().enumerate() {
-        if !logit.is_finite() {
-            return Err(Trouble(format!("the logit of token {at} is {logit}")));
-        }
-        if *logit > logits[best] {
-            best = at;
-        }
-    }
-    Ok(best as u32)
 }

@@ -2,11 +2,12 @@
 
 use super::{
     super::{
-        backend::{Backend, Done, Heads, Part},
+        backend::{Backend, Done, Heads, Level, Part},
         decoder::Decoder,
     },
     Pass,
-    memory::{Saved, Work},
+    memory::{Saved, Work, exchange},
+    shapes::Low,
 };
 use crate::training::words::Module;
 
@@ -68,7 +69,15 @@ pub enum Attention<'a, B: Backend> {
 }
 
 impl<B: Backend> Layer<B> {
-    /// From `work.x` to `work.x`; its input and middle are copied where they are `kept`.
+    /// What its groups need beside the rows they read and make.
+    pub fn low(&self, backend: &B) -> Low {
+        Low {
+            ranks: self.ranks,
+            tails: [QKV, O, GATE_UP, DOWN].map(|group| backend.tail(&self.groups[group])),
+        }
+    }
+
+    /// From `work.x` to `work.x`; what `saved` is to keep of the way is kept in it.
     #[allow(clippy::too_many_arguments, reason = "a layer has no state of a pass")]
     pub fn forward(
         &self,
@@ -76,18 +85,23 @@ impl<B: Backend> Layer<B> {
         decoder: &Decoder,
         pass: &Pass<B>,
         attention: Attention<'_, B>,
-        kept: bool,
         saved: &mut Saved<B>,
         work: &mut Work<B>,
     ) -> Done {
         let (m, hidden, epsilon) = (pass.m, decoder.hidden, decoder.epsilon);
-        let Saved { kept: k, .. } = saved;
+        let (kept, all) = (
+            saved.level.is_some(),
+            saved.level == Some(Level::Everything),
+        );
+        let k = &mut saved.kept;
         if kept {
             backend.copy(&work.x, m * hidden, &mut k.x)?;
         }
+        exchange(all, &mut k.normed, &mut work.normed);
         let (rstd, normed) = (&mut k.rstd, &mut work.normed);
         backend.norm(&work.x, &self.gain, m, hidden, epsilon, rstd, normed)?;
         self.attend(backend, decoder, pass, attention, saved, work)?;
+        exchange(all, &mut saved.kept.normed, &mut work.normed);
         self.project(
             backend,
             O,
@@ -97,17 +111,22 @@ impl<B: Backend> Layer<B> {
             true,
             &mut work.x,
         )?;
-        let Saved { kept: k, h } = saved;
+        let Saved { kept: k, h, .. } = saved;
         if kept {
             backend.copy(&work.x, m * hidden, &mut k.mid)?;
         }
+        exchange(all, &mut k.mid_normed, &mut work.normed);
         let (rstd, normed) = (&mut k.mid_rstd, &mut work.normed);
         backend.norm(&work.x, &self.mid_gain, m, hidden, epsilon, rstd, normed)?;
         let (h_gate_up, gu) = (&mut h[GATE_UP], &mut k.gu);
         self.project(backend, GATE_UP, pass, &work.normed, h_gate_up, false, gu)?;
+        exchange(all, &mut k.mid_normed, &mut work.normed);
+        exchange(all, &mut k.act, &mut work.act);
         backend.swiglu(&k.gu, m, decoder.intermediate, &mut work.act)?;
         let (h_down, x) = (&mut h[DOWN], &mut work.x);
-        self.project(backend, DOWN, pass, &work.act, h_down, true, x)
+        self.project(backend, DOWN, pass, &work.act, h_down, true, x)?;
+        exchange(all, &mut k.act, &mut work.act);
+        Ok(())
     }
 
     /// y = (or += with `residual`) one group of x.
@@ -136,7 +155,7 @@ impl<B: Backend> Layer<B> {
         saved: &mut Saved<B>,
         work: &Work<B>,
     ) -> Done {
-        let (heads, m, Saved { kept: k, h }) = (&self.heads, pass.m, saved);
+        let (heads, m, Saved { kept: k, h, .. }) = (&self.heads, pass.m, saved);
         let h = &mut h[QKV];
         match &self.head_gains {
             None => self.project(backend, QKV, pass, &work.normed, h, false, &mut k.qkv)?,
@@ -220,22 +239,29 @@ impl<B: Backend> Layer<B> {
         work: &mut Work<B>,
     ) -> Done<bool> {
         let (m, hidden, wide) = (pass.m, decoder.hidden, decoder.intermediate);
-        let Saved { kept: k, h } = saved;
-        if self.ranks[DOWN] > 0 {
+        let all = saved.level == Some(Level::Everything);
+        let Saved { kept: k, h, .. } = saved;
+        if self.ranks[DOWN] > 0 && !all {
             backend.swiglu(&k.gu, m, wide, &mut work.act)?;
         }
+        exchange(all, &mut k.act, &mut work.act);
         let (act, d_act) = (&work.act, &mut work.d_act);
-        if self.unproject(backend, DOWN, pass, last, act, &h[DOWN], &work.d, d_act)? {
+        let ends = self.unproject(backend, DOWN, pass, last, act, &h[DOWN], &work.d, d_act)?;
+        exchange(all, &mut k.act, &mut work.act);
+        if ends {
             return Ok(true);
         }
         backend.swiglu_backward(&work.d_act, m, wide, &mut k.gu)?;
-        if self.ranks[GATE_UP] > 0 {
+        if self.ranks[GATE_UP] > 0 && !all {
             let (rstd, normed) = (&mut k.mid_rstd, &mut work.normed);
             let epsilon = decoder.epsilon;
             backend.norm(&k.mid, &self.mid_gain, m, hidden, epsilon, rstd, normed)?;
         }
+        exchange(all, &mut k.mid_normed, &mut work.normed);
         let (normed, h, d) = (&work.normed, &h[GATE_UP], &mut work.d_normed);
-        if self.unproject(backend, GATE_UP, pass, last, normed, h, &k.gu, d)? {
+        let ends = self.unproject(backend, GATE_UP, pass, last, normed, h, &k.gu, d)?;
+        exchange(all, &mut k.mid_normed, &mut work.normed);
+        if ends {
             return Ok(true);
         }
         let (rstd, gain) = (&k.mid_rstd, &self.mid_gain);
@@ -254,7 +280,8 @@ impl<B: Backend> Layer<B> {
         work: &mut Work<B>,
     ) -> Done<bool> {
         let (m, hidden, heads) = (pass.m, decoder.hidden, self.heads);
-        let Saved { kept: k, h } = saved;
+        let all = saved.level == Some(Level::Everything);
+        let Saved { kept: k, h, .. } = saved;
         if self.unproject(
             backend,
             O,
@@ -287,13 +314,16 @@ impl<B: Backend> Layer<B> {
                 backend.head_norm_backward(&heads, part, &k.raw, gain, rstd, m, d_qkv)?;
             }
         }
-        if self.ranks[QKV] > 0 {
+        if self.ranks[QKV] > 0 && !all {
             let (rstd, normed) = (&mut k.rstd, &mut work.normed);
             let epsilon = decoder.epsilon;
             backend.norm(&k.x, &self.gain, m, hidden, epsilon, rstd, normed)?;
         }
+        exchange(all, &mut k.normed, &mut work.normed);
         let (normed, h, d) = (&work.normed, &h[QKV], &mut work.d_normed);
-        if self.unproject(backend, QKV, pass, last, normed, h, &work.d_qkv, d)? {
+        let ends = self.unproject(backend, QKV, pass, last, normed, h, &work.d_qkv, d)?;
+        exchange(all, &mut k.normed, &mut work.normed);
+        if ends {
             return Ok(true);
         }
         let (rstd, gain) = (&k.rstd, &self.gain);

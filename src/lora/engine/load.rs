@@ -2,7 +2,7 @@
 
 use super::{
     super::{
-        backend::{Adapter, Backend, Done, Projection, Trouble},
+        backend::{Adapter, Backend, Done, Projection, Shape, Trouble},
         decoder::{Decoder, Tensors},
     },
     Adapters, Engine,
@@ -76,7 +76,7 @@ fn layer<B: Backend>(
 ) -> Done<Layer<B>> {
     let gain = |name: &str, len: usize| {
         let name = format!("model.layers.{at}.{name}.weight");
-        backend.put(&read(tensors, &name, len)?)
+        backend.put(Shape::statistics(1, len), &read(tensors, &name, len)?)
     };
     let group = |number: usize| {
         let sites = MODULES[number]
@@ -120,8 +120,9 @@ pub fn engine<B: Backend>(
     let layers = 0..decoder.layers.len() as u32;
     let layers = layers.map(|at| layer(&backend, decoder, tensors, adapters, at));
     let layers = layers.collect::<Done<Vec<_>>>()?;
-    let gain = backend.put(&read(tensors, "model.norm.weight", hidden)?)?;
-    let placed_table = backend.put(&table)?;
+    let gain = read(tensors, "model.norm.weight", hidden)?;
+    let gain = backend.put(Shape::statistics(1, hidden), &gain)?;
+    let placed_table = backend.put(Shape::of(vocabulary, hidden), &table)?;
     let head = Projection {
         outputs: vocabulary,
         inputs: hidden,

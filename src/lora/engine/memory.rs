@@ -2,32 +2,45 @@
 
 use super::{
     super::{
-        backend::{Backend, Done, Heads},
+        backend::{Backend, Done, Heads, Kind, Level, Shape},
         decoder::Decoder,
     },
-    Pass,
     layer::{GROUPS, Layer},
+    shapes::{self, Low},
 };
 use std::ops::{Deref, DerefMut};
 
 /// A buffer that grows.
 pub struct Room<B: Backend> {
     buffer: B::Buffer,
-    len: usize,
+    shape: Shape,
 }
 
 impl<B: Backend> Room<B> {
     /// Without any room.
     pub fn new(backend: &B) -> Done<Self> {
-        let buffer = backend.zeros(0)?;
-        Ok(Self { buffer, len: 0 })
+        let shape = Shape::of(0, 0);
+        let buffer = backend.zeros(shape)?;
+        Ok(Self { buffer, shape })
     }
 
-    /// Makes room for so many numbers; what was there may be lost.
-    pub fn hold(&mut self, backend: &B, len: usize) -> Done {
-        if len > self.len {
-            self.buffer = backend.zeros(len)?;
-            self.len = len;
+    /// Makes room for rows of so many columns; what was there may be lost.
+    pub fn hold(&mut self, backend: &B, shape: Shape) -> Done {
+        let had = self.shape;
+        let grown = Shape {
+            rows: shape.rows.max(had.rows),
+            columns: shape.columns.max(had.columns),
+            tail: shape.tail.max(had.tail),
+            kind: match (had.kind, shape.kind) {
+                (Kind::Low, Kind::LowOfKept) => Kind::Low,
+                (_, kind) => kind,
+            },
+        };
+        if grown != had {
+            // The old one goes first: both may not fit.
+            *self = Self::new(backend)?;
+            self.buffer = backend.zeros(grown)?;
+            self.shape = grown;
         }
         Ok(())
     }
@@ -56,6 +69,11 @@ macro_rules! rooms {
             fn new(backend: &B) -> Done<Self> {
                 Ok(Self { $($field: Room::new(backend)?,)+ })
             }
+
+            /// Every room, in the order of declaration.
+            fn each(&mut self) -> Vec<&mut Room<B>> {
+                vec![$(&mut self.$field,)+]
+            }
         }
     };
 }
@@ -65,6 +83,8 @@ rooms! {
     Kept {
         /// Its input, [M, H].
         x,
+        /// The same normalised, [M, H]; only where everything is kept.
+        normed,
         /// Queries, keys and values before their norm, [M, columns]; only where heads are normalised.
         raw,
         /// And rotated, [M, columns].
@@ -75,8 +95,12 @@ rooms! {
         out,
         /// The residual stream between attention and feed-forward block, [M, H].
         mid,
+        /// The same normalised, [M, H]; only where everything is kept.
+        mid_normed,
         /// Gate and up, [M, 2F].
         gu,
+        /// silu(gate) * up, [M, F]; only where everything is kept.
+        act,
         /// 1 / rms of the input, `[M]`.
         rstd,
         /// 1 / rms between, `[M]`.
@@ -94,6 +118,8 @@ pub struct Saved<B: Backend> {
     pub kept: Kept<B>,
     /// drop(x) A^T by group, [M, R].
     pub h: [Room<B>; GROUPS],
+    /// What is kept for a way back, if there is one.
+    pub level: Option<Level>,
 }
 
 rooms! {
@@ -140,10 +166,12 @@ rooms! {
 pub struct Memory<B: Backend> {
     /// By layer, where a way back is to come.
     pub saved: Vec<Saved<B>>,
-    /// Of the layer that is passed, where none is.
+    /// Of the layer that is passed, where none is, or made again.
     pub passing: Saved<B>,
     /// Shared by all layers.
     pub work: Work<B>,
+    /// What is kept for a way back.
+    pub level: Level,
 }
 
 impl<B: Backend> Saved<B> {
@@ -156,85 +184,61 @@ impl<B: Backend> Saved<B> {
                 Room::new(backend)?,
                 Room::new(backend)?,
             ],
+            level: None,
         })
     }
 
-    /// Room for M tokens; its input and middle are only copied where they are `kept`.
+    /// Room for M tokens.
     fn hold(
         &mut self,
         backend: &B,
         decoder: &Decoder,
         layer: &Layer<B>,
         m: usize,
-        kept: bool,
+        level: Option<Level>,
     ) -> Done {
-        let (heads, k) = (&layer.heads, &mut self.kept);
-        let stream = if kept { decoder.hidden } else { 0 };
-        let normed = |wide: usize| if decoder.head_norm { wide } else { 0 };
-        for (room, wide) in [
-            (&mut k.x, stream),
-            (&mut k.raw, normed(heads.columns())),
-            (&mut k.qkv, heads.columns()),
-            (&mut k.lse, heads.heads),
-            (&mut k.out, heads.queries()),
-            (&mut k.mid, stream),
-            (&mut k.gu, 2 * decoder.intermediate),
-            (&mut k.rstd, 1),
-            (&mut k.mid_rstd, 1),
-            (&mut k.query_rstd, normed(heads.heads)),
-            (&mut k.key_rstd, normed(heads.kv_heads)),
-        ] {
-            room.hold(backend, m * wide)?;
+        self.level = level;
+        let low = layer.low(backend);
+        let shapes = shapes::kept(decoder, &layer.heads, &low, m, level);
+        for (room, shape) in self.kept.each().into_iter().zip(shapes) {
+            room.hold(backend, shape)?;
         }
-        for (room, rank) in self.h.iter_mut().zip(layer.ranks) {
-            room.hold(backend, m * rank)?;
+        for (room, shape) in self.h.iter_mut().zip(low.shapes(m, level)) {
+            room.hold(backend, shape)?;
         }
         Ok(())
     }
 }
 
 impl<B: Backend> Work<B> {
-    /// Room for a pass, and for its way back.
+    /// Room for a pass, and for its way back. `low` is the widest of all layers.
     fn hold(
         &mut self,
         backend: &B,
         decoder: &Decoder,
         heads: &Heads,
-        pass: &Pass<B>,
+        low: &Low,
+        sizes: [usize; 2],
         back: bool,
     ) -> Done {
-        let (m, s) = (pass.m, pass.s);
-        let (hidden, wide) = (decoder.hidden, decoder.intermediate);
-        let forward = [
-            (&mut self.x, m * hidden),
-            (&mut self.normed, m * hidden),
-            (&mut self.act, m * wide),
-            (&mut self.rows, s * hidden),
-            (&mut self.normed_rows, s * hidden),
-            (&mut self.row_rstd, s),
-            (&mut self.losses, s),
-        ];
-        for (room, len) in forward {
-            room.hold(backend, len)?;
+        let shapes = shapes::work(decoder, heads, low, sizes, back);
+        for (room, shape) in self.each().into_iter().zip(shapes) {
+            room.hold(backend, shape)?;
         }
-        let backward = [
-            (&mut self.d, m * hidden),
-            (&mut self.d_normed, m * hidden),
-            (&mut self.d_act, m * wide),
-            (&mut self.d_qkv, m * heads.columns()),
-            (&mut self.d_out, m * heads.queries()),
-            (&mut self.d_rows, s * hidden),
-            (&mut self.zeros, s * hidden),
-        ];
-        for (room, len) in backward.into_iter().filter(|_| back) {
-            room.hold(backend, len)?;
-        }
-        // The loss head writes it even where no adapter is below.
-        self.d_normed_rows.hold(backend, s * hidden)
+        Ok(())
     }
 }
 
 impl<B: Backend> Memory<B> {
+    /// Where nothing is kept, all layers pass through the place that the last one has for its way back, so that looking at a
+    /// batch takes no room beside what learning from one does. Called before such a pass, and again after it.
+    pub fn lend(&mut self) {
+        let apart = self.level == Level::Layer;
+        if let Some(last) = self.saved.last_mut().filter(|_| !apart) {
+            std::mem::swap(last, &mut self.passing);
+        }
+    }
+
     /// Without any room.
     pub fn new(backend: &B, layers: usize) -> Done<Self> {
         let saved = (0..layers).map(|_| Saved::new(backend));
@@ -242,28 +246,43 @@ impl<B: Backend> Memory<B> {
             saved: saved.collect::<Done<_>>()?,
             passing: Saved::new(backend)?,
             work: Work::new(backend)?,
+            level: Level::Selective,
         })
     }
 
-    /// Room for a pass; from layer `lowest` on, all that its way back needs.
+    /// Room for `m` tokens and `s` supervised rows; from layer `lowest` on, all that their way back needs.
     pub fn hold(
         &mut self,
         backend: &B,
         decoder: &Decoder,
         layers: &[Layer<B>],
-        pass: &Pass<B>,
+        [m, s]: [usize; 2],
         lowest: Option<usize>,
     ) -> Done {
+        let again = (self.level == Level::Layer).then_some(Level::Selective);
         for (at, (layer, saved)) in layers.iter().zip(&mut self.saved).enumerate() {
-            match lowest.is_some_and(|lowest| at >= lowest) {
-                true => saved.hold(backend, decoder, layer, pass.m, true)?,
-                false => self.passing.hold(backend, decoder, layer, pass.m, false)?,
+            let back = lowest.is_some_and(|lowest| at >= lowest);
+            if back {
+                saved.hold(backend, decoder, layer, m, Some(self.level))?;
+            }
+            if !back || again.is_some() {
+                let level = again.filter(|_| back);
+                self.passing.hold(backend, decoder, layer, m, level)?;
             }
         }
         let Some(first) = layers.first() else {
             return Ok(());
         };
+        let low = Low::widest(layers.iter().map(|layer| layer.low(backend)));
+        let back = lowest.is_some();
         self.work
-            .hold(backend, decoder, &first.heads, pass, lowest.is_some())
+            .hold(backend, decoder, &first.heads, &low, [m, s], back)
+    }
+}
+
+/// Puts one room in the place of another where `all` is kept: the same again undoes it.
+pub fn exchange<B: Backend>(all: bool, one: &mut Room<B>, other: &mut Room<B>) {
+    if all {
+        std::mem::swap(one, other);
     }
 }

@@ -10,12 +10,13 @@ mod layer;
 mod load;
 mod memory;
 mod prefer;
+pub mod shapes;
 #[cfg(test)]
 mod tests;
 mod trained;
 
 use super::{
-    backend::{Adapter, Backend, Done, Trouble, Use},
+    backend::{Adapter, Backend, Done, Kind, Level, Shape, Trouble, Use},
     batch::Batch,
     decoder::{Decoder, Tensors},
 };
@@ -65,6 +66,21 @@ impl<B: Backend> Engine<B> {
         load::engine(backend, decoder, tensors, adapters)
     }
 
+    /// How much of the way forward is kept from now on; no result depends on it.
+    pub fn keep(&mut self, level: Level) {
+        self.memory.level = level;
+    }
+
+    /// Room for batches of so many tokens and supervised rows, and for their way back.
+    ///
+    /// # Errors
+    /// The machine has not as much.
+    pub fn reserve(&mut self, tokens: usize, supervised: usize) -> Done {
+        let lowest = trained::lowest(&self.layers).map(|(layer, _)| layer);
+        let (memory, sizes) = (&mut self.memory, [tokens, supervised]);
+        memory.hold(&self.backend, &self.decoder, &self.layers, sizes, lowest)
+    }
+
     /// Learns from a batch: adds the gradient of `weight` times the sum of its token losses, and returns that sum in nats,
     /// without the weight. A step's weight is 1 / the supervised tokens of all its batches.
     ///
@@ -100,7 +116,9 @@ impl<B: Backend> Engine<B> {
         };
         let pass = self.pass(&everything, used)?;
         self.forward(&pass, false)?;
-        self.supervised_logits(&pass)
+        self.make_logits(&pass)?;
+        let len = pass.s * self.decoder.vocabulary;
+        self.backend.get(&self.memory.work.logits, len)
     }
 
     /// Puts a batch on the machine, once it is sure that the model can read it.
@@ -137,27 +155,33 @@ impl<B: Backend> Engine<B> {
             true => trained::lowest(&self.layers).map(|(layer, _)| layer),
             false => None,
         };
-        self.memory
-            .hold(&self.backend, &self.decoder, &self.layers, pass, lowest)?;
-        let (work, hidden) = (&mut self.memory.work, self.decoder.hidden);
-        self.backend
-            .embed(&self.table, &pass.placed, hidden, &mut work.x)?;
+        if lowest.is_none() {
+            self.memory.lend();
+        }
+        let (memory, sizes) = (&mut self.memory, [pass.m, pass.s]);
+        memory.hold(&self.backend, &self.decoder, &self.layers, sizes, lowest)?;
+        // A layer that is made again on the way back keeps nothing on the way forward.
+        memory.passing.level = None;
+        let hidden = self.decoder.hidden;
+        let x = &mut self.memory.work.x;
+        self.backend.embed(&self.table, &pass.placed, hidden, x)?;
         for (at, layer) in self.layers.iter().enumerate() {
             let kept = lowest.is_some_and(|lowest| at >= lowest);
-            let saved = match kept {
-                true => &mut self.memory.saved[at],
-                false => &mut self.memory.passing,
+            let memory = &mut self.memory;
+            let saved = match (kept, memory.level) {
+                (true, Level::Layer) => {
+                    let x = &mut memory.saved[at].kept.x;
+                    self.backend.copy(&memory.work.x, pass.m * hidden, x)?;
+                    &mut memory.passing
+                }
+                (true, _) => &mut memory.saved[at],
+                (false, _) => &mut memory.passing,
             };
-            let backend = &self.backend;
-            layer.forward(
-                backend,
-                &self.decoder,
-                pass,
-                Attention::Whole,
-                kept,
-                saved,
-                work,
-            )?;
+            let (backend, work) = (&self.backend, &mut memory.work);
+            layer.forward(backend, &self.decoder, pass, Attention::Whole, saved, work)?;
+        }
+        if lowest.is_none() {
+            self.memory.lend();
         }
         self.enter_head(pass)
     }
@@ -193,11 +217,14 @@ impl<B: Backend> Engine<B> {
         self.backend.get(&work.losses, pass.s)
     }
 
-    /// The logits of supervised rows, [S, V].
-    fn supervised_logits(&mut self, pass: &Pass<B>) -> Done<Vec<f32>> {
-        let len = pass.s * self.decoder.vocabulary;
+    /// The logits of supervised rows, [S, V], in `memory.work.logits`.
+    fn make_logits(&mut self, pass: &Pass<B>) -> Done {
         let (work, backend) = (&mut self.memory.work, &self.backend);
-        work.logits.hold(backend, len)?;
+        let shape = Shape {
+            kind: Kind::Logit,
+            ..Shape::of(pass.s, self.decoder.vocabulary)
+        };
+        work.logits.hold(backend, shape)?;
         backend.forward(
             &self.head,
             &pass.placed,
@@ -207,8 +234,7 @@ impl<B: Backend> Engine<B> {
             &mut work.no_ranks,
             false,
             &mut work.logits,
-        )?;
-        backend.get(&work.logits, len)
+        )
     }
 
     /// From the gradient of the head's rows down to the lowest adapter.
@@ -219,10 +245,23 @@ impl<B: Backend> Engine<B> {
         };
         self.leave_head(pass)?;
         let (backend, decoder) = (&self.backend, &self.decoder);
-        let layers = self.layers.iter_mut().zip(&mut self.memory.saved);
-        for (at, (layer, saved)) in layers.enumerate().skip(lowest).rev() {
+        let Memory {
+            saved,
+            passing,
+            work,
+            level,
+        } = &mut self.memory;
+        passing.level = Some(Level::Selective);
+        let layers = self.layers.iter_mut().zip(saved);
+        for (at, (layer, mut saved)) in layers.enumerate().skip(lowest).rev() {
             let last = (at == lowest).then_some(group);
-            layer.backward(backend, decoder, pass, last, saved, &mut self.memory.work)?;
+            if *level == Level::Layer {
+                let len = pass.m * decoder.hidden;
+                backend.copy(&saved.kept.x, len, &mut work.x)?;
+                layer.forward(backend, decoder, pass, Attention::Whole, passing, work)?;
+                saved = &mut *passing;
+            }
+            layer.backward(backend, decoder, pass, last, saved, work)?;
         }
         Ok(())
     }

@@ -8,7 +8,7 @@ mod tests;
 
 use super::{
     backend::{
-        AdamStep, Adapter, Backend, Done, Heads, Moments, Pair, Part, Projection, Rope, Use,
+        AdamStep, Adapter, Backend, Done, Heads, Moments, Pair, Part, Projection, Rope, Shape, Use,
     },
     batch::Batch,
 };
@@ -44,11 +44,11 @@ impl Backend for Plain {
     type Placed = Batch;
     type Linear = Group;
 
-    fn zeros(&self, len: usize) -> Done<Vec<f32>> {
-        Ok(vec![0.0; len])
+    fn zeros(&self, shape: Shape) -> Done<Vec<f32>> {
+        Ok(vec![0.0; shape.len()])
     }
 
-    fn put(&self, numbers: &[f32]) -> Done<Vec<f32>> {
+    fn put(&self, _: Shape, numbers: &[f32]) -> Done<Vec<f32>> {
         Ok(numbers.to_vec())
     }
 

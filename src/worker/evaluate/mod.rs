@@ -161,7 +161,7 @@ pub fn evaluate(job: &Measure, force: bool, tell: Tell<'_>) -> Result<Measured, 
         job,
         tell,
     };
-    let outcomes = device::on(job.device, task)?;
+    let outcomes = device::on(job.device, &making.path().join(device::PLANS), task)?;
     let measured = Measured {
         inputs,
         ..results::results(job, &prepared.held, &outcomes, prepared.bigram.as_ref())

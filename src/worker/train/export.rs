@@ -5,6 +5,7 @@
 //! tokenizer files, chat template                    the model's own
 //! README.md, report.html                            the card, the loss curve
 //! training.json, metrics.jsonl                      the same for programs
+//! products.txt                                      of a GPU: the algorithms of its matrix products
 //! checkpoints/step-N/                               the one that was exported, to be trained on from
 //! merged/                                           merged weights, where they were asked for
 //! SHA256SUMS                                        of all of them
@@ -35,7 +36,7 @@ use crate::{
     points::point,
     report,
     training::metrics::rows,
-    worker::Undone,
+    worker::{Undone, device::PLANS},
 };
 use serde::{Deserialize, Serialize};
 use std::{fs, io, path::Path};
@@ -302,6 +303,10 @@ impl<'a> Parts<'a> {
             trained: trained.clone(),
         };
         write(dir, TRAINING, &serde_json::to_vec_pretty(&training)?)?;
+        let plans = self.places.plans();
+        if plans.exists() {
+            copy(&plans, &dir.join(PLANS))?;
+        }
         let metrics = rows(&fs::read_to_string(dir.join(metrics::NAME))?);
         write(dir, "README.md", card::card(self.job, trained).as_bytes())?;
         let about = report::training::About {

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     lora::{
-        backend::{AdamStep, Backend, Dropout, Use},
+        backend::{AdamStep, Ask, Backend, Dropout, Use},
         engine::{Adapters, Engine, fresh},
         files::read_adapter,
     },
@@ -87,7 +87,18 @@ impl<'a, B: Backend> Learning<'a, B> {
             None => first(job, prepared, tell)?,
         };
         tell(Told::Stage("loading"));
+        let [tokens, supervised] = prepared.most(&job.settings);
+        let level = machine.plan(&Ask {
+            decoder,
+            rank: &|site| adapters.get(&site).map_or(0, |adapter| adapter.rank),
+            tokens,
+            supervised,
+        })?;
         let mut engine = Engine::new(machine, decoder, &prepared.model, &adapters)?;
+        if let Some(level) = level {
+            engine.keep(level);
+            engine.reserve(tokens, supervised)?;
+        }
         let mut state = match newest {
             Some(newest) => {
                 engine.equip(&newest.adapters, Some(&newest.moments))?;

@@ -242,17 +242,20 @@ fn locked(asked: &FineTune, places: &Places, tell: Tell<'_>) -> Result<Trained, 
     make(asked, tell)?;
     let job = &stage::begin(asked, places)?;
     let prepared = Prepared::read(asked, job, tell)?;
+    if let Some(why) = device::without_gpu(job.device) {
+        tell(Told::Note(format!("computes on the processor: {why}")));
+    }
     let trained = if let Found::Finished(output) = found {
         let trained = export::read(&output, &prepared.identity)?;
         if trained.merged.is_some() || !job.merge {
             trained
         } else {
             let training = Training::of(job, places, &prepared, tell);
-            device::on(job.device, Merging(training, trained))?
+            device::on(job.device, &places.plans(), Merging(training, trained))?
         }
     } else {
         let training = Training::of(job, places, &prepared, tell);
-        device::on(job.device, training)?
+        device::on(job.device, &places.plans(), training)?
     };
     places.clear();
     Ok(trained)

@@ -6,6 +6,7 @@
 //! .OUTPUT.campaignd-training/    until then:
 //!   lock                         held by the process that trains
 //!   metrics.jsonl
+//!   products.txt                 how a GPU computes matrix products
 //!   checkpoints/step-00000010/   whole, by rename
 //! ```
 
@@ -14,7 +15,7 @@ use crate::{
     artifacts::{create_dir_private, run},
     executor::job_dir::TRY_AGAIN,
     training::job::FineTune,
-    worker::{Undone, curate::beside},
+    worker::{Undone, curate::beside, device::PLANS},
 };
 use nix::{
     errno::Errno,
@@ -75,6 +76,11 @@ impl Places {
             rows: Some(paths.rows),
             run: Some(output.into()),
         })
+    }
+
+    /// Where it is recorded which algorithms a GPU computes matrix products with.
+    pub fn plans(&self) -> PathBuf {
+        self.work.join(PLANS)
     }
 
     /// What is there.

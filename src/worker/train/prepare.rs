@@ -8,7 +8,7 @@ use crate::{
         files::ModelDir,
         tokens::{Read, Row, Tokens, batch, read_rows},
     },
-    training::{job::FineTune, plan::Plan, words::Loss},
+    training::{job::FineTune, plan::Plan, settings::Settings, words::Loss},
     worker::Undone,
 };
 use std::path::{Path, PathBuf};
@@ -87,6 +87,25 @@ impl Prepared {
     pub fn place(&self, row: u32) -> String {
         let (file, line) = self.places[row as usize];
         format!("{}:{line}", self.files[file as usize])
+    }
+
+    /// Tokens of a micro-batch of so many rows, and supervised ones of them: no batch has more.
+    pub fn most(&self, settings: &Settings) -> [usize; 2] {
+        let rows = settings.per_device_train_batch_size as usize;
+        let sum = |mut each: Vec<usize>| -> usize {
+            each.sort_unstable_by(|a, b| b.cmp(a));
+            each.iter().take(rows).sum()
+        };
+        let longest = sum(self.rows.iter().map(|row| row.tokens() as usize).collect());
+        let tokens = match settings.packing {
+            true => longest.max(rows * settings.max_seq_length as usize),
+            false => longest,
+        };
+        let supervised = match settings.packing {
+            true => tokens,
+            false => sum(self.rows.iter().map(Row::supervised).collect()),
+        };
+        [tokens, supervised]
     }
 
     /// These rows, as the model sees them.

@@ -1,7 +1,7 @@
 //! What changes nothing: the layout of a batch, accumulation, who else is in it, merging, adapters that are off.
 
 use super::*;
-use crate::lora::backend::{AdamStep, Moments};
+use crate::lora::backend::{AdamStep, Level, Moments};
 
 /// Gradients of some batches, one after the other.
 fn learned(decoder: &Decoder, batches: &[Batch], used: Use) -> (f64, BTreeMap<Site, Pair>) {
@@ -21,6 +21,31 @@ fn neither_layout_nor_accumulation() {
             assert!((sum - other).abs() < 1e-5, "{name}: {sum} and {other}");
             let apart = gradients_apart(&together, &apart);
             assert!(apart < 1e-5, "{name}: {apart}");
+        }
+    }
+}
+
+#[test]
+fn what_is_kept_changes_no_byte() {
+    for (name, decoder) in models() {
+        // All modules; all of layer 1 and one of layer 0; layer 1 alone.
+        for lowest in 0..3 {
+            let own = adapters(&decoder, |site| match lowest {
+                0 => true,
+                1 => site.layer == 1 || site.module == Module::Gate,
+                _ => site.layer == 1,
+            });
+            let learned = |level: Level| {
+                let mut engine = Engine::new(Plain, &decoder, &Random(&decoder), &own).unwrap();
+                engine.keep(level);
+                let (rows, pairs) = (batch(&decoder, 1, &[7, 5]), batch(&decoder, 4, &[4, 6]));
+                let sum = engine.learn(&rows, 0.1, dropout()).unwrap();
+                let found = engine.prefer(&pairs, 0.3, 0.5, dropout()).unwrap();
+                (sum, found, engine.gradients().unwrap())
+            };
+            let selective = learned(Level::Selective);
+            assert_eq!(selective, learned(Level::Everything), "{name} {lowest}");
+            assert_eq!(selective, learned(Level::Layer), "{name} {lowest}");
         }
     }
 }

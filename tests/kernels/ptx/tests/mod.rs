@@ -1,0 +1,6 @@
+//! Each instruction, and each fault that must be found.
+
+mod detect;
+mod down;
+mod instructions;
+mod warps;
