@@ -15,7 +15,7 @@ use serde_json::Value;
 use std::{io, path::Path};
 
 /// Counts up whenever the trainer computes other numbers from the same input, or writes other checkpoints.
-pub const TRAINER: u32 = 2;
+pub const TRAINER: u32 = 3;
 
 /// Everything that the trained numbers are a function of.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -216,7 +216,7 @@ mod tests {
     #[test]
     fn the_first_difference_is_named_by_what_it_was_and_is() {
         let cases: [(Change, &str); 13] = [
-            (|now| now.trainer = 0, "by trainer 2, this is trainer 0"),
+            (|now| now.trainer = 0, "by trainer 3, this is trainer 0"),
             (
                 |now| now.model = "n".into(),
                 "with another model: its files have changed",
