@@ -27,10 +27,10 @@ pub fn run(case: &Case) -> Figures {
         };
         let learned = batch.supervised.len();
         let begin = Instant::now();
-        engine.clear().unwrap();
+        engine.clear(0).unwrap();
         let loss = engine.learn(&batch, 1.0 / learned as f32, used).unwrap();
-        let norm = engine.squares().unwrap().sqrt();
-        engine.update(&adam(step, norm)).unwrap();
+        let norm = engine.squares(0).unwrap().sqrt();
+        engine.update(0, &adam(step, norm)).unwrap();
         seconds = seconds.min(begin.elapsed().as_secs_f64());
         if step == 1 {
             first = loss / learned as f64;
@@ -72,7 +72,7 @@ pub fn rate(threads: usize) -> f64 {
         inputs: k,
         weight: vec![0.5; n * k],
         bias: None,
-        adapter: None,
+        adapters: Vec::new(),
     };
     let linear = cpu.linear(0, vec![weight]).unwrap();
     let placed = cpu.place(&Batch::default()).unwrap();
@@ -80,17 +80,8 @@ pub fn rate(threads: usize) -> f64 {
     let mut best = f64::MAX;
     for _ in 0..200 {
         let begin = Instant::now();
-        cpu.forward(
-            &linear,
-            &placed,
-            Use::Off,
-            &x,
-            m,
-            &mut Vec::new(),
-            false,
-            &mut y,
-        )
-        .unwrap();
+        cpu.forward(&linear, &placed, &[], &x, m, &mut Vec::new(), false, &mut y)
+            .unwrap();
         best = best.min(begin.elapsed().as_secs_f64());
     }
     (2 * m * n * k) as f64 / best

@@ -4,11 +4,12 @@ use super::{
     args::{Place, Shape},
     fail::Fail,
     out,
+    screen::fit,
 };
 use crate::{
     artifacts::create_dir_private,
     config::{Env, Settings, resolve_socket, resolve_state_dir},
-    worker::device,
+    worker::device::{self, Verdict},
 };
 use std::{
     fs::{self, File},
@@ -51,10 +52,7 @@ pub fn doctor(place: &Place, shape: Shape) -> Result<u8, Fail> {
         out::json(&serde_json::json!({ "version": 1, "findings": all, "missing": missing }))?;
     } else {
         for found in &findings {
-            out::line(&format!(
-                "{:<10} {:<8} {}",
-                found.what, found.state, found.text
-            ))?;
+            out::print(&shown(found))?;
         }
         out::line(&match missing {
             0 => "nothing that is needed is missing".into(),
@@ -62,6 +60,14 @@ pub fn doctor(place: &Place, shape: Shape) -> Result<u8, Fail> {
         })?;
     }
     Ok(u8::from(missing > 0))
+}
+
+/// A finding as lines that fit a screen.
+fn shown(found: &Finding) -> String {
+    fit::labelled(
+        &format!("{:<10} {:<8} ", found.what, found.state),
+        &found.text,
+    )
 }
 
 fn state(dir: &Path, from: &str) -> Finding {
@@ -176,11 +182,111 @@ fn slurm(env: &Env) -> Finding {
     }
 }
 
-/// What training on a GPU needs; none of it is needed where training is done elsewhere or on the processor.
+/// What training on a GPU needs, and whether the GPU computes what the processor does; none of it is needed where training is
+/// done elsewhere or on the processor.
 fn gpu() -> impl Iterator<Item = Finding> {
-    device::findings().into_iter().map(|found| Finding {
+    let findings = device::findings().into_iter().map(|found| Finding {
         what: found.what,
         state: if found.good { "ok" } else { "absent" },
         text: found.text,
-    })
+    });
+    findings.chain(device::tried().map(trial))
+}
+
+/// How the GPU's trial ended.
+fn trial(verdict: &Verdict) -> Finding {
+    let (state, text) = match verdict {
+        Verdict::Agrees(agreement) => ("ok", agreement.to_string()),
+        Verdict::Fails(why) => ("failed", why.to_string()),
+        Verdict::Unavailable(why) => ("busy", format!("could not be made: {why}")),
+    };
+    Finding {
+        what: "gpu trial",
+        state,
+        text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lora::{
+        backend::Trouble,
+        cuda::{
+            driver::missing::{CudaVersion, Missing},
+            trial::Agreement,
+        },
+    };
+
+    fn words(text: &str) -> Vec<&str> {
+        text.split_whitespace().collect()
+    }
+
+    /// A line above 80 columns is broken by the terminal in the middle of a word.
+    #[test]
+    fn lines_keep_to_80_columns_and_lose_no_word() {
+        let driver = CudaVersion(12_040);
+        let missing = [
+            Missing::Driver,
+            Missing::DriverStart(803),
+            Missing::Device,
+            Missing::Hidden("3".into()),
+            Missing::Capability(0, "Tesla T4".into(), (7, 5)),
+            Missing::Library(None),
+            Missing::Library(Some(driver)),
+        ];
+        let texts = missing.iter().map(ToString::to_string);
+        for text in texts.chain(["short".into(), String::new()]) {
+            let found = Finding {
+                what: "cublaslt",
+                state: "absent",
+                text,
+            };
+            let shown = shown(&found);
+            let lines: Vec<&str> = shown.lines().collect();
+            for (number, line) in lines.iter().enumerate() {
+                assert!(line.chars().count() <= fit::WIDTH, "{line}");
+                assert_eq!(line.trim_end(), *line);
+                assert!(number == 0 || line.starts_with(&" ".repeat(20)), "{line}");
+            }
+            assert!(lines.len() > 1 || found.text.len() <= 60, "{shown}");
+            let head = ["cublaslt", "absent"];
+            assert_eq!(words(&shown), [&head[..], &words(&found.text)].concat());
+        }
+    }
+
+    #[test]
+    fn a_word_longer_than_a_line_stays_whole() {
+        let text = format!("/{} (the default)", "x".repeat(90));
+        let found = Finding {
+            what: "state dir",
+            state: "ok",
+            text,
+        };
+        assert_eq!(shown(&found).lines().count(), 2);
+    }
+
+    #[test]
+    fn a_trial_is_said_with_its_figures() {
+        let agreement = Agreement {
+            loss: 0.0021,
+            gradient: 0.012,
+            update: 0.02,
+            tokens: 24,
+        };
+        let found = trial(&Verdict::Agrees(agreement));
+        assert_eq!((found.what, found.state), ("gpu trial", "ok"));
+        assert_eq!(
+            found.text,
+            "one training step agrees with the processor (losses to 0.2 %, gradients 1.2 %, AdamW 2.0 %), and so do 24 \
+             decoded tokens"
+        );
+        let failed = trial(&Verdict::Fails(Trouble("the loss is 1".into())));
+        assert_eq!(
+            (failed.state, failed.text.as_str()),
+            ("failed", "the loss is 1")
+        );
+        let busy = trial(&Verdict::Unavailable(Trouble("no memory".into())));
+        assert_eq!(busy.text, "could not be made: no memory");
+    }
 }

@@ -10,6 +10,7 @@ use std::time::SystemTime;
 
 mod args;
 mod base;
+mod bench_train;
 mod budget;
 mod check;
 mod ctl;

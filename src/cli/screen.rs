@@ -1,6 +1,6 @@
 //! The screens: a view and the time in, text out. 80 columns, few words, what needs a person last.
 
-mod fit;
+pub(super) mod fit;
 mod lines;
 mod reasons;
 mod results;

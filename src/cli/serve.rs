@@ -2,7 +2,7 @@
 
 use super::{
     args::{Place, Shape},
-    base, check, curate, doctor, errors, evaluate,
+    base, bench_train, check, curate, doctor, errors, evaluate,
     fail::Fail,
     lint, out, run, simulate, train,
 };
@@ -111,6 +111,11 @@ enum Verb {
         after_help = "Examples:\n  campaignd base --data dataset/error_recovery/train.jsonl --output base\n  campaignd base --data rows.jsonl --output base --size small --seed 7 --json\n\nExit statuses: 0 made, 1 no room for now, 2 usage"
     )]
     Base(base::BaseArgs),
+    /// How fast this machine trains a model's shape, from random weights, and what the adapters cost
+    #[command(
+        after_help = "Examples:\n  campaignd bench-train --shape llama-3.1-8b --targets all --device cuda\n  campaignd bench-train --layers 1 --tokens 64 --device cpu\n  campaignd bench-train --shape models/mine/config.json --seq 512 --tokens 2048 --json\n\nExit statuses: 0 measured, 1 no room for now, 2 usage, shape, or a shape too large for this machine"
+    )]
+    BenchTrain(bench_train::BenchTrainArgs),
     /// Completions for a shell
     Completions {
         /// Which shell
@@ -152,6 +157,7 @@ pub fn campaignd() -> ExitCode {
         Verb::Train(train) => train::run(&train, shape),
         Verb::Evaluate(args) => evaluate::run(&args, shape),
         Verb::Base(base) => base::run(&base, shape),
+        Verb::BenchTrain(bench) => bench_train::run(&bench, shape),
         Verb::Errors(args) => errors::errors(&args, shape),
         Verb::Completions { shell } => {
             out::completions(shell, <Campaignd as clap::CommandFactory>::command())

@@ -1,4 +1,6 @@
-//! `campaignd train`: one fine-tune, or one stage of one, outside a campaign.
+//! `campaignd train`: one fine-tune, one stage of one, or a sweep of several, outside a campaign.
+
+mod sweep;
 
 use super::{
     args::Shape,
@@ -34,14 +36,14 @@ use std::{
 #[derive(clap::Args, Clone, Debug)]
 pub struct TrainArgs {
     /// A Hugging Face model directory
-    #[arg(long, value_name = "DIR")]
-    pub model: PathBuf,
+    #[arg(long, value_name = "DIR", required_unless_present = "sweep")]
+    pub model: Option<PathBuf>,
     /// Rows to learn from: JSON lines with messages, prompt and chosen, or input_ids
     #[arg(long, value_name = "FILE", num_args = 1..)]
     pub data: Vec<PathBuf>,
-    /// The adapter's directory, which appears when it is complete; with --stage the run's
-    #[arg(long, value_name = "DIR")]
-    pub output: PathBuf,
+    /// The adapter's directory, which appears when it is complete; with --stage the run's, with --sweep that of all members
+    #[arg(long, value_name = "DIR", required_unless_present = "sweep")]
+    pub output: Option<PathBuf>,
     /// Rows that are only looked at: the adapter that is best on them is kept
     #[arg(long, value_name = "FILE", num_args = 1..)]
     pub holdout: Vec<PathBuf>,
@@ -51,6 +53,12 @@ pub struct TrainArgs {
     /// One of the settings' stages; the output is a run, whose run-manifest.json says where everything is
     #[arg(long, value_name = "NAME")]
     pub stage: Option<String>,
+    /// Several fine-tunes of one model at once, each with settings of its own
+    #[arg(long, value_name = "sweep.toml", conflicts_with_all = ["config", "stage", "adapter_init", "merge", "name"])]
+    pub sweep: Option<PathBuf>,
+    /// One member of the sweep; it comes out as it does among all
+    #[arg(long, value_name = "NAME", requires = "sweep")]
+    pub only: Option<String>,
     /// Go on where a training stopped
     #[arg(long)]
     pub resume: bool,
@@ -60,9 +68,9 @@ pub struct TrainArgs {
     /// Write merged weights as well
     #[arg(long)]
     pub merge: bool,
-    /// Where to compute
-    #[arg(long, value_name = "DEVICE", default_value = "auto", value_parser = device)]
-    pub device: Device,
+    /// Where to compute: auto, cpu, cuda [default: auto]
+    #[arg(long, value_name = "DEVICE", value_parser = device)]
+    pub device: Option<Device>,
     /// What it is called [default: the output's name]
     #[arg(long)]
     pub name: Option<String>,
@@ -79,6 +87,9 @@ fn device(text: &str) -> Result<Device, String> {
 pub fn run(args: &TrainArgs, shape: Shape) -> Result<u8, Fail> {
     let here = std::env::current_dir()
         .map_err(|error| Fail::usage(format!("there is no directory to be in: {error}"), "cd"))?;
+    if let Some(file) = &args.sweep {
+        return sweep::run(args, &here, &here.join(file), shape);
+    }
     let config = args.config.as_ref().map(|config| here.join(config));
     let (settings, stages) = load_training(config.as_deref(), &here).map_err(Fail::from)?;
     let job = job(args, &here, settings, &stages)?;
@@ -113,7 +124,13 @@ fn job(
     stages: &[StageSpec],
 ) -> Result<FineTune, Fail> {
     let text = |path: &PathBuf| here.join(path).to_string_lossy().into_owned();
-    let output = here.join(&args.output);
+    let (Some(model), Some(output)) = (&args.model, &args.output) else {
+        return Err(Fail::usage(
+            "there is no model or no output",
+            "--model DIR --output DIR",
+        ));
+    };
+    let output = here.join(output);
     let name = output
         .file_name()
         .map(|name| name.to_string_lossy().into_owned());
@@ -123,7 +140,7 @@ fn job(
             .clone()
             .or(name)
             .unwrap_or_else(|| "adapter".into()),
-        model: text(&args.model),
+        model: text(model),
         make: None,
         data: args.data.iter().map(text).collect(),
         holdout: args.holdout.iter().map(text).collect(),
@@ -133,11 +150,17 @@ fn job(
         stage: None,
         minimum: 0,
         settings,
-        device: args.device,
+        device: args.device.unwrap_or(Device::Auto),
     };
     if let Some(name) = &args.stage {
         stage(&mut job, name, stages)?;
     }
+    complete(&job)?;
+    Ok(job)
+}
+
+/// That everything is there which a fine-tune needs.
+fn complete(job: &FineTune) -> Result<(), Fail> {
     if job.settings.early_stopping_patience > 0 && job.holdout.is_empty() {
         let message = "early stopping looks at held-out rows, and there are none";
         return Err(Fail::usage(
@@ -149,7 +172,7 @@ fn job(
         let right = "--data FILE.jsonl";
         return Err(Fail::usage("there are no rows to learn from", right));
     }
-    Ok(job)
+    Ok(())
 }
 
 /// Makes it one stage of a run, which is created where it is not there.
@@ -243,6 +266,23 @@ fn fail(undone: Undone) -> Fail {
     }])
 }
 
+/// Steps of a training, on a terminal.
+fn bar(shape: Shape) -> ProgressBar {
+    let bar = if !io::stderr().is_terminal() || shape.quiet {
+        ProgressBar::hidden()
+    } else {
+        ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(10))
+    };
+    let style = Style::of(&io::stderr(), shape.color);
+    let drawn = ProgressStyle::with_template(
+        "{prefix:10}  {bar:30}  {human_pos} / {human_len} steps  {msg}  {eta} left",
+    );
+    if let Ok(drawn) = drawn {
+        bar.set_style(drawn.progress_chars(style.bar_signs()));
+    }
+    bar
+}
+
 /// What a person sees while it trains.
 struct Screen {
     bar: ProgressBar,
@@ -251,20 +291,8 @@ struct Screen {
 
 impl Screen {
     fn new(shape: Shape) -> Self {
-        let bar = if !io::stderr().is_terminal() || shape.quiet {
-            ProgressBar::hidden()
-        } else {
-            ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(10))
-        };
-        let style = Style::of(&io::stderr(), shape.color);
-        let drawn = ProgressStyle::with_template(
-            "{prefix:10}  {bar:30}  {human_pos} / {human_len} steps  {msg}  {eta} left",
-        );
-        if let Ok(drawn) = drawn {
-            bar.set_style(drawn.progress_chars(style.bar_signs()));
-        }
         Self {
-            bar,
+            bar: bar(shape),
             quiet: shape.quiet,
         }
     }

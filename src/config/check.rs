@@ -2,7 +2,7 @@
 
 use super::{
     keys::{self, Key, Kind},
-    training::{OF_A_STAGE, RUN},
+    training::{MEMBER, OF_A_STAGE, RUN, SWEEP},
 };
 use crate::machines::spec::CampaignSpec;
 
@@ -55,7 +55,16 @@ pub fn all_keys() -> String {
             text += &repeated();
         }
     }
-    text
+    text + &sweep()
+}
+
+/// What a sweep has beside the hyperparameters.
+fn sweep() -> String {
+    let own = SWEEP[0].iter().chain(MEMBER[0]).map(row).collect();
+    format!(
+        "sweep.toml; also every hyperparameter of [training], at the top and in each [[member]]\n{}",
+        columns(own)
+    )
 }
 
 /// The tables that a campaign file may have several of.
@@ -229,5 +238,13 @@ mod tests {
                 .lines()
                 .any(|line| line.starts_with("quality_threshold") && line.ends_with("default"))
         );
+    }
+
+    #[test]
+    fn the_keys_of_a_sweep_are_listed() {
+        let all = all_keys();
+        for key in SWEEP[0].iter().chain(MEMBER[0]) {
+            assert!(all.contains(&format!("\n  {} ", key.name)), "{}", key.name);
+        }
     }
 }

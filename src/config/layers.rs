@@ -7,6 +7,7 @@ use super::{keys::Key, places::Env, problem::Problem};
 use crate::time::parse_duration;
 use fit::{from_text, misfit};
 pub use several::OneOfSeveral;
+pub(super) use several::flatten;
 use std::{collections::BTreeMap, fs, io, path::Path, time::Duration};
 use toml::{
     Spanned,
@@ -120,8 +121,8 @@ impl Layers {
                 (DeValue::Table(_), None) if extra.contains(&name.as_str()) => {
                     self.tables.push((name, place))
                 }
-                (DeValue::Array(_), None) if self.may_repeat.contains(&name.as_str()) => {
-                    self.add_several(&name, text, file)
+                (DeValue::Array(each), None) if self.may_repeat.contains(&name.as_str()) => {
+                    self.add_several(&name, each, text, file)
                 }
                 _ => self.unknown(&name, value, text, file, line),
             }

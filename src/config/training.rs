@@ -4,6 +4,7 @@
 mod checks;
 mod keys;
 mod stages;
+mod sweep;
 
 use super::{
     keys::Key,
@@ -22,7 +23,8 @@ use keys::FILE;
 use stages::{read_stage, stages};
 use std::path::Path;
 
-pub use keys::{KEYS, OF_A_STAGE, RUN};
+pub use keys::{KEYS, MEMBER, OF_A_STAGE, RUN, SWEEP};
+pub use sweep::{SweepFile, load_sweep};
 
 /// The tables of a campaign file that training may have several of.
 pub const SEVERAL: &str = "training.run";

@@ -34,8 +34,8 @@ pub struct Projection {
     pub weight: Vec<f32>,
     /// `[outputs]`.
     pub bias: Option<Vec<f32>>,
-    /// What is trained; none: nothing.
-    pub adapter: Option<Adapter>,
+    /// What is trained, by member of the pack: each has its own adapter, or none. Empty: nothing is.
+    pub adapters: Vec<Option<Adapter>>,
 }
 
 /// The low-rank part of a projection.
@@ -58,6 +58,33 @@ pub struct Pair {
     pub a: Vec<f32>,
     /// Like B, [outputs, rank].
     pub b: Vec<f32>,
+}
+
+/// One member's part of a projection group.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Member {
+    /// Its adapters, None where a projection has none.
+    pub adapters: Vec<Option<Adapter>>,
+    /// What AdamW keeps of them; none: 0.
+    pub moments: Option<Vec<Option<Moments>>>,
+}
+
+impl Member {
+    /// The members that projections come with.
+    pub fn all(group: &[Projection]) -> Vec<Self> {
+        let count = group.iter().map(|p| p.adapters.len()).max().unwrap_or(0);
+        let own = |member: usize| {
+            let of = |p: &Projection| p.adapters.get(member).cloned().flatten();
+            group.iter().map(of).collect()
+        };
+        let members = 0..count;
+        members
+            .map(|member| Self {
+                adapters: own(member),
+                moments: None,
+            })
+            .collect()
+    }
 }
 
 /// What AdamW keeps of one adapter, besides itself.
@@ -102,7 +129,7 @@ pub struct Dropout {
     pub p: f32,
 }
 
-/// How an adapter takes part.
+/// How a member's adapters take part in its rows.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Use {
     /// Not at all: the base model.
@@ -111,6 +138,18 @@ pub enum Use {
     On,
     /// With dropout.
     Drop(Dropout),
+}
+
+impl Use {
+    /// How a member takes part, where `all` says it by member: one that is not named does not.
+    pub fn of(all: &[Use], member: usize) -> Use {
+        all.get(member).copied().unwrap_or(Use::Off)
+    }
+
+    /// Whether no member takes part.
+    pub fn is_none(all: &[Use]) -> bool {
+        all.iter().all(|used| *used == Use::Off)
+    }
 }
 
 /// The shape of attention. Rows of `qkv` are [heads * head_dim | kv_heads * head_dim | kv_heads * head_dim].
@@ -178,8 +217,8 @@ pub enum Level {
 pub struct Ask<'a> {
     /// The model.
     pub decoder: &'a Decoder,
-    /// The rank of the adapter of each site; 0: none.
-    pub rank: &'a dyn Fn(Site) -> usize,
+    /// The ranks of the adapters of each site, by member; 0: none.
+    pub ranks: &'a dyn Fn(Site) -> Vec<usize>,
     /// Tokens of a microbatch at most.
     pub tokens: usize,
     /// Supervised ones of them at most.
@@ -236,6 +275,10 @@ pub trait Backend {
     fn plan(&self, _ask: &Ask<'_>) -> Done<Option<Level>> {
         Ok(None)
     }
+    /// The most bytes of its own memory that the machine has had in use, where it counts them.
+    fn peak_bytes(&self) -> Option<u64> {
+        None
+    }
     /// A batch, on the machine.
     fn place(&self, batch: &Batch) -> Done<Self::Placed>;
 
@@ -245,53 +288,53 @@ pub trait Backend {
     fn tail(&self, _linear: &Self::Linear) -> usize {
         0
     }
-    /// y [M, outputs of all] = (or += with `accumulate`) the group's outputs; `h` [M, R] keeps drop(x) A^T for the way back.
+    /// y [M, outputs of all] = (or += with `accumulate`) the group's outputs, each row with the adapters of the member whose it
+    /// is and as `used` says it by member; `h` [M, R] keeps drop(x) A^T for the way back, its numbers elsewhere are anything.
     #[allow(clippy::too_many_arguments, reason = "shapes are arguments")]
     fn forward(
         &self,
         linear: &Self::Linear,
         batch: &Self::Placed,
-        used: Use,
+        used: &[Use],
         x: &Self::Buffer,
         m: usize,
         h: &mut Self::Buffer,
         accumulate: bool,
         y: &mut Self::Buffer,
     ) -> Done;
-    /// dx [M, inputs] = the gradient of x, where it is asked for; gradients of A and B are added to the group's own.
-    /// `used` must be that of the way forward; with [`Use::Off`] only dx is made.
+    /// dx [M, inputs] = the gradient of x, where it is asked for; gradients of A and B, each over its member's rows alone, are
+    /// added to the group's own. `used` must be that of the way forward; with [`Use::Off`] only dx is made.
     #[allow(clippy::too_many_arguments, reason = "shapes are arguments")]
     fn backward(
         &self,
         linear: &mut Self::Linear,
         batch: &Self::Placed,
-        used: Use,
+        used: &[Use],
         x: &Self::Buffer,
         h: &Self::Buffer,
         dy: &Self::Buffer,
         m: usize,
         dx: Option<&mut Self::Buffer>,
     ) -> Done;
-    /// The adapters of a group, None where a projection has none.
-    fn adapters(&self, linear: &Self::Linear) -> Done<Vec<Option<Adapter>>>;
+    /// A member's adapters, None where a projection has none.
+    fn adapters(&self, linear: &Self::Linear, member: usize) -> Done<Vec<Option<Adapter>>>;
     /// Their gradients, summed since [`clear`](Self::clear).
-    fn gradients(&self, linear: &Self::Linear) -> Done<Vec<Option<Pair>>>;
+    fn gradients(&self, linear: &Self::Linear, member: usize) -> Done<Vec<Option<Pair>>>;
     /// What AdamW keeps of them.
-    fn moments(&self, linear: &Self::Linear) -> Done<Vec<Option<Moments>>>;
-    /// Puts other adapters in the place of those that are there, of whatever rank, with moments where they are given (else 0);
-    /// gradients become 0.
-    fn equip(
-        &self,
-        linear: &mut Self::Linear,
-        adapters: &[Option<Adapter>],
-        moments: Option<&[Option<Moments>]>,
-    ) -> Done;
-    /// Sets the gradients to 0.
-    fn clear(&self, linear: &mut Self::Linear) -> Done;
-    /// The sum of the squares of the gradients, in f64 and a fixed order.
-    fn squares(&self, linear: &Self::Linear) -> Done<f64>;
-    /// One step of AdamW over the adapters of a group.
-    fn adamw(&self, linear: &mut Self::Linear, step: &AdamStep) -> Done;
+    fn moments(&self, linear: &Self::Linear, member: usize) -> Done<Vec<Option<Moments>>>;
+    /// Puts other members in the place of those that are there, of whatever ranks; gradients become 0.
+    fn equip(&self, linear: &mut Self::Linear, members: &[Member]) -> Done;
+    /// Sets a member's gradients to 0.
+    fn clear(&self, groups: &mut [&mut Self::Linear], member: usize) -> Done;
+    /// The sum of the squares of a member's gradients in all these groups, in f64 and a fixed order.
+    fn squares(&self, groups: &[&Self::Linear], member: usize) -> Done<f64>;
+    /// One step of AdamW over a member's adapters in all these groups.
+    fn adamw(&self, groups: &mut [&mut Self::Linear], member: usize, step: &AdamStep) -> Done;
+    /// A member takes no part any more: whatever its numbers are, none of them reaches the rows of another, even where an
+    /// infinite one would be multiplied by 0. They can be read as before.
+    fn retire(&self, _groups: &mut [&mut Self::Linear], _member: usize) -> Done {
+        Ok(())
+    }
 
     /// x [M, H]: rows of `table` [V, H] by token id.
     fn embed(

@@ -1,5 +1,16 @@
 //! Tokens as a model sees them: documents one after the other, without padding.
 
+/// Rows of a batch, one after the other, that one member of a pack learns from with its own adapters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span {
+    /// Which member.
+    pub member: usize,
+    /// Its first row.
+    pub first: usize,
+    /// Rows.
+    pub rows: usize,
+}
+
 /// Documents packed into one sequence of rows. M is the number of tokens, S of supervised ones.
 ///
 /// Row i of the hidden states predicts the token after it, so a supervised row is never the last of its document.
@@ -17,6 +28,8 @@ pub struct Batch {
     pub supervised: Vec<u32>,
     /// The tokens that they should predict, `[S]`.
     pub targets: Vec<u32>,
+    /// Whose rows are whose, ascending and apart; rows of nobody go through the base model. Empty: all are the first member's.
+    pub spans: Vec<Span>,
 }
 
 impl Batch {
@@ -28,6 +41,19 @@ impl Batch {
     /// Number of documents.
     pub fn documents(&self) -> usize {
         self.starts.len().saturating_sub(1)
+    }
+
+    /// Whose rows are whose.
+    pub fn spans(&self) -> Vec<Span> {
+        if !self.spans.is_empty() {
+            return self.spans.clone();
+        }
+        let rows = self.tokens();
+        vec![Span {
+            member: 0,
+            first: 0,
+            rows,
+        }]
     }
 
     /// Appends a document: its tokens, and which of them are learned. The first never is: nothing comes before it.

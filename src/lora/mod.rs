@@ -10,6 +10,7 @@ pub mod cuda;
 pub mod decoder;
 pub mod engine;
 pub mod files;
+pub mod pack;
 pub mod plain;
 pub mod shape;
 pub mod tokens;

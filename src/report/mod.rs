@@ -5,4 +5,5 @@ pub mod inspect;
 pub mod mirror;
 pub mod page;
 pub mod sqlite;
+pub mod sweep;
 pub mod training;

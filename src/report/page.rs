@@ -5,6 +5,7 @@
 
 mod bars;
 mod composition;
+pub(in crate::report) mod curves;
 mod heat;
 mod histogram;
 pub(in crate::report) mod html;

@@ -51,3 +51,40 @@ pub struct StageOf {
     /// What it starts from; nothing to the first stage.
     pub start: Start,
 }
+
+/// Fine-tunes that are computed together over one frozen base, each with an output of its own.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sweep {
+    /// The directory that has the members' outputs, and what compares them.
+    pub output: String,
+    /// Its members: of one model, device and loss.
+    pub members: Vec<FineTune>,
+    /// The one that is to be computed; none: all.
+    pub only: Option<String>,
+}
+
+impl Sweep {
+    /// Whether a member is to be computed now.
+    pub fn asks(&self, member: &FineTune) -> bool {
+        self.only.as_ref().is_none_or(|name| member.name == *name)
+    }
+}
+
+/// What all matrix products of a sweep are shaped by, on a machine where numbers depend on it. A member that is computed alone
+/// under the same key has the same products, and so the same numbers, as in the pack.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlanKey {
+    /// Rows of every micro-batch.
+    pub padded_rows: u64,
+    /// Rows of each member's part of it.
+    pub slots: Vec<u64>,
+    /// Columns that the adapters of all members have beside a group's weights, in the layer that has most: of queries, keys and
+    /// values; of attention's output; of gate and up; of down.
+    pub rank_bucket: [u64; 4],
+    /// Of each member: the highest rank, rounded up to a tile of the matrix units.
+    pub aligned_ranks: Vec<u64>,
+    /// Of each member: whether it has dropout, which enters the product of the way back in another way.
+    pub drops: Vec<bool>,
+    /// SHA-256 of all ranks, by layer, module and member: where every adapter stands beside the weights.
+    pub borders: String,
+}

@@ -156,7 +156,8 @@ impl Settings {
             }
         };
         let rank = |rank: u32| (1..=MOST_RANK).contains(&rank);
-        let alpha = |alpha: f64| alpha > 0.0 && alpha.is_finite();
+        // An adapter's scale is an f32.
+        let alpha = |alpha: f64| alpha > 0.0 && (alpha as f32).is_finite();
         let ranks = format!("1 to {MOST_RANK}");
         check("r", rank(self.r), self.r.to_string(), &ranks);
         let above = "a number above 0";

@@ -2,6 +2,7 @@
 
 pub mod agents;
 pub mod base;
+pub mod bench;
 pub mod curate;
 pub mod deliver;
 pub mod device;

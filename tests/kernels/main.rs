@@ -3,6 +3,7 @@
 
 mod attend;
 mod back;
+mod counts;
 mod cuda;
 mod head;
 mod lora;

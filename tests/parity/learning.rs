@@ -48,10 +48,10 @@ impl Comparison for Training {
         let (mut compared, mut clipped) = (0, 0);
         for (step, batches) in micro.chunks(accumulation).enumerate() {
             let labels: usize = batches.iter().map(|batch| batch.targets.len()).sum();
-            engine.clear().unwrap();
+            engine.clear(0).unwrap();
             let learn = |batch| engine.learn(batch, 1.0 / labels as f32, Use::On).unwrap();
             let loss = batches.iter().map(learn).sum::<f64>() / labels as f64;
-            let norm = engine.squares().unwrap().sqrt();
+            let norm = engine.squares(0).unwrap().sqrt();
             let rate = learning_rate(&settings, step as u64, losses.len() as u64);
             let scale = (settings.max_grad_norm / (norm + 1e-6)).min(1.0);
             clipped += usize::from(scale < 1.0);
@@ -64,7 +64,7 @@ impl Comparison for Training {
                 weight_decay: settings.weight_decay,
                 gradient_scale: scale,
             };
-            engine.update(&adam).unwrap();
+            engine.update(0, &adam).unwrap();
             let what = |quantity: &str| format!("{quantity} of step {step}");
             compared += relative(&what("loss"), loss, losses[step], 3e-6);
             compared += relative(&what("norm"), norm, norms[step], 1e-5);
@@ -73,7 +73,7 @@ impl Comparison for Training {
         }
         assert!(clipped > 0, "no step was clipped");
         let last = fixture.adapters("adapter_final");
-        let found = engine.adapters().unwrap();
+        let found = engine.adapters(0).unwrap();
         assert!(found.keys().eq(last.keys()));
         for (site, adapter) in &found {
             let expected = &last[site];

@@ -5,7 +5,7 @@ use campaignd::{
     lora::{
         backend::{Backend, Pair, Use},
         batch::Batch,
-        engine::{Adapters, Engine},
+        engine::{Adapters, Engine, Stake},
         files::{ModelDir, write_merged},
     },
     training::site::Site,
@@ -91,10 +91,10 @@ impl Comparison for Gradients {
         let weight = 1.0 / batch.targets.len() as f32;
         let sum = engine.learn(&batch, weight, Use::On).unwrap();
         let expected = &fixture.expected["fixed"];
-        let found = engine.gradients().unwrap();
+        let found = engine.gradients(0).unwrap();
         let loss = sum / batch.targets.len() as f64;
         gradients(fixture, "grad.", &found)
-            + norms(expected, &found, engine.squares().unwrap())
+            + norms(expected, &found, engine.squares(0).unwrap())
             + one("loss", loss, number(&expected["loss"]), 1e-5)
     }
 
@@ -117,7 +117,13 @@ impl Comparison for Preferences {
             .collect();
         let (pairs, beta) = (fixture.batch(&rows), number(&expected["beta"]));
         let count = pairs.documents() as f64 / 2.0;
-        let found = engine.prefer(&pairs, beta, 1.0 / count, Use::On).unwrap();
+        let stake = Stake {
+            beta,
+            weight: 1.0 / count,
+        };
+        let found = engine
+            .prefer(&pairs, &stake.each(&pairs), &[Use::On])
+            .unwrap();
         assert_eq!(engine.preferences(&pairs, beta).unwrap(), found);
         let loss = found.iter().map(|pair| pair.loss).sum::<f64>() / count;
         let mut compared = one("loss", loss, number(&expected["loss"]), 5e-6);
@@ -145,10 +151,10 @@ impl Comparison for Preferences {
                 compared += one("reward", *found, list[at], 5e-6);
             }
         }
-        let found = engine.gradients().unwrap();
+        let found = engine.gradients(0).unwrap();
         compared
             + gradients(fixture, "dpo.grad.", &found)
-            + norms(expected, &found, engine.squares().unwrap())
+            + norms(expected, &found, engine.squares(0).unwrap())
     }
 
     fn expected(&self, fixture: &Fixture) -> usize {

@@ -1,8 +1,9 @@
 //! Tables that a file may have several of: `[[name]]`, each with the lines that its keys stand in.
 
-use super::{Layers, Set, nearest};
+use super::{Layers, Set, line_of, nearest};
 use crate::config::problem::Problem;
 use std::collections::BTreeMap;
+use toml::de::{DeArray, DeValue};
 
 /// One `[[name]]` of a file.
 #[derive(Clone, Debug, PartialEq)]
@@ -13,16 +14,17 @@ pub struct OneOfSeveral {
     pub place: String,
     /// What it says.
     pub values: toml::Table,
-    /// The line of each of its keys that stands on one of its own.
-    pub lines: BTreeMap<String, u32>,
+    /// Its keys in the order written, each with its line.
+    pub lines: Vec<(String, u32)>,
 }
 
 impl OneOfSeveral {
     /// `alttp.toml:14`, where a key stands; the table's own place where that is not known.
     pub fn line_of(&self, key: &str) -> String {
         let file = self.place.rsplit_once(':').map(|(file, _)| file);
-        match (file, self.lines.get(key)) {
-            (Some(file), Some(line)) => format!("{file}:{line}"),
+        let found = self.lines.iter().find(|(known, _)| known == key);
+        match (file, found) {
+            (Some(file), Some((_, line))) => format!("{file}:{line}"),
             _ => self.place.clone(),
         }
     }
@@ -48,28 +50,32 @@ impl OneOfSeveral {
 }
 
 impl Layers {
-    /// Every `[[name]]` at once: values by the parser, places by their headers.
-    pub(super) fn add_several(&mut self, name: &str, text: &str, file: &str) {
-        let mut blocks = blocks(name, text).into_iter();
+    /// Every `[[name]]` at once: `each` has their places, the text their values.
+    pub(super) fn add_several(&mut self, name: &str, each: &DeArray, text: &str, file: &str) {
         let whole = toml::from_str::<toml::Table>(text).unwrap_or_default();
         let all = name
             .split('.')
             .try_fold(&toml::Value::Table(whole), |value, part| value.get(part))
             .and_then(toml::Value::as_array)
             .cloned();
-        for values in all.into_iter().flatten() {
-            let Some(values) = values.as_table() else {
+        for (values, placed) in all.into_iter().flatten().zip(each.iter()) {
+            let (toml::Value::Table(values), DeValue::Table(table)) = (values, placed.get_ref())
+            else {
                 continue;
             };
-            let (place, lines) = match blocks.next() {
-                Some((line, lines)) => (format!("{file}:{line}"), lines),
-                None => (file.into(), BTreeMap::new()),
-            };
+            let mut keys: Vec<(usize, &str)> = table
+                .keys()
+                .map(|key| (key.span().start, key.get_ref().as_ref()))
+                .collect();
+            keys.sort_unstable();
+            let keys = keys.into_iter();
             self.several.push(OneOfSeveral {
                 name: name.into(),
-                place,
-                values: values.clone(),
-                lines,
+                place: format!("{file}:{}", line_of(text, placed.span().start)),
+                values,
+                lines: keys
+                    .map(|(at, key)| (key.to_string(), line_of(text, at)))
+                    .collect(),
             });
         }
     }
@@ -121,7 +127,11 @@ impl Layers {
 }
 
 /// The tables of numbers below a table, by their dotted names. What is no number is NaN, which every check refuses.
-pub(super) fn flatten(prefix: &str, table: &toml::Table, found: &mut BTreeMap<String, f64>) {
+pub(in crate::config) fn flatten(
+    prefix: &str,
+    table: &toml::Table,
+    found: &mut BTreeMap<String, f64>,
+) {
     for (key, value) in table {
         let name = format!("{prefix}{key}");
         match value.as_table() {
@@ -131,27 +141,4 @@ pub(super) fn flatten(prefix: &str, table: &toml::Table, found: &mut BTreeMap<St
             }
         }
     }
-}
-
-/// Where each `[[name]]` stands, and the keys in it, until the next header.
-fn blocks(name: &str, text: &str) -> Vec<(u32, BTreeMap<String, u32>)> {
-    let header = format!("[[{name}]]");
-    let mut found: Vec<(u32, BTreeMap<String, u32>)> = Vec::new();
-    let mut inside = false;
-    for (line, number) in text.lines().zip(1..) {
-        let line = line.trim_start();
-        if line.starts_with('[') {
-            inside = line.starts_with(&header);
-            if inside {
-                found.push((number, BTreeMap::new()));
-            }
-        } else if inside
-            && let Some((key, _)) = line.split_once('=')
-            && let Some((_, keys)) = found.last_mut()
-        {
-            let key = key.trim().trim_matches('"').to_string();
-            keys.entry(key).or_insert(number);
-        }
-    }
-    found
 }

@@ -282,3 +282,51 @@ pub const RUN: [&[Key]; 3] = [
 
 /// The keys of `train.toml`.
 pub(super) const FILE: &[Key] = hyperparameters!("");
+
+/// The keys at the top of `sweep.toml`: what is trained on what, and what holds for every member.
+pub const SWEEP: [&[Key]; 2] = [
+    &[
+        key(
+            "model",
+            Kind::Text,
+            "",
+            "path",
+            "a Hugging Face model directory, the same for every member",
+        ),
+        key("data", Kind::List, "[]", "paths", "rows to learn from"),
+        key(
+            "holdout",
+            Kind::List,
+            "[]",
+            "paths",
+            "rows that are only looked at",
+        ),
+        key(
+            "output",
+            Kind::Text,
+            "",
+            "path",
+            "a directory with one of each member in it",
+        ),
+        key(
+            "device",
+            Kind::Word(&["auto", "cpu", "cuda"]),
+            "",
+            "",
+            "where is computed",
+        ),
+    ],
+    hyperparameters!(""),
+];
+
+/// The keys of a `[[member]]`.
+pub const MEMBER: [&[Key]; 2] = [
+    &[key(
+        "member.name",
+        Kind::Text,
+        "",
+        "",
+        "what the member's directory is called, before what its lists vary",
+    )],
+    hyperparameters!("member."),
+];

@@ -77,6 +77,9 @@ impl<'a> Head<'a> {
     /// The transpose of the document's rows of `from`, times `scale`: [head_dim, length].
     fn turned(&self, from: Rows<'_>, scale: f32) -> Panels {
         let mut panels = Panels::new(self.heads.head_dim, self.length);
+        if self.length == 0 {
+            return panels;
+        }
         let end = (self.length - 1) * from.stride + self.heads.head_dim;
         panels.put_columns(0, &from.numbers[..end], from.stride, scale);
         panels
@@ -85,6 +88,9 @@ impl<'a> Head<'a> {
     /// Rows `which` of `from`, times `scale`: [rows, head_dim].
     fn straight(&self, from: Rows<'_>, which: Range<usize>, scale: f32) -> Panels {
         let mut panels = Panels::new(which.len(), self.heads.head_dim);
+        if which.is_empty() {
+            return panels;
+        }
         let end = (which.end - 1) * from.stride + self.heads.head_dim;
         let numbers = &from.numbers[which.start * from.stride..end];
         panels.put_rows(0, numbers, from.stride, scale);

@@ -6,7 +6,7 @@ use super::{
     product::Rows,
     vector::{exponentials, largest},
 };
-use crate::lora::{backend::Use, batch::Batch};
+use crate::lora::batch::Batch;
 
 /// Logits at a time, at most, as far as there are as many rows as make a product worth while.
 const LOGITS: usize = 1 << 23;
@@ -30,7 +30,7 @@ impl Cpu {
         for from in (0..supervised).step_by(rows.max(1)) {
             let m = rows.min(supervised - from);
             let x = &x[from * h..];
-            self.linear_forward(head, batch, Use::Off, x, m, &mut [], false, &mut logits);
+            self.linear_forward(head, batch, &[], x, m, &mut [], false, &mut logits);
             let targets = &batch.targets[from..from + m];
             let weights = gradient.as_ref().map(|(weights, _)| &weights[from..]);
             let losses = &mut losses[from..from + m];

@@ -1,34 +1,49 @@
-//! A projection group: one product with all frozen weights, and thin ones with the adapters.
-//!
-//! Forward: h = drop(x) A^T for all adapters at once, y = x W^T + bias, then y += h (scale B)^T into each adapter's columns.
-//! Back: dh = dy (scale B), dB += scale dy^T h, dA += dh^T drop(x), dx = dy W + mask * (dh A) / (1 - p).
+//! A projection group: one product with all frozen weights over all rows, and thin ones with the adapters over the rows of each
+//! member of a pack.
 
-use super::{
-    Cpu,
-    adapters::Trained,
-    dropout::Mask,
-    kernel::{Line, WIDTH},
-    panels::Panels,
-    product::{Rows, Term},
-};
+use super::{adapters::Trained, panels::Panels};
 use crate::lora::{
-    backend::{Adapter, Moments, Pair, Projection, Use},
-    batch::Batch,
+    backend::{Adapter, Member, Moments, Pair, Projection, Use},
+    batch::{Batch, Span},
 };
 
 /// A projection group on the processor.
 pub struct Linear {
-    site: u32,
-    inputs: usize,
-    outputs: usize,
+    pub(super) site: u32,
+    pub(super) inputs: usize,
+    pub(super) outputs: usize,
     /// Outputs of each projection.
     widths: Vec<usize>,
     /// The weights of all, one below the other, as the way forward reads them: [inputs, outputs].
     pub(super) weight: Panels,
-    bias: Option<Vec<f32>>,
+    pub(super) bias: Option<Vec<f32>>,
+    /// What each member of the pack trains.
+    pub(super) members: Vec<Own>,
+    /// Sum of the ranks of all.
+    pub(super) ranks: usize,
+}
+
+/// What one member trains of a group.
+pub(super) struct Own {
+    /// By projection.
     pub(super) trained: Vec<Option<Trained>>,
-    /// Sum of the ranks.
-    ranks: usize,
+    /// Columns of x.
+    pub(super) inputs: usize,
+    /// Its first column of h.
+    pub(super) from: usize,
+    /// Sum of its ranks.
+    pub(super) ranks: usize,
+}
+
+/// The rows of a member that takes part.
+#[derive(Clone, Copy)]
+pub(super) struct Part<'a> {
+    /// What it trains.
+    pub(super) own: &'a Own,
+    /// How it takes part.
+    pub(super) used: Use,
+    /// Its rows.
+    pub(super) span: Span,
 }
 
 impl Linear {
@@ -40,7 +55,7 @@ impl Linear {
         let mut weight = Panels::new(inputs, outputs);
         let mut bias = vec![0.0; outputs];
         let mut biased = false;
-        let mut adapters = Vec::new();
+        let members = Member::all(&group);
         let mut at = 0;
         for projection in group {
             let width = projection.outputs;
@@ -58,7 +73,6 @@ impl Linear {
                 bias[at..at + width].copy_from_slice(&own);
                 biased = true;
             }
-            adapters.push(projection.adapter);
             at += width;
         }
         let mut linear = Self {
@@ -68,10 +82,10 @@ impl Linear {
             widths,
             weight,
             bias: biased.then_some(bias),
-            trained: Vec::new(),
+            members: Vec::new(),
             ranks: 0,
         };
-        linear.equip(&adapters, None)?;
+        linear.equip(&members)?;
         Ok(linear)
     }
 
@@ -85,47 +99,97 @@ impl Linear {
         self.outputs
     }
 
-    /// Takes other adapters; see [`crate::lora::backend::Backend::equip`].
-    pub(super) fn equip(
-        &mut self,
-        adapters: &[Option<Adapter>],
-        moments: Option<&[Option<Moments>]>,
-    ) -> Result<(), String> {
-        let (count, of) = (adapters.len(), self.widths.len());
-        if count != of || moments.is_some_and(|moments| moments.len() != of) {
+    /// Takes other members; see [`crate::lora::backend::Backend::equip`].
+    pub(super) fn equip(&mut self, members: &[Member]) -> Result<(), String> {
+        let mut all = Vec::new();
+        let mut from = 0;
+        for member in members {
+            let own = Own::new(member, self.inputs, &self.widths, from)?;
+            from += own.ranks;
+            all.push(own);
+        }
+        (self.members, self.ranks) = (all, from);
+        Ok(())
+    }
+
+    /// The adapters of a member.
+    pub(super) fn each(&self, member: usize) -> impl Iterator<Item = &Trained> {
+        let own = self.members.get(member).into_iter();
+        own.flat_map(Own::each)
+    }
+
+    /// The same, to change them.
+    pub(super) fn each_mut(&mut self, member: usize) -> impl Iterator<Item = &mut Trained> {
+        let own = self.members.get_mut(member).into_iter();
+        own.flat_map(Own::each_mut)
+    }
+
+    /// Something of each of a member's projections.
+    pub(super) fn of<T>(&self, member: usize, part: impl Fn(&Trained) -> T) -> Vec<Option<T>> {
+        match self.members.get(member) {
+            Some(own) => own
+                .trained
+                .iter()
+                .map(|one| one.as_ref().map(&part))
+                .collect(),
+            None => self.widths.iter().map(|_| None).collect(),
+        }
+    }
+
+    /// The members that take part in the first `m` rows, with their rows.
+    pub(super) fn parts(&self, batch: &Batch, used: &[Use], m: usize) -> Vec<Part<'_>> {
+        if Use::is_none(used) || self.ranks == 0 || m == 0 {
+            return Vec::new();
+        }
+        let part = |span: Span| {
+            let (own, used) = (self.members.get(span.member)?, Use::of(used, span.member));
+            let takes = used != Use::Off && own.ranks > 0 && span.rows > 0;
+            takes.then_some(Part { own, used, span })
+        };
+        batch.spans().into_iter().filter_map(part).collect()
+    }
+}
+
+impl Own {
+    fn new(member: &Member, inputs: usize, widths: &[usize], from: usize) -> Result<Self, String> {
+        let Member { adapters, moments } = member;
+        let (count, of) = (adapters.len(), widths.len());
+        if count != of || moments.as_ref().is_some_and(|moments| moments.len() != of) {
             return Err(format!("a group of {of} is given {count} adapters"));
         }
         let mut trained = Vec::new();
-        let (mut rank_from, mut output_from) = (0, 0);
-        for (number, (adapter, &width)) in adapters.iter().zip(&self.widths).enumerate() {
-            let kept = moments.and_then(|moments| moments[number].clone());
+        let (mut ranks, mut output_from) = (0, 0);
+        for (number, (adapter, &width)) in adapters.iter().zip(widths).enumerate() {
+            let kept = moments.as_ref().and_then(|moments| moments[number].clone());
             trained.push(match adapter {
                 None => None,
                 Some(adapter) => {
-                    check(adapter, kept.as_ref(), self.inputs, width)?;
-                    let one = Trained::new(adapter.clone(), kept, rank_from, output_from);
-                    rank_from += adapter.rank;
+                    check(adapter, kept.as_ref(), inputs, width)?;
+                    let one = Trained::new(adapter.clone(), kept, ranks, output_from);
+                    ranks += adapter.rank;
                     Some(one)
                 }
             });
             output_from += width;
         }
-        (self.trained, self.ranks) = (trained, rank_from);
-        Ok(())
+        Ok(Self {
+            trained,
+            inputs,
+            from,
+            ranks,
+        })
     }
 
-    /// The adapters that are there.
     pub(super) fn each(&self) -> impl Iterator<Item = &Trained> {
         self.trained.iter().flatten()
     }
 
-    /// The same, to change them.
     pub(super) fn each_mut(&mut self) -> impl Iterator<Item = &mut Trained> {
         self.trained.iter_mut().flatten()
     }
 
     /// All A, one below the other: [ranks, inputs] by rows, or its transpose.
-    fn down(&self, transposed: bool) -> Panels {
+    pub(super) fn down(&self, transposed: bool) -> Panels {
         let mut down = match transposed {
             true => Panels::new(self.inputs, self.ranks),
             false => Panels::new(self.ranks, self.inputs),
@@ -138,6 +202,17 @@ impl Linear {
             }
         }
         down
+    }
+
+    /// scale B of each, as the way forward reads it: [rank, outputs].
+    pub(super) fn ups(&self) -> Vec<Panels> {
+        let up = |trained: &Trained| {
+            let Adapter { rank, scale, b, .. } = &trained.adapter;
+            let mut up = Panels::new(*rank, b.len() / rank);
+            up.put_columns(0, b, *rank, *scale);
+            up
+        };
+        self.each().map(up).collect()
     }
 }
 
@@ -159,290 +234,5 @@ fn check(
         false => Err(format!(
             "an adapter of rank {rank} does not fit {inputs} inputs and {outputs} outputs"
         )),
-    }
-}
-
-/// Whole lines are by far the most, and to copy as many numbers as are known beforehand is no call.
-#[inline(always)]
-fn copy_line(from: &[f32], line: &mut Line) {
-    match from.first_chunk() {
-        Some(whole) => *line = *whole,
-        None => line[..from.len()].copy_from_slice(from),
-    }
-}
-
-impl Cpu {
-    /// See [`crate::lora::backend::Backend::forward`].
-    #[allow(clippy::too_many_arguments, reason = "shapes are arguments")]
-    pub(super) fn linear_forward(
-        &self,
-        linear: &Linear,
-        batch: &Batch,
-        used: Use,
-        x: &[f32],
-        m: usize,
-        h: &mut [f32],
-        accumulate: bool,
-        y: &mut [f32],
-    ) {
-        let (inputs, outputs, ranks) = (linear.inputs, linear.outputs, linear.ranks);
-        let adapted = used != Use::Off && ranks > 0;
-        if adapted {
-            self.low_rank(linear, batch, used, x, m, h);
-        }
-        let whole = Rows {
-            numbers: x,
-            stride: inputs,
-        };
-        let mut terms = vec![Term {
-            left: whole,
-            right: linear.weight.block(),
-            column: 0,
-            add: accumulate || linear.bias.is_some(),
-        }];
-        let ups: Vec<Panels> = linear
-            .each()
-            .map(|trained| {
-                let Adapter { rank, scale, b, .. } = &trained.adapter;
-                let mut up = Panels::new(*rank, b.len() / rank);
-                up.put_columns(0, b, *rank, *scale);
-                up
-            })
-            .collect();
-        if adapted {
-            let h = Rows {
-                numbers: h,
-                stride: ranks,
-            };
-            terms.extend(linear.each().zip(&ups).map(|(trained, up)| Term {
-                left: h.from(0, trained.rank_from),
-                right: up.block(),
-                column: trained.output_from,
-                add: true,
-            }));
-        }
-        if let Some(bias) = &linear.bias {
-            self.rows(
-                y,
-                outputs,
-                m,
-                #[inline(always)]
-                |_, y| match accumulate {
-                    true => y.iter_mut().zip(bias).for_each(|(y, bias)| *y += bias),
-                    false => y.copy_from_slice(bias),
-                },
-            );
-        }
-        self.multiply(&terms, m, outputs, y);
-    }
-
-    /// h = drop(x) A^T.
-    fn low_rank(
-        &self,
-        linear: &Linear,
-        batch: &Batch,
-        used: Use,
-        x: &[f32],
-        m: usize,
-        h: &mut [f32],
-    ) {
-        let inputs = linear.inputs;
-        let down = linear.down(true);
-        let dropped = Mask::of(used, linear.site).map(|mask| {
-            let mut dropped = vec![0.0; m * inputs];
-            self.rows(
-                &mut dropped,
-                inputs,
-                m,
-                #[inline(always)]
-                |row, to| {
-                    mask.factors(batch, row, to);
-                    for (to, x) in to.iter_mut().zip(&x[row * inputs..]) {
-                        *to *= x;
-                    }
-                },
-            );
-            dropped
-        });
-        let left = Rows {
-            numbers: dropped.as_deref().unwrap_or(x),
-            stride: inputs,
-        };
-        let term = Term {
-            left,
-            right: down.block(),
-            column: 0,
-            add: false,
-        };
-        self.multiply(&[term], m, linear.ranks, h);
-    }
-
-    /// See [`crate::lora::backend::Backend::backward`].
-    #[allow(clippy::too_many_arguments, reason = "shapes are arguments")]
-    pub(super) fn linear_backward(
-        &self,
-        linear: &mut Linear,
-        batch: &Batch,
-        used: Use,
-        x: &[f32],
-        h: &[f32],
-        dy: &[f32],
-        m: usize,
-        dx: Option<&mut [f32]>,
-    ) {
-        let (inputs, outputs, ranks) = (linear.inputs, linear.outputs, linear.ranks);
-        let adapted = used != Use::Off && ranks > 0 && m > 0;
-        let dy = Rows {
-            numbers: dy,
-            stride: outputs,
-        };
-        let mut dh = Vec::new();
-        let mut factors = None;
-        if adapted {
-            dh = self.low_rank_backward(linear, dy, m);
-            factors = self.factors(linear, batch, used, m);
-            self.up_gradients(linear, dy, h, m);
-            self.down_gradients(linear, &dh, x, factors.as_deref(), m);
-        }
-        let Some(dx) = dx else { return };
-        self.multiply_turned(dy, &linear.weight, m, dx);
-        if !adapted {
-            return;
-        }
-        let down = linear.down(false);
-        let term = Term {
-            left: Rows {
-                numbers: &dh,
-                stride: ranks,
-            },
-            right: down.block(),
-            column: 0,
-            add: factors.is_none(),
-        };
-        match factors {
-            None => self.multiply(&[term], m, inputs, dx),
-            Some(factors) => {
-                let mut low = vec![0.0; m * inputs];
-                self.multiply(&[term], m, inputs, &mut low);
-                self.rows(
-                    dx,
-                    inputs,
-                    m,
-                    #[inline(always)]
-                    |row, dx| {
-                        let here = row * inputs..(row + 1) * inputs;
-                        let low = low[here.clone()].iter().zip(&factors[here]);
-                        for (dx, (low, factor)) in dx.iter_mut().zip(low) {
-                            *dx = low.mul_add(*factor, *dx);
-                        }
-                    },
-                );
-            }
-        }
-    }
-
-    /// What x is multiplied by before the adapters, where it is.
-    fn factors(&self, linear: &Linear, batch: &Batch, used: Use, m: usize) -> Option<Vec<f32>> {
-        let mask = Mask::of(used, linear.site)?;
-        let mut factors = vec![0.0; m * linear.inputs];
-        self.rows(
-            &mut factors,
-            linear.inputs,
-            m,
-            #[inline(always)]
-            |row, factors| {
-                mask.factors(batch, row, factors);
-            },
-        );
-        Some(factors)
-    }
-
-    /// dh = dy (scale B), [m, ranks].
-    fn low_rank_backward(&self, linear: &Linear, dy: Rows<'_>, m: usize) -> Vec<f32> {
-        let mut dh = vec![0.0; m * linear.ranks];
-        let ups: Vec<Panels> = linear
-            .each()
-            .map(|trained| {
-                let Adapter { rank, scale, b, .. } = &trained.adapter;
-                let mut up = Panels::new(b.len() / rank, *rank);
-                up.put_rows(0, b, *rank, *scale);
-                up
-            })
-            .collect();
-        let terms = linear.each().zip(&ups).map(|(trained, up)| Term {
-            left: dy.from(0, trained.output_from),
-            right: up.block(),
-            column: trained.rank_from,
-            add: false,
-        });
-        self.multiply(&terms.collect::<Vec<_>>(), m, linear.ranks, &mut dh);
-        dh
-    }
-
-    /// dB += scale dy^T h.
-    fn up_gradients(&self, linear: &mut Linear, dy: Rows<'_>, h: &[f32], m: usize) {
-        let ranks = linear.ranks;
-        let h = Rows {
-            numbers: h,
-            stride: ranks,
-        };
-        for trained in linear.each_mut() {
-            let Adapter { rank, scale, b, .. } = &trained.adapter;
-            let (rank, outputs) = (*rank, b.len() / rank);
-            let here = dy.from(0, trained.output_from);
-            let left = h.from(0, trained.rank_from);
-            let sums = self.gram(left, rank, m, outputs, |row, from, line| {
-                let dy = &here.numbers[row * here.stride + from..];
-                copy_line(&dy[..WIDTH.min(outputs - from)], line);
-            });
-            for (from, sums) in sums {
-                let width = sums.len() / rank;
-                for (r, sums) in sums.chunks_exact(width).enumerate() {
-                    for (column, sum) in sums.iter().enumerate() {
-                        trained.gradient.b[(from + column) * rank + r] += scale * sum;
-                    }
-                }
-            }
-        }
-    }
-
-    /// dA += dh^T drop(x).
-    fn down_gradients(
-        &self,
-        linear: &mut Linear,
-        dh: &[f32],
-        x: &[f32],
-        factors: Option<&[f32]>,
-        m: usize,
-    ) {
-        let (inputs, ranks) = (linear.inputs, linear.ranks);
-        let left = Rows {
-            numbers: dh,
-            stride: ranks,
-        };
-        let sums = self.gram(left, ranks, m, inputs, |row, from, line| {
-            let here = row * inputs + from..row * inputs + inputs.min(from + WIDTH);
-            let x = &x[here.clone()];
-            match factors {
-                None => copy_line(x, line),
-                Some(factors) => {
-                    let both = x.iter().zip(&factors[here]);
-                    for (to, (x, factor)) in line.iter_mut().zip(both) {
-                        *to = x * factor;
-                    }
-                }
-            }
-        });
-        for (from, sums) in sums {
-            let width = sums.len() / ranks;
-            for trained in linear.each_mut() {
-                let own = sums[trained.rank_from * width..].chunks_exact(width);
-                for (row, sums) in trained.gradient.a.chunks_exact_mut(inputs).zip(own) {
-                    for (gradient, sum) in row[from..from + width].iter_mut().zip(sums) {
-                        *gradient += sum;
-                    }
-                }
-            }
-        }
     }
 }

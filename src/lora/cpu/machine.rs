@@ -3,8 +3,8 @@
 use super::{Cpu, Linear, adapters::Trained, rope::Angles};
 use crate::lora::{
     backend::{
-        AdamStep, Adapter, Backend, Done, Heads, Moments, Pair, Part, Projection, Rope, Shape,
-        Trouble, Use,
+        AdamStep, Adapter, Backend, Done, Heads, Member, Moments, Pair, Part, Projection, Rope,
+        Shape, Trouble, Use,
     },
     batch::Batch,
 };
@@ -62,7 +62,7 @@ impl Backend for Cpu {
         &self,
         linear: &Self::Linear,
         batch: &Self::Placed,
-        used: Use,
+        used: &[Use],
         x: &Self::Buffer,
         m: usize,
         h: &mut Self::Buffer,
@@ -77,7 +77,7 @@ impl Backend for Cpu {
         &self,
         linear: &mut Self::Linear,
         batch: &Self::Placed,
-        used: Use,
+        used: &[Use],
         x: &Self::Buffer,
         h: &Self::Buffer,
         dy: &Self::Buffer,
@@ -97,44 +97,36 @@ impl Backend for Cpu {
         Ok(())
     }
 
-    fn adapters(&self, linear: &Self::Linear) -> Done<Vec<Option<Adapter>>> {
-        let one =
-            |trained: &Option<Trained>| trained.as_ref().map(|trained| trained.adapter.clone());
-        Ok(linear.trained.iter().map(one).collect())
+    fn adapters(&self, linear: &Self::Linear, member: usize) -> Done<Vec<Option<Adapter>>> {
+        Ok(linear.of(member, |trained| trained.adapter.clone()))
     }
 
-    fn gradients(&self, linear: &Self::Linear) -> Done<Vec<Option<Pair>>> {
-        let one =
-            |trained: &Option<Trained>| trained.as_ref().map(|trained| trained.gradient.clone());
-        Ok(linear.trained.iter().map(one).collect())
+    fn gradients(&self, linear: &Self::Linear, member: usize) -> Done<Vec<Option<Pair>>> {
+        Ok(linear.of(member, |trained| trained.gradient.clone()))
     }
 
-    fn moments(&self, linear: &Self::Linear) -> Done<Vec<Option<Moments>>> {
-        let one =
-            |trained: &Option<Trained>| trained.as_ref().map(|trained| trained.moments.clone());
-        Ok(linear.trained.iter().map(one).collect())
+    fn moments(&self, linear: &Self::Linear, member: usize) -> Done<Vec<Option<Moments>>> {
+        Ok(linear.of(member, |trained| trained.moments.clone()))
     }
 
-    fn equip(
-        &self,
-        linear: &mut Self::Linear,
-        adapters: &[Option<Adapter>],
-        moments: Option<&[Option<Moments>]>,
-    ) -> Done {
-        linear.equip(adapters, moments).map_err(Trouble)
+    fn equip(&self, linear: &mut Self::Linear, members: &[Member]) -> Done {
+        linear.equip(members).map_err(Trouble)
     }
 
-    fn clear(&self, linear: &mut Self::Linear) -> Done {
-        linear.each_mut().for_each(Trained::clear);
+    fn clear(&self, groups: &mut [&mut Self::Linear], member: usize) -> Done {
+        let all = groups.iter_mut().flat_map(|group| group.each_mut(member));
+        all.for_each(Trained::clear);
         Ok(())
     }
 
-    fn squares(&self, linear: &Self::Linear) -> Done<f64> {
-        Ok(linear.each().map(Trained::squares).sum())
+    fn squares(&self, groups: &[&Self::Linear], member: usize) -> Done<f64> {
+        let of = |group: &&Linear| group.each(member).map(Trained::squares).sum::<f64>();
+        Ok(groups.iter().map(of).sum())
     }
 
-    fn adamw(&self, linear: &mut Self::Linear, step: &AdamStep) -> Done {
-        linear.each_mut().for_each(|trained| trained.adamw(step));
+    fn adamw(&self, groups: &mut [&mut Self::Linear], member: usize, step: &AdamStep) -> Done {
+        let all = groups.iter_mut().flat_map(|group| group.each_mut(member));
+        all.for_each(|trained| trained.adamw(step));
         Ok(())
     }
 

@@ -14,6 +14,7 @@ mod linear;
 mod machine;
 mod panels;
 mod product;
+mod project;
 mod rope;
 mod rows;
 #[cfg(test)]

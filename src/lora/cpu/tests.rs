@@ -4,8 +4,8 @@ use super::*;
 use crate::{
     lora::{
         backend::{
-            AdamStep, Adapter, Backend, Dropout, Heads, Moments, Pair, Part, Projection, Rope,
-            Shape, Use,
+            AdamStep, Adapter, Backend, Dropout, Heads, Member, Moments, Pair, Part, Projection,
+            Rope, Shape, Use,
         },
         batch::Batch,
         plain::Plain,
@@ -84,7 +84,7 @@ fn group(inputs: usize, shapes: &[(usize, usize)], bias: bool) -> Vec<Projection
             inputs,
             weight: numbers(seed, outputs * inputs),
             bias: (bias && number % 2 == 0).then(|| numbers(seed + 1, outputs)),
-            adapter: (rank > 0).then(|| adapter(seed + 2, rank, inputs, outputs)),
+            adapters: vec![(rank > 0).then(|| adapter(seed + 2, rank, inputs, outputs))],
         }
     };
     shapes.iter().enumerate().map(one).collect()
@@ -120,7 +120,7 @@ fn linear<B: Backend>(
     let m = batch.tokens();
     let inputs = group[0].inputs;
     let outputs: usize = group.iter().map(|one| one.outputs).sum();
-    let adapters = group.iter().filter_map(|one| one.adapter.as_ref());
+    let adapters = group.iter().flat_map(|one| one.adapters.iter().flatten());
     let ranks: usize = adapters.map(|one| one.rank).sum();
     let placed = machine.place(batch).unwrap();
     let mut linear = machine.linear(9, group).unwrap();
@@ -132,7 +132,7 @@ fn linear<B: Backend>(
         .unwrap();
     let mut h = machine.zeros(Shape::of(m, ranks)).unwrap();
     machine
-        .forward(&linear, &placed, used, &x, m, &mut h, accumulate, &mut y)
+        .forward(&linear, &placed, &[used], &x, m, &mut h, accumulate, &mut y)
         .unwrap();
     let dy = machine
         .put(Shape::of(m, outputs), &numbers(72, m * outputs))
@@ -142,7 +142,7 @@ fn linear<B: Backend>(
         .unwrap();
     for dx in [None, Some(&mut dx)] {
         machine
-            .backward(&mut linear, &placed, used, &x, &h, &dy, m, dx)
+            .backward(&mut linear, &placed, &[used], &x, &h, &dy, m, dx)
             .unwrap();
     }
     let mut made = vec![
@@ -152,22 +152,26 @@ fn linear<B: Backend>(
     if used != Use::Off {
         made.push(("h".into(), machine.get(&h, m * ranks).unwrap()));
     }
-    pairs("gradients", &mut made, machine.gradients(&linear).unwrap());
-    let squares = machine.squares(&linear).unwrap();
+    pairs(
+        "gradients",
+        &mut made,
+        machine.gradients(&linear, 0).unwrap(),
+    );
+    let squares = machine.squares(&[&linear], 0).unwrap();
     made.push(("squares".into(), vec![squares as f32]));
-    machine.adamw(&mut linear, &STEP).unwrap();
-    let adapters = machine.adapters(&linear).unwrap();
+    machine.adamw(&mut [&mut linear], 0, &STEP).unwrap();
+    let adapters = machine.adapters(&linear, 0).unwrap();
     let adapters = adapters
         .into_iter()
         .map(|adapter| adapter.map(|Adapter { a, b, .. }| Pair { a, b }));
     pairs("step", &mut made, adapters.collect());
-    let moments = machine.moments(&linear).unwrap();
+    let moments = machine.moments(&linear, 0).unwrap();
     let first = moments.iter().flatten().map(|m| Some(m.first.clone()));
     pairs("first moments", &mut made, first.collect());
     let second = moments.iter().flatten().map(|m| Some(m.second.clone()));
     pairs("second moments", &mut made, second.collect());
-    machine.clear(&mut linear).unwrap();
-    assert_eq!(machine.squares(&linear).unwrap(), 0.0);
+    machine.clear(&mut [&mut linear], 0).unwrap();
+    assert_eq!(machine.squares(&[&linear], 0).unwrap(), 0.0);
     made
 }
 
@@ -372,7 +376,7 @@ fn rows<B: Backend>(machine: &B, batch: &Batch, h: usize, v: usize, bias: bool) 
         inputs: h,
         weight: numbers(7, v * h),
         bias: bias.then(|| numbers(8, v)),
-        adapter: None,
+        adapters: Vec::new(),
     };
     let head = machine.linear(0, vec![head]).unwrap();
     let mut alone = machine.zeros(Shape::of(s, 1)).unwrap();
@@ -445,7 +449,7 @@ fn a_document_has_the_same_numbers_in_every_batch() {
         let m = batch.tokens();
         let (mut h, mut y) = (vec![0.0; m * 12], vec![0.0; m * 50]);
         let placed = cpu.place(batch).unwrap();
-        cpu.forward(&linear, &placed, drop, x, m, &mut h, false, &mut y)
+        cpu.forward(&linear, &placed, &[drop], x, m, &mut h, false, &mut y)
             .unwrap();
         y
     };
@@ -508,19 +512,22 @@ fn other_adapters_in_their_place() {
             b: numbers(63, 12),
         },
     };
-    let adapters = [None, Some(new.clone())];
-    cpu.equip(&mut linear, &adapters, Some(&[None, Some(moments.clone())]))
+    let member = Member {
+        adapters: vec![None, Some(new.clone())],
+        moments: Some(vec![None, Some(moments)]),
+    };
+    cpu.equip(&mut linear, std::slice::from_ref(&member))
         .unwrap();
-    assert_eq!(cpu.adapters(&linear).unwrap(), adapters);
-    assert_eq!(cpu.moments(&linear).unwrap(), [None, Some(moments)]);
-    group[0].adapter = None;
-    group[1].adapter = Some(new);
+    assert_eq!(cpu.adapters(&linear, 0).unwrap(), member.adapters);
+    assert_eq!(cpu.moments(&linear, 0).unwrap(), member.moments.unwrap());
+    group[0].adapters = vec![None];
+    group[1].adapters = vec![Some(new)];
     let batch = batch(&[11], 9);
     let placed = cpu.place(&batch).unwrap();
     let run = |linear: &Linear| {
         let (mut h, mut y) = (vec![0.0; 33], vec![0.0; 99]);
         let x = numbers(8, 66);
-        cpu.forward(linear, &placed, Use::On, &x, 11, &mut h, false, &mut y)
+        cpu.forward(linear, &placed, &[Use::On], &x, 11, &mut h, false, &mut y)
             .unwrap();
         (h, y)
     };
@@ -530,7 +537,11 @@ fn other_adapters_in_their_place() {
         vec![None, Some(adapter(50, 3, 5, 4))],
         vec![Some(adapter(50, 3, 6, 4)), None],
     ] {
-        assert!(cpu.equip(&mut linear, &wrong, None).is_err());
+        let wrong = Member {
+            adapters: wrong,
+            moments: None,
+        };
+        assert!(cpu.equip(&mut linear, &[wrong]).is_err());
     }
 }
 

@@ -1,19 +1,17 @@
-//! What is trained of a projection group: f32 masters, moments and gradients, and the tables by which the optimiser finds them.
+//! What a member trains of a projection group: f32 masters, moments and gradients in pieces of its own, so that clearing or
+//! stepping one member never touches another.
 
 use super::{
-    super::backend::{AdamStep, Adapter, Done, Moments, Pair},
-    border::{Border, Place},
-    device::{Address, Device, Kernel},
-    launch::{int, row},
-    memory::{Piece, bytes_of_f32},
+    super::backend::{Adapter, Done, Member, Moments, Pair},
+    border::{Border, Part, Place},
+    device::{Address, Device},
+    memory::Piece,
+    optimiser::{Tensor, Tensors},
 };
 use std::rc::Rc;
 
-/// Numbers of a tensor that one block of the optimiser takes.
-const CHUNK: usize = 4096;
-
 /// A or B of one projection.
-struct Tensor {
+struct Matrix {
     /// Numbers before it among all masters of the group.
     from: usize,
     rows: usize,
@@ -30,7 +28,7 @@ struct Tensor {
     scale: f32,
 }
 
-impl Tensor {
+impl Matrix {
     fn len(&self) -> usize {
         self.rows * self.columns
     }
@@ -40,49 +38,41 @@ impl Tensor {
 struct Trained {
     rank: usize,
     scale: f32,
-    a: Tensor,
-    b: Tensor,
+    a: Matrix,
+    b: Matrix,
 }
 
-/// The adapters of a group on the device.
+/// A member's adapters of a group on the device.
 pub struct Adapters<D: Device> {
     trained: Vec<Option<Trained>>,
     /// Masters, first moments, second moments: unpadded, one after the other.
     numbers: Piece<D>,
     len: usize,
     gradients: Piece<D>,
-    /// Where the gradient of each B begins among the gradients, less `b_gradients`.
-    pub offsets: Vec<usize>,
     /// Numbers of the gradients of A; those of B follow.
     pub b_gradients: usize,
     /// Numbers of the gradients of B.
     pub b_len: usize,
-    tensors: Piece<D>,
-    chunks: Piece<D>,
-    count: usize,
-    rule: Piece<D>,
-    partials: Piece<D>,
-    bounds: Piece<D>,
-    total: Piece<D>,
+    tensors: Tensors,
 }
 
-/// Places of A and B of a projection; `from` is the next free number among the masters, `offset` among the gradients of B.
-fn trained(border: &Border, place: &Place, adapter: &Adapter, from: usize, b: usize) -> Trained {
-    let a = Tensor {
+/// Places of A and B of a projection; `from` is the next free number among the masters.
+fn trained(border: &Border, part: &Part, place: &Place, adapter: &Adapter, from: usize) -> Trained {
+    let a = Matrix {
         from,
         rows: place.rank,
         columns: border.inputs,
-        gradient: place.low * border.inputs,
+        gradient: (place.low - part.low) * border.inputs,
         gradient_ld: border.inputs,
-        border: border.a(place),
+        border: border.a(place.low),
         border_ld: border.ld(),
         scale: 1.0,
     };
-    let b = Tensor {
+    let b = Matrix {
         from: from + a.len(),
         rows: place.outputs,
         columns: place.rank,
-        gradient: b,
+        gradient: part.ranks * border.inputs + place.gradient,
         gradient_ld: place.padded,
         border: border.b(place),
         border_ld: border.ld(),
@@ -97,47 +87,34 @@ fn trained(border: &Border, place: &Place, adapter: &Adapter, from: usize, b: us
 }
 
 impl<D: Device> Adapters<D> {
-    /// Adapters of a group whose W^ is at `weight`; moments are 0 where none are given. The borders are still to be written.
+    /// Of a member that has such a part of the W^ at `weight`; moments are 0 where none are given. The borders are still to be
+    /// written.
     pub fn new(
         device: &Rc<D>,
         border: &Border,
+        part: &Part,
         weight: Address,
-        adapters: &[Option<Adapter>],
-        moments: Option<&[Option<Moments>]>,
+        member: &Member,
     ) -> Done<Self> {
-        let used: usize = border.places.iter().map(|place| place.padded).sum();
-        let b_gradients = used * border.inputs;
-        let (mut len, mut b_len) = (0, 0);
-        let (mut all, mut offsets) = (Vec::new(), Vec::new());
-        for (place, adapter) in border.places.iter().zip(adapters) {
-            offsets.push(b_len);
-            let one = adapter
-                .as_ref()
-                .map(|adapter| trained(border, place, adapter, len, b_gradients + b_len));
+        let mut len = 0;
+        let mut all = Vec::new();
+        for (place, adapter) in part.places.iter().zip(&member.adapters) {
+            let adapter = adapter.as_ref();
+            let one = adapter.map(|adapter| trained(border, part, place, adapter, len));
             len += one.as_ref().map_or(0, |one| one.a.len() + one.b.len());
-            b_len += place.outputs * place.padded;
             all.push(one);
         }
-        let numbers = Piece::of_f32(device, &numbers(&all, len, adapters, moments))?;
+        let (b_gradients, b_len) = (part.ranks * border.inputs, part.b_len());
+        let numbers = Piece::of_f32(device, &numbers(&all, len, member))?;
         let gradients = Piece::zeros(device, 4 * (b_gradients + b_len) as u64)?;
-        let (tensors, chunks) = tables(&all, len, numbers.at(), gradients.at(), weight);
-        let count = chunks.len() / 8;
-        let bounds = [0, count as u32];
         Ok(Self {
+            tensors: tensors(&all, len, numbers.at(), gradients.at(), weight),
             trained: all,
             numbers,
             len,
             gradients,
-            offsets,
             b_gradients,
             b_len,
-            tensors: Piece::of(device, &tensors)?,
-            chunks: Piece::of(device, &chunks)?,
-            count,
-            rule: Piece::zeros(device, 32)?,
-            partials: Piece::zeros(device, 8 * count as u64)?,
-            bounds: Piece::of_u32(device, &bounds)?,
-            total: Piece::zeros(device, 8)?,
         })
     }
 
@@ -152,19 +129,9 @@ impl<D: Device> Adapters<D> {
         self.gradients.at()
     }
 
-    /// Bytes on the device.
-    pub fn bytes(&self) -> u64 {
-        self.numbers.bytes() + self.gradients.bytes()
-    }
-
-    /// Masters into the borders, rounded to bf16.
-    pub fn write_borders(&self, device: &D) -> Done {
-        let args = [
-            self.tensors.at().into(),
-            self.chunks.at().into(),
-            int(self.count),
-        ];
-        device.launch(Kernel("borders"), &row(self.count, 256, 0), &args)
+    /// What the optimiser finds it by.
+    pub fn tensors(&self) -> Tensors {
+        self.tensors.clone()
     }
 
     /// Sets the gradients to 0.
@@ -172,47 +139,13 @@ impl<D: Device> Adapters<D> {
         self.gradients.clear()
     }
 
-    /// One step of AdamW; it writes the borders.
-    pub fn adamw(&self, device: &D, step: &AdamStep) -> Done {
-        device.upload(&bytes_of_f32(&rule(step)), self.rule.at())?;
-        let args = [
-            self.tensors.at().into(),
-            self.chunks.at().into(),
-            self.rule.at().into(),
-            int(self.count),
-            int(0),
-        ];
-        device.launch(Kernel("adamw"), &row(self.count, 256, 0), &args)
-    }
-
-    /// The sum of the squares of the gradients.
-    pub fn squares(&self, device: &D) -> Done<f64> {
-        let args = [
-            self.tensors.at().into(),
-            self.chunks.at().into(),
-            self.partials.at().into(),
-            int(self.count),
-        ];
-        device.launch(Kernel("squares"), &row(self.count, 256, 64), &args)?;
-        let args = [
-            self.partials.at().into(),
-            self.bounds.at().into(),
-            self.total.at().into(),
-            int(1),
-        ];
-        device.launch(Kernel("squares_total"), &row(1, 256, 64), &args)?;
-        let mut sum = [0; 8];
-        device.download(self.total.at(), &mut sum)?;
-        Ok(f64::from_le_bytes(sum))
-    }
-
     /// One kind of numbers of every adapter: 0 masters, 1 and 2 moments.
     fn pairs(&self, kind: usize) -> Done<Vec<Option<Pair>>> {
         let all = self.numbers.read_f32(kind * self.len, self.len)?;
-        let tensor = |t: &Tensor| all[t.from..][..t.len()].to_vec();
+        let matrix = |m: &Matrix| all[m.from..][..m.len()].to_vec();
         let pair = |one: &Trained| Pair {
-            a: tensor(&one.a),
-            b: tensor(&one.b),
+            a: matrix(&one.a),
+            b: matrix(&one.b),
         };
         let pairs = self.trained.iter().map(|one| one.as_ref().map(pair));
         Ok(pairs.collect())
@@ -242,13 +175,13 @@ impl<D: Device> Adapters<D> {
     /// Their gradients, without padding.
     pub fn gradients(&self) -> Done<Vec<Option<Pair>>> {
         let all = self.gradients.read_f32(0, self.b_gradients + self.b_len)?;
-        let tensor = |t: &Tensor| -> Vec<f32> {
-            let row = |row: usize| &all[t.gradient + row * t.gradient_ld..][..t.columns];
-            (0..t.rows).flat_map(row).copied().collect()
+        let matrix = |m: &Matrix| -> Vec<f32> {
+            let row = |row: usize| &all[m.gradient + row * m.gradient_ld..][..m.columns];
+            (0..m.rows).flat_map(row).copied().collect()
         };
         let pair = |one: &Trained| Pair {
-            a: tensor(&one.a),
-            b: tensor(&one.b),
+            a: matrix(&one.a),
+            b: matrix(&one.b),
         };
         let pairs = self.trained.iter().map(|one| one.as_ref().map(pair));
         Ok(pairs.collect())
@@ -256,15 +189,10 @@ impl<D: Device> Adapters<D> {
 }
 
 /// Masters, first and second moments as they lie on the device.
-fn numbers(
-    all: &[Option<Trained>],
-    len: usize,
-    adapters: &[Option<Adapter>],
-    moments: Option<&[Option<Moments>]>,
-) -> Vec<f32> {
+fn numbers(all: &[Option<Trained>], len: usize, member: &Member) -> Vec<f32> {
     let mut numbers = vec![0.0; 3 * len];
     for (at, one) in all.iter().enumerate() {
-        let (Some(one), Some(adapter)) = (one, &adapters[at]) else {
+        let (Some(one), Some(adapter)) = (one, &member.adapters[at]) else {
             continue;
         };
         let mut put = |kind: usize, a: &[f32], b: &[f32]| {
@@ -272,62 +200,38 @@ fn numbers(
             numbers[kind * len + one.b.from..][..b.len()].copy_from_slice(b);
         };
         put(0, &adapter.a, &adapter.b);
-        if let Some(moments) = moments.and_then(|moments| moments[at].as_ref()) {
-            put(1, &moments.first.a, &moments.first.b);
-            put(2, &moments.second.a, &moments.second.b);
+        let kept = member.moments.as_ref();
+        if let Some(kept) = kept.and_then(|kept| kept.get(at)?.as_ref()) {
+            put(1, &kept.first.a, &kept.first.b);
+            put(2, &kept.second.a, &kept.second.b);
         }
     }
     numbers
 }
 
-/// The tables of tensors (64 bytes each) and of chunks (8 bytes each), as the kernels' headers describe them.
-fn tables(
+/// Where the kernels find all of it.
+fn tensors(
     all: &[Option<Trained>],
     len: usize,
     numbers: Address,
     gradients: Address,
     weight: Address,
-) -> (Vec<u8>, Vec<u8>) {
-    let (mut tensors, mut chunks) = (Vec::new(), Vec::new());
+) -> Tensors {
     let each = all.iter().flatten().flat_map(|one| [&one.a, &one.b]);
-    for (number, t) in each.enumerate() {
-        let kind = |kind: usize| numbers.f32((kind * len + t.from) as u64);
-        let places = [
-            kind(0),
-            gradients.f32(t.gradient as u64),
-            kind(1),
-            kind(2),
-            weight.bf16(t.border as u64),
-        ];
-        tensors.extend(places.iter().flat_map(|place| place.0.to_le_bytes()));
-        for word in [t.columns, t.gradient_ld, t.border_ld] {
-            tensors.extend((word as u32).to_le_bytes());
-        }
-        tensors.extend(t.scale.to_le_bytes());
-        for word in [0, t.len() as u32] {
-            tensors.extend(word.to_le_bytes());
-        }
-        for from in (0..t.len()).step_by(CHUNK) {
-            for word in [number as u32, from as u32] {
-                chunks.extend(word.to_le_bytes());
-            }
-        }
-    }
-    (tensors, chunks)
-}
-
-/// The scalars of one step, made in f64 and rounded once, as torch and the CPU backend make them.
-fn rule(step: &AdamStep) -> [f32; 8] {
-    let correction = |beta: f64| 1.0 - beta.powf(step.step as f64);
-    [
-        step.gradient_scale,
-        1.0 - step.learning_rate * step.weight_decay,
-        1.0 - step.beta1,
-        step.beta2,
-        1.0 - step.beta2,
-        correction(step.beta2).sqrt(),
-        step.epsilon,
-        step.learning_rate / correction(step.beta1),
-    ]
-    .map(|number| number as f32)
+    let kind = |kind: usize, from: usize| numbers.f32((kind * len + from) as u64);
+    let tensor = |m: &Matrix| Tensor {
+        places: [
+            kind(0, m.from),
+            gradients.f32(m.gradient as u64),
+            kind(1, m.from),
+            kind(2, m.from),
+            weight.bf16(m.border as u64),
+        ],
+        len: m.len(),
+        columns: m.columns,
+        gradient_ld: m.gradient_ld,
+        border_ld: m.border_ld,
+        scale: m.scale,
+    };
+    each.map(tensor).collect()
 }

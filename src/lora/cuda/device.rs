@@ -220,6 +220,12 @@ pub trait Device {
     fn release(&self, at: Address);
     /// Bytes of the arena that are not reserved.
     fn room(&self) -> u64;
+    /// The most bytes of it that were ever reserved at a time.
+    fn peak(&self) -> u64;
+    /// How many processes were to share the memory that it is part of, this one among them.
+    fn side_by_side(&self) -> u32 {
+        1
+    }
 
     /// These bytes to `to`; they may be changed once this returns.
     fn upload(&self, bytes: &[u8], to: Address) -> Done;

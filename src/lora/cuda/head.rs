@@ -1,7 +1,10 @@
 //! The loss head: logits of a few thousand rows at a time, turned into their own gradient where they lie.
 
 use super::{
-    super::backend::{Done, Trouble},
+    super::{
+        backend::{Done, Trouble},
+        engine::shapes::HEAD_ROWS,
+    },
     Cuda,
     device::{Address, Device, Gemm, Kernel, Matrix},
     launch::{int, row},
@@ -16,12 +19,24 @@ pub const CHUNK: usize = 2048;
 /// Bytes of the logits and the weights of `s` supervised rows.
 pub fn bytes(s: usize, vocabulary: usize) -> u64 {
     let ld = vocabulary.next_multiple_of(LANE) as u64;
-    2 * s.min(CHUNK) as u64 * ld + weights(s)
+    2 * s.next_multiple_of(HEAD_ROWS).min(CHUNK) as u64 * ld + weights(s)
 }
 
 /// Bytes of the weights of rows, up to the next that are aligned.
 fn weights(s: usize) -> u64 {
     (4 * s as u64).next_multiple_of(256)
+}
+
+/// Rows whose logits are made at a time, first and how many, where parts of them end at `ends`.
+fn chunks(ends: &[usize]) -> Vec<(usize, usize)> {
+    let mut chunks = Vec::new();
+    let mut begin = 0;
+    for &end in ends {
+        let parts = (begin..end).step_by(CHUNK);
+        chunks.extend(parts.map(|from| (from, CHUNK.min(end - from))));
+        begin = end;
+    }
+    chunks
 }
 
 impl<D: Device> Cuda<D> {
@@ -47,9 +62,17 @@ impl<D: Device> Cuda<D> {
             }
             self.device.upload(&bytes_of_f32(weights), work)?;
         }
-        for from in (0..s).step_by(CHUNK) {
-            let rows = CHUNK.min(s - from);
-            self.logits(head, x, from, rows, logits)?;
+        // Each member's rows by themselves: what a product is shaped by does not depend on who else is there.
+        for (from, rows) in chunks(&batch.supervised_ends) {
+            // Rows that follow are computed with these where there is room: the products have few shapes, and what is made of
+            // those rows here is made again, or read by nobody.
+            let taken = rows.next_multiple_of(HEAD_ROWS).min(CHUNK);
+            let room = x
+                .shape()
+                .rows
+                .min(gradient.map_or(usize::MAX, |(_, dx)| dx.shape().rows));
+            let taken = if from + taken <= room { taken } else { rows };
+            self.logits(head, x, from, taken, logits)?;
             self.cross_entropy(
                 head,
                 batch,
@@ -59,7 +82,7 @@ impl<D: Device> Cuda<D> {
                 [from, rows],
             )?;
             if let Some((_, dx)) = gradient {
-                self.through(head, logits, dx, from, rows)?;
+                self.through(head, logits, dx, from, taken)?;
             }
         }
         Ok(())
@@ -131,5 +154,20 @@ impl<D: Device> Cuda<D> {
         let to = dx.at().bf16((from * dx.ld()) as u64);
         let gemm = Gemm::new([rows, h, vocabulary], a, b, to, dx.ld());
         self.device.gemm(&gemm)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_chunk_has_rows_of_two_members() {
+        assert_eq!(chunks(&[0]), []);
+        let expected = [(0, CHUNK), (CHUNK, 3), (CHUNK + 3, 5), (CHUNK + 8, 1)];
+        assert_eq!(
+            chunks(&[CHUNK + 3, CHUNK + 3, CHUNK + 8, CHUNK + 9]),
+            expected
+        );
     }
 }

@@ -3,8 +3,8 @@
 use super::{
     super::{
         backend::{
-            AdamStep, Adapter, Ask, Backend, Done, Heads, Level, Moments, Pair, Part, Projection,
-            Rope, Shape, Trouble, Use,
+            AdamStep, Adapter, Ask, Backend, Done, Heads, Level, Member, Moments, Pair, Part,
+            Projection, Rope, Shape, Trouble, Use,
         },
         batch::Batch,
     },
@@ -15,7 +15,7 @@ use super::{
 
 /// What each projection of a group has none of.
 fn nothing<D: Device, T>(linear: &Linear<D>) -> Vec<Option<T>> {
-    linear.border.places.iter().map(|_| None).collect()
+    linear.border.widths.iter().map(|_| None).collect()
 }
 
 impl<D: Device> Backend for Cuda<D> {
@@ -88,9 +88,13 @@ impl<D: Device> Backend for Cuda<D> {
     }
 
     fn plan(&self, ask: &Ask<'_>) -> Done<Option<Level>> {
-        let budget = budget::choose(ask, self.device.room())?;
+        let budget = budget::choose(ask, self.device.room(), self.device.side_by_side())?;
         self.reserve(budget.workspace)?;
         Ok(Some(budget.level))
+    }
+
+    fn peak_bytes(&self) -> Option<u64> {
+        Some(self.device.peak())
     }
 
     fn place(&self, batch: &Batch) -> Done<Placed<D>> {
@@ -109,7 +113,7 @@ impl<D: Device> Backend for Cuda<D> {
         &self,
         linear: &Linear<D>,
         batch: &Placed<D>,
-        used: Use,
+        used: &[Use],
         x: &Buffer<D>,
         m: usize,
         h: &mut Buffer<D>,
@@ -123,7 +127,7 @@ impl<D: Device> Backend for Cuda<D> {
         &self,
         linear: &mut Linear<D>,
         batch: &Placed<D>,
-        used: Use,
+        used: &[Use],
         x: &Buffer<D>,
         h: &Buffer<D>,
         dy: &Buffer<D>,
@@ -133,60 +137,53 @@ impl<D: Device> Backend for Cuda<D> {
         self.unproject(linear, batch, used, x, h, dy, m, dx.map(|dx| &*dx))
     }
 
-    fn adapters(&self, linear: &Linear<D>) -> Done<Vec<Option<Adapter>>> {
-        match &linear.trained {
+    fn adapters(&self, linear: &Linear<D>, member: usize) -> Done<Vec<Option<Adapter>>> {
+        match linear.trained(member) {
             Some(trained) => trained.adapters.adapters(),
             None => Ok(nothing(linear)),
         }
     }
 
-    fn gradients(&self, linear: &Linear<D>) -> Done<Vec<Option<Pair>>> {
-        match &linear.trained {
+    fn gradients(&self, linear: &Linear<D>, member: usize) -> Done<Vec<Option<Pair>>> {
+        match linear.trained(member) {
             Some(trained) => trained.adapters.gradients(),
             None => Ok(nothing(linear)),
         }
     }
 
-    fn moments(&self, linear: &Linear<D>) -> Done<Vec<Option<Moments>>> {
-        match &linear.trained {
+    fn moments(&self, linear: &Linear<D>, member: usize) -> Done<Vec<Option<Moments>>> {
+        match linear.trained(member) {
             Some(trained) => trained.adapters.moments(),
             None => Ok(nothing(linear)),
         }
     }
 
-    fn equip(
-        &self,
-        linear: &mut Linear<D>,
-        adapters: &[Option<Adapter>],
-        moments: Option<&[Option<Moments>]>,
-    ) -> Done {
-        linear.equip(
-            &self.device,
-            adapters,
-            moments,
-            |from, to, rows, columns| self.copy_rows(from, to, rows, columns),
-        )
+    fn equip(&self, linear: &mut Linear<D>, members: &[Member]) -> Done {
+        linear.equip(&self.device, members, |from, to, rows, columns| {
+            self.copy_rows(from, to, rows, columns)
+        })
     }
 
-    fn clear(&self, linear: &mut Linear<D>) -> Done {
-        match &linear.trained {
-            Some(trained) => trained.adapters.clear(),
-            None => Ok(()),
-        }
+    fn clear(&self, groups: &mut [&mut Linear<D>], member: usize) -> Done {
+        let mut own = groups.iter().filter_map(|group| group.trained(member));
+        own.try_for_each(|trained| trained.adapters.clear())
     }
 
-    fn squares(&self, linear: &Linear<D>) -> Done<f64> {
-        match &linear.trained {
-            Some(trained) => trained.adapters.squares(&self.device),
-            None => Ok(0.0),
-        }
+    fn squares(&self, groups: &[&Linear<D>], member: usize) -> Done<f64> {
+        let groups = groups.iter().copied();
+        let sum = self.optimise(groups, member, |table, device| table.squares(device))?;
+        Ok(sum.unwrap_or(0.0))
     }
 
-    fn adamw(&self, linear: &mut Linear<D>, step: &AdamStep) -> Done {
-        match &linear.trained {
-            Some(trained) => trained.adapters.adamw(&self.device, step),
-            None => Ok(()),
-        }
+    fn adamw(&self, groups: &mut [&mut Linear<D>], member: usize, step: &AdamStep) -> Done {
+        let groups = groups.iter().map(|group| &**group);
+        let done = self.optimise(groups, member, |table, device| table.adamw(device, step));
+        done.map(drop)
+    }
+
+    fn retire(&self, groups: &mut [&mut Linear<D>], member: usize) -> Done {
+        let mut groups = groups.iter();
+        groups.try_for_each(|group| group.retire(&self.device, member))
     }
 
     fn embed(&self, table: &Buffer<D>, batch: &Placed<D>, h: usize, x: &mut Buffer<D>) -> Done {

@@ -11,24 +11,34 @@ pub mod device;
 pub mod driver;
 mod head;
 pub mod kernels;
+pub mod key;
 mod launch;
+mod learn;
 mod linear;
 mod machine;
 mod memory;
+mod optimiser;
 mod place;
 mod project;
 mod rows;
 mod segments;
+mod shares;
+pub mod trial;
 
 use super::backend::Done;
 use attention::Angles;
 use device::Device;
 use memory::{Piece, Scratch};
-use std::{cell::RefCell, rc::Rc};
+use optimiser::Table;
+use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
 
 pub use linear::Linear;
 pub use memory::Buffer;
 pub use place::Placed;
+
+/// Rows that each member's part of a packed batch is filled up to a multiple of: no tile of a product has rows of two members, and
+/// products have the same shape in every step.
+pub const GRAIN: usize = 128;
 
 /// A decoder's arithmetic on a device.
 pub struct Cuda<D: Device> {
@@ -39,6 +49,8 @@ pub struct Cuda<D: Device> {
     counting: RefCell<Option<Piece<D>>>,
     /// Of the positions that were asked for last.
     angles: RefCell<Option<Angles<D>>>,
+    /// What the optimiser finds each member's numbers by.
+    tables: RefCell<BTreeMap<usize, Table<D>>>,
 }
 
 impl<D: Device> Cuda<D> {
@@ -54,6 +66,7 @@ impl<D: Device> Cuda<D> {
             workspace: Scratch::new(),
             counting: RefCell::new(None),
             angles: RefCell::new(None),
+            tables: RefCell::default(),
         }
     }
 

@@ -1,7 +1,10 @@
 //! A batch on the device, with the lists that kernels are given to share out its rows.
 
 use super::{
-    super::{backend::Done, batch::Batch},
+    super::{
+        backend::{Done, Trouble},
+        batch::{Batch, Span},
+    },
     device::{Address, Device},
     memory::Piece,
 };
@@ -40,12 +43,17 @@ pub struct Placed<D: Device> {
     pub lengths: Vec<usize>,
     /// The highest position and one.
     pub positions_end: usize,
+    /// Whose rows are whose, ascending and apart.
+    pub spans: Vec<Span>,
+    /// Where the supervised rows of each span end, and after them all.
+    pub supervised_ends: Vec<usize>,
     _memory: Piece<D>,
 }
 
 impl<D: Device> Placed<D> {
     /// Takes a batch to the device, in one transfer.
     pub fn new(device: &Rc<D>, batch: &Batch) -> Done<Self> {
+        let spans = spans(batch)?;
         let (inverse, tiles) = (inverse(batch), tiles(&batch.starts));
         let lists: [&[u32]; 8] = [
             &batch.ids,
@@ -91,9 +99,44 @@ impl<D: Device> Placed<D> {
             supervised_count: batch.supervised.len(),
             lengths: batch.starts.windows(2).map(length).collect(),
             positions_end: batch.positions.iter().max().map_or(0, |&p| p as usize + 1),
+            supervised_ends: supervised_ends(batch, &spans),
+            spans,
             _memory: memory,
         })
     }
+}
+
+/// Where the supervised rows of each span end, and after them all.
+fn supervised_ends(batch: &Batch, spans: &[Span]) -> Vec<usize> {
+    let before = |end: usize| {
+        batch
+            .supervised
+            .partition_point(|&row| (row as usize) < end)
+    };
+    let ends = spans.iter().map(|span| before(span.first + span.rows));
+    ends.chain([batch.supervised.len()]).collect()
+}
+
+/// The spans of a batch, which kernels rely on.
+fn spans(batch: &Batch) -> Done<Vec<Span>> {
+    let spans = batch.spans();
+    let mut end = 0;
+    for &Span {
+        member,
+        first,
+        rows,
+    } in &spans
+    {
+        if first < end || first + rows > batch.tokens() {
+            let tokens = batch.tokens();
+            return Err(Trouble(format!(
+                "rows {first} to {} of member {member} are not behind row {end} and among {tokens}",
+                first + rows
+            )));
+        }
+        end = first + rows;
+    }
+    Ok(spans)
 }
 
 /// Of each row, which of the supervised ones it is.
@@ -126,6 +169,26 @@ mod tests {
     fn the_longest_way_back_comes_first() {
         assert_eq!(tiles(&[0, 1, 1, 300]), [2, 257, 2, 129, 0, 0, 2, 1]);
         assert!(tiles(&[0]).is_empty() && tiles(&[]).is_empty());
+    }
+
+    #[test]
+    fn spans_are_in_order_and_inside() {
+        let mut batch = Batch::default();
+        batch.push(0, &[1, 2, 3], &[false; 3]);
+        let span = |member, first, rows| Span {
+            member,
+            first,
+            rows,
+        };
+        assert_eq!(spans(&batch), Ok(vec![span(0, 0, 3)]));
+        for good in [vec![span(1, 0, 1), span(0, 2, 1)], vec![span(2, 1, 0)]] {
+            batch.spans = good.clone();
+            assert_eq!(spans(&batch), Ok(good));
+        }
+        for bad in [vec![span(1, 1, 3)], vec![span(1, 0, 2), span(0, 1, 1)]] {
+            batch.spans = bad;
+            assert!(spans(&batch).is_err());
+        }
     }
 
     #[test]

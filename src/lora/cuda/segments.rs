@@ -1,11 +1,14 @@
 //! How the pass over dY that makes dh and dB is shared out: columns of dY by columns of the border.
+//!
+//! Members of a pack have a share each, over their own rows, so that what a member learns is what it learns alone.
 
-use super::border::Border;
+use super::border::Part;
 
-/// Rows of a block of partial sums. Part of what a result is: the order of the sums follows from it.
+/// Rows of a block of partial sums, counted from the first of a member's. Part of what a result is: the order of the sums
+/// follows from it.
 pub const ROWS: usize = 1024;
 
-/// The segments of a group.
+/// The segments of a member's part of a group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Segments {
     /// `{column, columns, rank, ranks, offset, ld, 0, 0}` of each, as the kernel reads them.
@@ -15,12 +18,12 @@ pub struct Segments {
 }
 
 impl Segments {
-    /// Of a group whose gradients of B begin at `offsets`.
-    pub fn new(border: &Border, offsets: &[usize]) -> Self {
-        let widest = border.places.iter().map(|place| place.padded).max();
+    /// Of a member's part of a group.
+    pub fn new(part: &Part) -> Self {
+        let widest = part.places.iter().map(|place| place.padded).max();
         let width = if widest.unwrap_or(0) <= 16 { 16 } else { 64 };
         let mut table = Vec::new();
-        for (place, &offset) in border.places.iter().zip(offsets) {
+        for place in &part.places {
             for from in (0..place.padded).step_by(width) {
                 let ranks = width.min(place.padded - from);
                 let numbers = [
@@ -28,7 +31,7 @@ impl Segments {
                     place.outputs,
                     place.low + from,
                     ranks,
-                    offset + from,
+                    place.gradient + from,
                     place.padded,
                     0,
                     0,
@@ -51,30 +54,23 @@ impl Segments {
     }
 }
 
-/// Bytes of partial sums for the way back of `m` rows: of dh, and of the larger of the gradients of A and of B.
-pub fn partial_bytes(border: &Border, m: usize) -> (u64, u64) {
-    let mut offset = 0;
-    let mut offsets = Vec::new();
-    for place in &border.places {
-        offsets.push(offset);
-        offset += place.outputs * place.padded;
-    }
-    let segments = Segments::new(border, &offsets);
-    let used: usize = border.places.iter().map(|place| place.padded).sum();
+/// Bytes of partial sums for the way back of `m` rows of a member: of dh, and of the larger of the gradients of A and of B.
+pub fn partial_bytes(inputs: usize, part: &Part, m: usize) -> (u64, u64) {
+    let segments = Segments::new(part);
     let dh = segments.tiles() as u64 * m as u64 * segments.width as u64;
     let blocks = m.div_ceil(ROWS) as u64;
-    let gradients = (used * border.inputs).max(offset) as u64;
+    let gradients = (part.ranks * inputs).max(part.b_len()) as u64;
     (4 * dh, 4 * blocks * gradients)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::border::Border, *};
 
     #[test]
     fn small_ranks_are_one_segment_each() {
-        let border = Border::new(64, [(1000, 3), (24, 0), (8, 16)].into_iter());
-        let segments = Segments::new(&border, &[0, 16000, 16000]);
+        let border = Border::new(64, vec![1000, 24, 8], &[vec![3, 0, 16]]);
+        let segments = Segments::new(&border.members[0]);
         let expected = [
             [0, 1000, 0, 16, 0, 16, 0, 0],
             [1024, 8, 16, 16, 16000, 16, 0, 0],
@@ -84,9 +80,21 @@ mod tests {
     }
 
     #[test]
+    fn another_member_has_other_columns_of_the_border_and_gradients_of_its_own() {
+        let border = Border::new(64, vec![1000, 24, 8], &[vec![40], vec![3, 0, 16]]);
+        let segments = Segments::new(&border.members[1]);
+        let expected = [
+            [0, 1000, 48, 16, 0, 16, 0, 0],
+            [1024, 8, 64, 16, 16000, 16, 0, 0],
+        ];
+        assert_eq!(segments.table, expected);
+        assert_eq!(segments.width, 16);
+    }
+
+    #[test]
     fn a_large_rank_is_several_segments_of_the_same_columns() {
-        let border = Border::new(64, [(512, 16), (512, 130)].into_iter());
-        let segments = Segments::new(&border, &[0, 8192]);
+        let border = Border::new(64, vec![512, 512], &[vec![16, 130]]);
+        let segments = Segments::new(&border.members[0]);
         let expected = [
             [0, 512, 0, 16, 0, 16, 0, 0],
             [512, 512, 16, 64, 8192, 144, 0, 0],
@@ -95,7 +103,7 @@ mod tests {
         ];
         assert_eq!(segments.table, expected);
         assert_eq!((segments.width, segments.tiles()), (64, 8));
-        let (dh, gradients) = partial_bytes(&border, 1025);
+        let (dh, gradients) = partial_bytes(64, &border.members[0], 1025);
         assert_eq!(dh, 4 * 8 * 1025 * 64);
         assert_eq!(gradients, 4 * 2 * (512 * 160));
     }

@@ -34,7 +34,7 @@ impl<B: Backend> Engine<B> {
         }
         let context = self.decoder.context;
         let batch = prefill(prompts)?;
-        let pass = self.pass(&batch, used)?;
+        let pass = self.pass(&batch, &self.all(used))?;
         let longest = prompts.iter().map(Vec::len).max().unwrap_or(0);
         let capacity = context.min(longest + most);
         let mut caches = self.caches(prompts.len() * capacity)?;
@@ -70,7 +70,7 @@ impl<B: Backend> Engine<B> {
                     }
                 })
                 .collect();
-            let pass = self.pass(&one_each(&likeliest, &places), used)?;
+            let pass = self.pass(&one_each(&likeliest, &places), &self.all(used))?;
             likeliest = self.decode(&pass, &mut caches, capacity, Some(&places))?;
             for (length, done) in lengths.iter_mut().zip(done) {
                 *length += usize::from(!done);
@@ -146,5 +146,6 @@ fn one_each(tokens: &[u32], places: &[usize]) -> Batch {
         starts: (0..=tokens.len() as u32).collect(),
         supervised: rows,
         targets: vec![0; tokens.len()],
+        spans: Vec::new(),
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{
     super::{
-        backend::{Backend, Done, Heads, Level, Part},
+        backend::{Backend, Done, Heads, Level, Part, Use},
         decoder::Decoder,
     },
     Pass,
@@ -142,7 +142,7 @@ impl<B: Backend> Layer<B> {
         y: &mut B::Buffer,
     ) -> Done {
         let linear = &self.groups[group];
-        backend.forward(linear, &pass.placed, pass.used, x, pass.m, h, residual, y)
+        backend.forward(linear, &pass.placed, &pass.used, x, pass.m, h, residual, y)
     }
 
     /// Queries, keys and values of `work.normed`, and what attention makes of them, in `kept.out`.
@@ -208,6 +208,11 @@ impl<B: Backend> Layer<B> {
         Ok(())
     }
 
+    /// Whether a pass teaches a group anything: the way back then reads what the group read.
+    fn learns(&self, group: usize, pass: &Pass<B>) -> bool {
+        self.ranks[group] > 0 && !Use::is_none(&pass.used)
+    }
+
     /// The way back through one group, from `dy` to `dx`; whether it ends there.
     #[allow(clippy::too_many_arguments, reason = "a layer has no state of a pass")]
     fn unproject(
@@ -224,8 +229,51 @@ impl<B: Backend> Layer<B> {
         let ends = last == Some(group);
         let dx = (!ends).then_some(dx);
         let linear = &mut self.groups[group];
-        backend.backward(linear, &pass.placed, pass.used, x, h, dy, pass.m, dx)?;
+        backend.backward(linear, &pass.placed, &pass.used, x, h, dy, pass.m, dx)?;
         Ok(ends)
+    }
+
+    /// The way back through a group that reads normed rows, and through their norm; whether it ends there. Rows that were not
+    /// kept are made again.
+    #[allow(clippy::too_many_arguments, reason = "a layer has no state of a pass")]
+    fn unproject_normed(
+        &mut self,
+        backend: &B,
+        decoder: &Decoder,
+        group: usize,
+        pass: &Pass<B>,
+        last: Option<usize>,
+        saved: &mut Saved<B>,
+        work: &mut Work<B>,
+    ) -> Done<bool> {
+        let (m, hidden, epsilon) = (pass.m, decoder.hidden, decoder.epsilon);
+        let all = saved.level == Some(Level::Everything);
+        let Saved { kept: k, h, .. } = saved;
+        let (x, rstd, kept, dy) = match group {
+            QKV => (&k.x, &mut k.rstd, &mut k.normed, &work.d_qkv),
+            _ => (&k.mid, &mut k.mid_rstd, &mut k.mid_normed, &k.gu),
+        };
+        if self.learns(group, pass) && !all {
+            let gain = self.gain_before(group);
+            backend.norm(x, gain, m, hidden, epsilon, rstd, &mut work.normed)?;
+        }
+        exchange(all, kept, &mut work.normed);
+        let (normed, h, dx) = (&work.normed, &h[group], &mut work.d_normed);
+        let ends = self.unproject(backend, group, pass, last, normed, h, dy, dx)?;
+        exchange(all, kept, &mut work.normed);
+        if !ends {
+            let (gain, dy) = (self.gain_before(group), &work.d_normed);
+            backend.norm_backward(x, gain, rstd, dy, m, hidden, &mut work.d)?;
+        }
+        Ok(ends)
+    }
+
+    /// Gain of the norm that a group reads.
+    fn gain_before(&self, group: usize) -> &B::Buffer {
+        match group {
+            QKV => &self.gain,
+            _ => &self.mid_gain,
+        }
     }
 
     /// The feed-forward block; whether the way back ends in it. What a group read is made again only where it is trained.
@@ -238,10 +286,10 @@ impl<B: Backend> Layer<B> {
         saved: &mut Saved<B>,
         work: &mut Work<B>,
     ) -> Done<bool> {
-        let (m, hidden, wide) = (pass.m, decoder.hidden, decoder.intermediate);
+        let (m, wide) = (pass.m, decoder.intermediate);
         let all = saved.level == Some(Level::Everything);
-        let Saved { kept: k, h, .. } = saved;
-        if self.ranks[DOWN] > 0 && !all {
+        let Saved { kept: k, h, .. } = &mut *saved;
+        if self.learns(DOWN, pass) && !all {
             backend.swiglu(&k.gu, m, wide, &mut work.act)?;
         }
         exchange(all, &mut k.act, &mut work.act);
@@ -252,21 +300,7 @@ impl<B: Backend> Layer<B> {
             return Ok(true);
         }
         backend.swiglu_backward(&work.d_act, m, wide, &mut k.gu)?;
-        if self.ranks[GATE_UP] > 0 && !all {
-            let (rstd, normed) = (&mut k.mid_rstd, &mut work.normed);
-            let epsilon = decoder.epsilon;
-            backend.norm(&k.mid, &self.mid_gain, m, hidden, epsilon, rstd, normed)?;
-        }
-        exchange(all, &mut k.mid_normed, &mut work.normed);
-        let (normed, h, d) = (&work.normed, &h[GATE_UP], &mut work.d_normed);
-        let ends = self.unproject(backend, GATE_UP, pass, last, normed, h, &k.gu, d)?;
-        exchange(all, &mut k.mid_normed, &mut work.normed);
-        if ends {
-            return Ok(true);
-        }
-        let (rstd, gain) = (&k.mid_rstd, &self.mid_gain);
-        backend.norm_backward(&k.mid, gain, rstd, &work.d_normed, m, hidden, &mut work.d)?;
-        Ok(false)
+        self.unproject_normed(backend, decoder, GATE_UP, pass, last, saved, work)
     }
 
     /// Attention; whether the way back ends in it.
@@ -279,9 +313,8 @@ impl<B: Backend> Layer<B> {
         saved: &mut Saved<B>,
         work: &mut Work<B>,
     ) -> Done<bool> {
-        let (m, hidden, heads) = (pass.m, decoder.hidden, self.heads);
-        let all = saved.level == Some(Level::Everything);
-        let Saved { kept: k, h, .. } = saved;
+        let (m, heads) = (pass.m, self.heads);
+        let Saved { kept: k, h, .. } = &mut *saved;
         if self.unproject(
             backend,
             O,
@@ -314,20 +347,6 @@ impl<B: Backend> Layer<B> {
                 backend.head_norm_backward(&heads, part, &k.raw, gain, rstd, m, d_qkv)?;
             }
         }
-        if self.ranks[QKV] > 0 && !all {
-            let (rstd, normed) = (&mut k.rstd, &mut work.normed);
-            let epsilon = decoder.epsilon;
-            backend.norm(&k.x, &self.gain, m, hidden, epsilon, rstd, normed)?;
-        }
-        exchange(all, &mut k.normed, &mut work.normed);
-        let (normed, h, d) = (&work.normed, &h[QKV], &mut work.d_normed);
-        let ends = self.unproject(backend, QKV, pass, last, normed, h, &work.d_qkv, d)?;
-        exchange(all, &mut k.normed, &mut work.normed);
-        if ends {
-            return Ok(true);
-        }
-        let (rstd, gain) = (&k.rstd, &self.gain);
-        backend.norm_backward(&k.x, gain, rstd, &work.d_normed, m, hidden, &mut work.d)?;
-        Ok(false)
+        self.unproject_normed(backend, decoder, QKV, pass, last, saved, work)
     }
 }

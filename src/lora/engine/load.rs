@@ -26,7 +26,7 @@ fn read(tensors: &dyn Tensors, name: &str, len: usize) -> Done<Vec<f32>> {
 fn projection(
     decoder: &Decoder,
     tensors: &dyn Tensors,
-    adapters: &Adapters,
+    members: &[Adapters],
     site: Site,
 ) -> Done<Projection> {
     let (outputs, inputs) = decoder.shape(site);
@@ -38,7 +38,7 @@ fn projection(
         inputs,
         weight: read(tensors, &format!("{site}.weight"), outputs * inputs)?,
         bias: bias.transpose()?,
-        adapter: adapters.get(&site).cloned(),
+        adapters: of(members, site),
     })
 }
 
@@ -62,8 +62,14 @@ pub fn check(decoder: &Decoder, adapters: &Adapters) -> Done {
     Ok(())
 }
 
-/// The sum of the ranks of a group.
-pub fn ranks<'a>(adapters: impl Iterator<Item = Option<&'a Adapter>>) -> usize {
+/// The adapter of a site, by member.
+fn of(members: &[Adapters], site: Site) -> Vec<Option<Adapter>> {
+    let own = |adapters: &Adapters| adapters.get(&site).cloned();
+    members.iter().map(own).collect()
+}
+
+/// The sum of the ranks of a group over all members.
+pub fn ranks<'a>(adapters: impl Iterator<Item = &'a Option<Adapter>>) -> usize {
     adapters.flatten().map(|adapter| adapter.rank).sum()
 }
 
@@ -71,7 +77,7 @@ fn layer<B: Backend>(
     backend: &B,
     decoder: &Decoder,
     tensors: &dyn Tensors,
-    adapters: &Adapters,
+    members: &[Adapters],
     at: u32,
 ) -> Done<Layer<B>> {
     let gain = |name: &str, len: usize| {
@@ -82,9 +88,9 @@ fn layer<B: Backend>(
         let sites = MODULES[number]
             .iter()
             .map(|&module| Site { layer: at, module });
-        let projections = sites.map(|site| projection(decoder, tensors, adapters, site));
+        let projections = sites.map(|site| projection(decoder, tensors, members, site));
         let projections = projections.collect::<Done<Vec<_>>>()?;
-        let ranks = ranks(projections.iter().map(|p| p.adapter.as_ref()));
+        let ranks = ranks(projections.iter().flat_map(|p| &p.adapters));
         let site = at * GROUPS as u32 + number as u32;
         Ok((backend.linear(site, projections)?, ranks))
     };
@@ -112,13 +118,15 @@ pub fn engine<B: Backend>(
     backend: B,
     decoder: &Decoder,
     tensors: &dyn Tensors,
-    adapters: &Adapters,
+    members: &[Adapters],
 ) -> Done<Engine<B>> {
-    check(decoder, adapters)?;
+    for adapters in members {
+        check(decoder, adapters)?;
+    }
     let (vocabulary, hidden) = (decoder.vocabulary, decoder.hidden);
     let table = read(tensors, "model.embed_tokens.weight", vocabulary * hidden)?;
     let layers = 0..decoder.layers.len() as u32;
-    let layers = layers.map(|at| layer(&backend, decoder, tensors, adapters, at));
+    let layers = layers.map(|at| layer(&backend, decoder, tensors, members, at));
     let layers = layers.collect::<Done<Vec<_>>>()?;
     let gain = read(tensors, "model.norm.weight", hidden)?;
     let gain = backend.put(Shape::statistics(1, hidden), &gain)?;
@@ -131,7 +139,7 @@ pub fn engine<B: Backend>(
             false => read(tensors, "lm_head.weight", vocabulary * hidden)?,
         },
         bias: None,
-        adapter: None,
+        adapters: Vec::new(),
     };
     let head = backend.linear((layers.len() * GROUPS) as u32, vec![head])?;
     Ok(Engine {
@@ -142,5 +150,6 @@ pub fn engine<B: Backend>(
         layers,
         gain,
         head,
+        members: members.len(),
     })
 }

@@ -8,6 +8,7 @@ mod decode;
 mod fresh;
 mod layer;
 mod load;
+mod measure;
 mod memory;
 mod prefer;
 pub mod shapes;
@@ -16,7 +17,7 @@ mod tests;
 mod trained;
 
 use super::{
-    backend::{Adapter, Backend, Done, Kind, Level, Shape, Trouble, Use},
+    backend::{Adapter, Backend, Done, Kind, Level, Moments, Shape, Trouble, Use},
     batch::Batch,
     decoder::{Decoder, Tensors},
 };
@@ -26,10 +27,14 @@ use memory::Memory;
 use std::collections::BTreeMap;
 
 pub use fresh::fresh;
-pub use prefer::Preference;
+pub use layer::MODULES;
+pub use prefer::{Preference, Stake};
 
 /// The adapters of a model, by where they sit.
 pub type Adapters = BTreeMap<Site, Adapter>;
+
+/// What AdamW keeps of them.
+pub type AllMoments = BTreeMap<Site, Moments>;
 
 /// A decoder with adapters, on a machine.
 pub struct Engine<B: Backend> {
@@ -40,6 +45,8 @@ pub struct Engine<B: Backend> {
     gain: B::Buffer,
     head: B::Linear,
     memory: Memory<B>,
+    /// Members of the pack.
+    members: usize,
 }
 
 /// A batch on its way through the layers.
@@ -49,7 +56,8 @@ struct Pass<B: Backend> {
     m: usize,
     /// Supervised rows.
     s: usize,
-    used: Use,
+    /// How each member takes part.
+    used: Vec<Use>,
 }
 
 impl<B: Backend> Engine<B> {
@@ -63,7 +71,21 @@ impl<B: Backend> Engine<B> {
         tensors: &dyn Tensors,
         adapters: &Adapters,
     ) -> Done<Self> {
-        load::engine(backend, decoder, tensors, adapters)
+        Self::packed(backend, decoder, tensors, std::slice::from_ref(adapters))
+    }
+
+    /// Loads a model once for several fine-tunes, each with adapters of its own. On a machine whose numbers of a row do not depend
+    /// on how many rows there are, one learns bit for bit what it learns alone, whoever else is in the pack.
+    ///
+    /// # Errors
+    /// Those of [`new`](Self::new).
+    pub fn packed(
+        backend: B,
+        decoder: &Decoder,
+        tensors: &dyn Tensors,
+        members: &[Adapters],
+    ) -> Done<Self> {
+        load::engine(backend, decoder, tensors, members)
     }
 
     /// How much of the way forward is kept from now on; no result depends on it.
@@ -87,11 +109,24 @@ impl<B: Backend> Engine<B> {
     /// # Errors
     /// The batch does not fit the model; the machine's own.
     pub fn learn(&mut self, batch: &Batch, weight: f32, used: Use) -> Done<f64> {
+        let weights = vec![weight; batch.supervised.len()];
+        let losses = self.learn_packed(batch, &weights, &self.all(used))?;
+        Ok(losses.iter().copied().map(f64::from).sum())
+    }
+
+    /// Learns from a batch of several members: adds the gradient of the token losses times their weights, `[S]`, to those of the
+    /// members whose rows they are, and returns the losses in nats, `[S]`. `used` says by member how it takes part.
+    ///
+    /// # Errors
+    /// Those of [`learn`](Self::learn).
+    pub fn learn_packed(&mut self, batch: &Batch, weights: &[f32], used: &[Use]) -> Done<Vec<f32>> {
         let pass = self.pass(batch, used)?;
         self.forward(&pass, true)?;
-        let losses = self.head(&pass, Some(&vec![weight; pass.s]))?;
-        self.backward(&pass)?;
-        Ok(losses.iter().copied().map(f64::from).sum())
+        let losses = self.head(&pass, Some(weights))?;
+        if !Use::is_none(used) {
+            self.backward(&pass)?;
+        }
+        Ok(losses)
     }
 
     /// The loss of each supervised row in nats, `[S]`. Leaves gradients alone.
@@ -99,9 +134,14 @@ impl<B: Backend> Engine<B> {
     /// # Errors
     /// Those of [`learn`](Self::learn).
     pub fn losses(&mut self, batch: &Batch, used: Use) -> Done<Vec<f32>> {
-        let pass = self.pass(batch, used)?;
+        let pass = self.pass(batch, &self.all(used))?;
         self.forward(&pass, false)?;
         self.head(&pass, None)
+    }
+
+    /// Every member takes part in the same way.
+    fn all(&self, used: Use) -> Vec<Use> {
+        vec![used; self.members]
     }
 
     /// The logits of every token, [M, V].
@@ -114,7 +154,7 @@ impl<B: Backend> Engine<B> {
             targets: vec![0; batch.tokens()],
             ..batch.clone()
         };
-        let pass = self.pass(&everything, used)?;
+        let pass = self.pass(&everything, &self.all(used))?;
         self.forward(&pass, false)?;
         self.make_logits(&pass)?;
         let len = pass.s * self.decoder.vocabulary;
@@ -122,7 +162,7 @@ impl<B: Backend> Engine<B> {
     }
 
     /// Puts a batch on the machine, once it is sure that the model can read it.
-    fn pass(&self, batch: &Batch, used: Use) -> Done<Pass<B>> {
+    fn pass(&self, batch: &Batch, used: &[Use]) -> Done<Pass<B>> {
         let Decoder {
             vocabulary,
             context,
@@ -145,7 +185,7 @@ impl<B: Backend> Engine<B> {
             placed: self.backend.place(batch)?,
             m: batch.tokens(),
             s: batch.supervised.len(),
-            used,
+            used: used.to_vec(),
         })
     }
 
@@ -228,7 +268,7 @@ impl<B: Backend> Engine<B> {
         backend.forward(
             &self.head,
             &pass.placed,
-            Use::Off,
+            &[],
             &work.normed_rows,
             pass.s,
             &mut work.no_ranks,
@@ -239,8 +279,7 @@ impl<B: Backend> Engine<B> {
 
     /// From the gradient of the head's rows down to the lowest adapter.
     fn backward(&mut self, pass: &Pass<B>) -> Done {
-        let lowest = trained::lowest(&self.layers).filter(|_| pass.used != Use::Off);
-        let Some((lowest, group)) = lowest else {
+        let Some((lowest, group)) = trained::lowest(&self.layers) else {
             return Ok(());
         };
         self.leave_head(pass)?;

@@ -24,6 +24,28 @@ pub struct Preference {
     pub reference_rejected: f64,
 }
 
+/// How a pair is learned from.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Stake {
+    /// DPO's temperature.
+    pub beta: f64,
+    /// What its loss is multiplied by.
+    pub weight: f64,
+}
+
+impl Stake {
+    /// Nothing is learned.
+    pub const NONE: Self = Self {
+        beta: 1.0,
+        weight: 0.0,
+    };
+
+    /// The same for every pair of a batch.
+    pub fn each(self, pairs: &Batch) -> Vec<Self> {
+        vec![self; pairs.documents() / 2]
+    }
+}
+
 impl Preference {
     fn new(beta: f64, policy: [f64; 2], reference: [f64; 2]) -> Self {
         let margin = beta * ((policy[0] - policy[1]) - (reference[0] - reference[1]));
@@ -61,23 +83,23 @@ fn sums(batch: &Batch, losses: &[f32]) -> Vec<[f64; 2]> {
 }
 
 impl<B: Backend> Engine<B> {
-    /// Learns from pairs: documents are chosen, rejected, chosen, ... Adds the gradient of `weight` times the sum of their
-    /// losses; a step's weight is 1 / all its pairs.
+    /// Learns from pairs: documents are chosen, rejected, chosen, ... Adds the gradient of their losses times their weights to
+    /// those of the members whose rows they are; a step's weight is 1 / all its pairs. `used` says by member how it takes part.
     ///
     /// # Errors
-    /// An odd number of documents; those of [`learn`](Self::learn).
+    /// An odd number of documents, or not as many stakes as pairs; those of [`learn`](Self::learn).
     pub fn prefer(
         &mut self,
         pairs: &Batch,
-        beta: f64,
-        weight: f64,
-        used: Use,
+        stakes: &[Stake],
+        used: &[Use],
     ) -> Done<Vec<Preference>> {
         let reference = self.reference(pairs)?;
         let pass = self.pass(pairs, used)?;
         self.forward(&pass, true)?;
-        let found = self.compare(&pass, pairs, beta, &reference)?;
-        let slopes: Vec<f64> = found.iter().map(|pair| weight * pair.slope(beta)).collect();
+        let found = self.compare(&pass, pairs, stakes, &reference)?;
+        let slope = |(pair, stake): (&Preference, &Stake)| stake.weight * pair.slope(stake.beta);
+        let slopes: Vec<f64> = found.iter().zip(stakes).map(slope).collect();
         let weigh = |document: usize| match document % 2 {
             0 => slopes[document / 2] as f32,
             _ => -slopes[document / 2] as f32,
@@ -88,15 +110,16 @@ impl<B: Backend> Engine<B> {
         Ok(found)
     }
 
-    /// The same pairs, only looked at.
+    /// The same pairs, only looked at, all with one beta.
     ///
     /// # Errors
     /// Those of [`prefer`](Self::prefer).
     pub fn preferences(&mut self, pairs: &Batch, beta: f64) -> Done<Vec<Preference>> {
         let reference = self.reference(pairs)?;
-        let pass = self.pass(pairs, Use::On)?;
+        let pass = self.pass(pairs, &self.all(Use::On))?;
         self.forward(&pass, false)?;
-        self.compare(&pass, pairs, beta, &reference)
+        let stakes = Stake { beta, weight: 1.0 }.each(pairs);
+        self.compare(&pass, pairs, &stakes, &reference)
     }
 
     /// What the base model gives the answers.
@@ -113,13 +136,17 @@ impl<B: Backend> Engine<B> {
         &mut self,
         pass: &Pass<B>,
         pairs: &Batch,
-        beta: f64,
+        stakes: &[Stake],
         reference: &[[f64; 2]],
     ) -> Done<Vec<Preference>> {
+        if stakes.len() != reference.len() {
+            let (given, of) = (stakes.len(), reference.len());
+            return Err(Trouble(format!("{of} pairs are given {given} stakes")));
+        }
         let losses = self.head(pass, None)?;
-        let both = sums(pairs, &losses).into_iter().zip(reference);
-        Ok(both
-            .map(|(policy, &reference)| Preference::new(beta, policy, reference))
+        let all = sums(pairs, &losses).into_iter().zip(reference).zip(stakes);
+        Ok(all
+            .map(|((policy, &reference), stake)| Preference::new(stake.beta, policy, reference))
             .collect())
     }
 }

@@ -97,6 +97,9 @@ impl Low {
     }
 }
 
+/// Supervised rows that the loss head may take at a time, wherever they begin, beyond those that there are, less one.
+pub const HEAD_ROWS: usize = 128;
+
 /// What one layer after the other uses for `m` tokens and `s` supervised rows, in the order of
 /// `Work`'s fields but for the last two; `low` is the widest of all layers.
 pub fn work(
@@ -106,6 +109,8 @@ pub fn work(
     [m, s]: [usize; 2],
     back: bool,
 ) -> [Shape; 15] {
+    // The loss head may take more rows at a time than there are: so its products have few shapes.
+    let s = s + HEAD_ROWS;
     let (stream, rows) = (Shape::of(m, decoder.hidden), Shape::of(s, decoder.hidden));
     let (normed, act) = low.inputs(decoder, m);
     let row = Shape::statistics(s, 1);

@@ -1,8 +1,8 @@
 //! What is trained: adapters in and out, their gradients and moments, the optimiser's step.
 
 use super::{
-    super::backend::{AdamStep, Backend, Done, Moments, Pair},
-    Adapters, Engine,
+    super::backend::{AdamStep, Backend, Done, Member, Pair},
+    Adapters, AllMoments, Engine,
     layer::{Layer, MODULES},
     load,
 };
@@ -35,93 +35,113 @@ impl<B: Backend> Engine<B> {
         Ok(found)
     }
 
-    /// The adapters as they are now.
+    /// A member's adapters as they are now.
     ///
     /// # Errors
     /// The machine's own; so with all below.
-    pub fn adapters(&self) -> Done<Adapters> {
-        self.collect(B::adapters)
+    pub fn adapters(&self, member: usize) -> Done<Adapters> {
+        self.collect(|backend, group| backend.adapters(group, member))
     }
 
     /// Their gradients, summed since the last [`clear`](Self::clear).
     ///
     /// # Errors
     /// The machine's own.
-    pub fn gradients(&self) -> Done<BTreeMap<Site, Pair>> {
-        self.collect(B::gradients)
+    pub fn gradients(&self, member: usize) -> Done<BTreeMap<Site, Pair>> {
+        self.collect(|backend, group| backend.gradients(group, member))
     }
 
     /// What AdamW keeps of them.
     ///
     /// # Errors
     /// The machine's own.
-    pub fn moments(&self) -> Done<BTreeMap<Site, Moments>> {
-        self.collect(B::moments)
+    pub fn moments(&self, member: usize) -> Done<AllMoments> {
+        self.collect(|backend, group| backend.moments(group, member))
     }
 
-    /// Other adapters on the same base, with moments of 0 where none are given; gradients become 0.
+    /// Other adapters on the same base, for one fine-tune.
+    ///
+    /// # Errors
+    /// Those of [`equip_all`](Self::equip_all).
+    pub fn equip(&mut self, adapters: &Adapters, moments: Option<&AllMoments>) -> Done {
+        self.equip_all(&[(adapters, moments)])
+    }
+
+    /// The adapters of other members on the same base, with moments of 0 where none are given; gradients become 0.
     ///
     /// # Errors
     /// One does not fit the model; the machine's own.
-    pub fn equip(
-        &mut self,
-        adapters: &Adapters,
-        moments: Option<&BTreeMap<Site, Moments>>,
-    ) -> Done {
-        load::check(&self.decoder, adapters)?;
+    pub fn equip_all(&mut self, members: &[(&Adapters, Option<&AllMoments>)]) -> Done {
+        for (adapters, _) in members {
+            load::check(&self.decoder, adapters)?;
+        }
+        self.members = members.len();
         for (at, layer) in (0..).zip(&mut self.layers) {
             for (number, modules) in MODULES.iter().enumerate() {
                 let sites = modules.iter().map(|&module| Site { layer: at, module });
-                let own: Vec<_> = sites.clone().map(|s| adapters.get(&s).cloned()).collect();
-                let kept = moments.map(|m| sites.map(|s| m.get(&s).cloned()).collect::<Vec<_>>());
-                let group = &mut layer.groups[number];
-                self.backend.equip(group, &own, kept.as_deref())?;
-                layer.ranks[number] = load::ranks(own.iter().map(Option::as_ref));
+                let member = |(adapters, moments): &(&Adapters, Option<&AllMoments>)| Member {
+                    adapters: sites.clone().map(|s| adapters.get(&s).cloned()).collect(),
+                    moments: moments.map(|m| sites.clone().map(|s| m.get(&s).cloned()).collect()),
+                };
+                let own: Vec<Member> = members.iter().map(member).collect();
+                self.backend.equip(&mut layer.groups[number], &own)?;
+                layer.ranks[number] = load::ranks(own.iter().flat_map(|own| &own.adapters));
             }
         }
         Ok(())
     }
 
+    /// A member takes no further part: whatever its numbers have come to, no other member's rows meet them.
+    ///
+    /// # Errors
+    /// The machine's own.
+    pub fn retire(&mut self, member: usize) -> Done {
+        let mut groups = Self::trained_mut(&mut self.layers);
+        self.backend.retire(&mut groups, member)
+    }
+
     /// The groups that have adapters.
-    fn trained(&self) -> impl Iterator<Item = &B::Linear> {
-        let groups = |layer: &'_ Layer<B>| layer.ranks;
-        self.layers.iter().flat_map(move |layer| {
-            let ranked = layer.groups.iter().zip(groups(layer));
+    fn trained(&self) -> Vec<&B::Linear> {
+        let of = |layer: &'_ Layer<B>| layer.ranks;
+        let groups = self.layers.iter().flat_map(move |layer| {
+            let ranked = layer.groups.iter().zip(of(layer));
             ranked.filter(|(_, rank)| *rank > 0).map(|(group, _)| group)
-        })
+        });
+        groups.collect()
     }
 
     /// The same, to change them.
-    fn trained_mut(layers: &mut [Layer<B>]) -> impl Iterator<Item = &mut B::Linear> {
-        layers.iter_mut().flat_map(|layer| {
+    fn trained_mut(layers: &mut [Layer<B>]) -> Vec<&mut B::Linear> {
+        let groups = layers.iter_mut().flat_map(|layer| {
             let ranked = layer.groups.iter_mut().zip(layer.ranks);
             ranked.filter(|(_, rank)| *rank > 0).map(|(group, _)| group)
-        })
+        });
+        groups.collect()
     }
 
-    /// The sum of the squares of all gradients.
+    /// The sum of the squares of all gradients of a member.
     ///
     /// # Errors
     /// The machine's own.
-    pub fn squares(&self) -> Done<f64> {
-        self.trained()
-            .map(|group| self.backend.squares(group))
-            .sum()
+    pub fn squares(&self, member: usize) -> Done<f64> {
+        self.backend.squares(&self.trained(), member)
     }
 
-    /// One step of AdamW over all adapters.
+    /// One step of AdamW over all adapters of a member.
     ///
     /// # Errors
     /// The machine's own.
-    pub fn update(&mut self, step: &AdamStep) -> Done {
-        Self::trained_mut(&mut self.layers).try_for_each(|group| self.backend.adamw(group, step))
+    pub fn update(&mut self, member: usize, step: &AdamStep) -> Done {
+        let mut groups = Self::trained_mut(&mut self.layers);
+        self.backend.adamw(&mut groups, member, step)
     }
 
-    /// Sets all gradients to 0.
+    /// Sets all gradients of a member to 0.
     ///
     /// # Errors
     /// The machine's own.
-    pub fn clear(&mut self) -> Done {
-        Self::trained_mut(&mut self.layers).try_for_each(|group| self.backend.clear(group))
+    pub fn clear(&mut self, member: usize) -> Done {
+        let mut groups = Self::trained_mut(&mut self.layers);
+        self.backend.clear(&mut groups, member)
     }
 }

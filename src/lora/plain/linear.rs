@@ -2,8 +2,8 @@
 
 use super::{
     super::{
-        backend::{AdamStep, Adapter, Moments, Pair, Projection, Use},
-        batch::Batch,
+        backend::{AdamStep, Adapter, Member, Moments, Pair, Projection, Use},
+        batch::{Batch, Span},
     },
     add_scaled, dot, round,
 };
@@ -14,14 +14,23 @@ use crate::training::philox::{mask4, step_key};
 pub struct Group {
     site: u32,
     projections: Vec<Projection>,
-    pub(super) gradients: Vec<Option<Pair>>,
-    moments: Vec<Option<Moments>>,
+    /// By member of the pack and by projection.
+    pub(super) members: Vec<Vec<Option<Trained>>>,
+    /// Sum of the ranks of all.
+    ranks: usize,
 }
 
-/// Where a projection's columns begin in y and in h.
-struct Columns {
-    output: usize,
-    rank: usize,
+/// Sums over tokens, shaped like A and like B.
+type Sums = (Vec<f64>, Vec<f64>);
+
+/// One adapter, and what is kept of it.
+#[derive(Clone, Debug)]
+pub(super) struct Trained {
+    adapter: Adapter,
+    pub(super) gradient: Pair,
+    moments: Moments,
+    /// Its first column of h.
+    low: usize,
 }
 
 fn zeros(adapter: &Adapter) -> Pair {
@@ -38,19 +47,29 @@ fn still(adapter: &Adapter) -> Moments {
     }
 }
 
+/// Whose row it is, and how the member takes part in it.
+fn owner(batch: &Batch, used: &[Use], t: usize) -> Option<(usize, Use)> {
+    if Use::is_none(used) {
+        return None;
+    }
+    let has = |span: &Span| (span.first..span.first + span.rows).contains(&t);
+    let span = batch.spans().into_iter().find(has)?;
+    let used = Use::of(used, span.member);
+    (used != Use::Off).then_some((span.member, used))
+}
+
 impl Group {
     /// With gradients and moments of 0.
     pub(super) fn new(site: u32, projections: Vec<Projection>) -> Self {
-        let of = |p: &Projection| p.adapter.as_ref().map(zeros);
-        let gradients = projections.iter().map(of).collect();
-        let of = |p: &Projection| p.adapter.as_ref().map(still);
-        let moments = projections.iter().map(of).collect();
-        Self {
+        let members = Member::all(&projections);
+        let mut group = Self {
             site,
             projections,
-            gradients,
-            moments,
-        }
+            members: Vec::new(),
+            ranks: 0,
+        };
+        group.equip(&members);
+        group
     }
 
     /// What it is called among all of the model, for dropout.
@@ -71,21 +90,18 @@ impl Group {
         self.projections.iter().map(|p| p.outputs).sum()
     }
 
-    fn ranks(&self) -> usize {
-        let adapters = self.projections.iter().filter_map(|p| p.adapter.as_ref());
-        adapters.map(|adapter| adapter.rank).sum()
-    }
-
-    /// Each projection with its place.
-    fn placed(&self) -> Vec<(Columns, &Projection)> {
-        let (mut output, mut rank) = (0, 0);
-        let mut found = Vec::new();
-        for projection in &self.projections {
-            found.push((Columns { output, rank }, projection));
+    /// Each projection with its first column of y, and what a member trains of it.
+    fn each(&self, member: Option<usize>) -> Vec<(usize, &Projection, Option<&Trained>)> {
+        let own = member.and_then(|member| self.members.get(member));
+        let mut output = 0;
+        let each = self.projections.iter().enumerate();
+        each.map(|(number, projection)| {
+            let trained = own.and_then(|own| own[number].as_ref());
+            let placed = (output, projection, trained);
             output += projection.outputs;
-            rank += projection.adapter.as_ref().map_or(0, |a| a.rank);
-        }
-        found
+            placed
+        })
+        .collect()
     }
 
     /// What a token's inputs are multiplied by before an adapter: 0 where they are dropped.
@@ -112,34 +128,36 @@ impl Group {
     pub(super) fn forward(
         &self,
         batch: &Batch,
-        used: Use,
+        used: &[Use],
         t: usize,
         x: &[f32],
         h: &mut [f32],
         accumulate: bool,
         y: &mut [f32],
     ) {
-        let (inputs, outputs, ranks) = (self.inputs(), self.outputs(), self.ranks());
+        let (inputs, outputs) = (self.inputs(), self.outputs());
         let x = &x[t * inputs..][..inputs];
-        let dropped = self.dropped(batch, used, t, x);
-        for (at, p) in self.placed() {
-            let adapter = p.adapter.as_ref().filter(|_| used != Use::Off);
-            let rank = adapter.map_or(0, |adapter| adapter.rank);
-            let h = match adapter {
-                Some(_) => &mut h[t * ranks + at.rank..][..rank],
-                None => &mut [],
-            };
-            if let Some(adapter) = adapter {
+        let owner = owner(batch, used, t);
+        let dropped = owner.map_or(Vec::new(), |(_, used)| self.dropped(batch, used, t, x));
+        for (output, p, trained) in self.each(owner.map(|(member, _)| member)) {
+            let mut low: &[f32] = &[];
+            if let Some(Trained {
+                adapter, low: from, ..
+            }) = trained
+            {
+                let h = &mut h[t * self.ranks + from..][..adapter.rank];
                 for (h, a) in h.iter_mut().zip(adapter.a.chunks_exact(inputs)) {
                     *h = dot(&dropped, a) as f32;
                 }
+                low = h;
             }
-            let y = &mut y[t * outputs + at.output..][..p.outputs];
+            let y = &mut y[t * outputs + output..][..p.outputs];
             for (j, y) in y.iter_mut().enumerate() {
                 let mut sum = dot(x, &p.weight[j * inputs..][..inputs]);
                 sum += p.bias.as_ref().map_or(0.0, |bias| f64::from(bias[j]));
-                if let Some(adapter) = adapter {
-                    sum += f64::from(adapter.scale) * dot(h, &adapter.b[j * rank..][..rank]);
+                if let Some(Trained { adapter, .. }) = trained {
+                    let b = &adapter.b[j * adapter.rank..][..adapter.rank];
+                    sum += f64::from(adapter.scale) * dot(low, b);
                 }
                 *y = if accumulate {
                     *y + sum as f32
@@ -160,114 +178,156 @@ impl Group {
     }
 
     /// One token's gradient of x.
-    pub(super) fn backward(&self, batch: &Batch, used: Use, t: usize, dy: &[f32], dx: &mut [f32]) {
+    pub(super) fn backward(
+        &self,
+        batch: &Batch,
+        used: &[Use],
+        t: usize,
+        dy: &[f32],
+        dx: &mut [f32],
+    ) {
         let (inputs, outputs) = (self.inputs(), self.outputs());
         let (mut base, mut low) = (vec![0.0; inputs], vec![0.0; inputs]);
-        for (at, p) in self.placed() {
-            let dy = &dy[t * outputs + at.output..][..p.outputs];
+        let owner = owner(batch, used, t);
+        for (output, p, trained) in self.each(owner.map(|(member, _)| member)) {
+            let dy = &dy[t * outputs + output..][..p.outputs];
             for (&d, w) in dy.iter().zip(p.weight.chunks_exact(inputs)) {
                 add_scaled(&mut base, f64::from(d), w);
             }
-            if let Some(adapter) = p.adapter.as_ref().filter(|_| used != Use::Off) {
+            if let Some(Trained { adapter, .. }) = trained {
                 let dh = Self::dh(adapter, dy);
                 for (&dh, a) in dh.iter().zip(adapter.a.chunks_exact(inputs)) {
                     add_scaled(&mut low, dh, a);
                 }
             }
         }
-        let mask = self.mask(batch, used, t);
+        let mask = self.mask(batch, owner.map_or(Use::Off, |(_, used)| used), t);
         for ((base, low), mask) in base.iter_mut().zip(low).zip(mask) {
             *base += low * f64::from(mask);
         }
         round(&base, &mut dx[t * inputs..][..inputs]);
     }
 
-    /// Adds the gradients of A and B, summed over all tokens.
+    /// Adds the gradients of A and B of each member, summed over its tokens among the first `m`.
     pub(super) fn learn(
         &mut self,
         batch: &Batch,
-        used: Use,
+        used: &[Use],
         x: &[f32],
         h: &[f32],
         dy: &[f32],
         m: usize,
     ) {
-        let (inputs, outputs, ranks) = (self.inputs(), self.outputs(), self.ranks());
-        let mut sums = Vec::new();
-        for (at, p) in self.placed() {
-            let Some(adapter) = &p.adapter else {
-                sums.push(None);
+        let (inputs, outputs) = (self.inputs(), self.outputs());
+        let mut sums: Vec<Vec<Option<Sums>>> = Vec::new();
+        for own in &self.members {
+            let of = |trained: &Option<Trained>| {
+                let Adapter { a, b, .. } = &trained.as_ref()?.adapter;
+                Some((vec![0.0; a.len()], vec![0.0; b.len()]))
+            };
+            sums.push(own.iter().map(of).collect());
+        }
+        for t in 0..m {
+            let Some((member, used)) = owner(batch, used, t) else {
                 continue;
             };
-            let rank = adapter.rank;
-            let (mut a, mut b) = (vec![0.0; rank * inputs], vec![0.0; p.outputs * rank]);
-            for t in 0..m {
-                let dropped = self.dropped(batch, used, t, &x[t * inputs..][..inputs]);
-                let h = &h[t * ranks + at.rank..][..rank];
-                let dy = &dy[t * outputs + at.output..][..p.outputs];
+            let dropped = self.dropped(batch, used, t, &x[t * inputs..][..inputs]);
+            for (number, (output, p, trained)) in self.each(Some(member)).into_iter().enumerate() {
+                let Some(Trained { adapter, low, .. }) = trained else {
+                    continue;
+                };
+                let Some((a, b)) = &mut sums[member][number] else {
+                    continue;
+                };
+                let h = &h[t * self.ranks + low..][..adapter.rank];
+                let dy = &dy[t * outputs + output..][..p.outputs];
                 for (a, dh) in a.chunks_exact_mut(inputs).zip(Self::dh(adapter, dy)) {
                     add_scaled(a, dh, &dropped);
                 }
-                for (b, &d) in b.chunks_exact_mut(rank).zip(dy) {
+                for (b, &d) in b.chunks_exact_mut(adapter.rank).zip(dy) {
                     add_scaled(b, f64::from(adapter.scale) * f64::from(d), h);
                 }
             }
-            sums.push(Some((a, b)));
         }
-        for (gradient, sums) in self.gradients.iter_mut().zip(sums) {
-            if let (Some(gradient), Some((a, b))) = (gradient, sums) {
-                add(gradient, &a, &b);
+        let trained = self.members.iter_mut().flatten();
+        for (trained, sums) in trained.zip(sums.into_iter().flatten()) {
+            if let (Some(trained), Some((a, b))) = (trained, sums) {
+                add(&mut trained.gradient, &a, &b);
             }
         }
     }
 
-    pub(super) fn adapters(&self) -> Vec<Option<Adapter>> {
-        self.projections.iter().map(|p| p.adapter.clone()).collect()
+    /// Something of each of a member's projections.
+    pub(super) fn of<T>(&self, member: usize, part: impl Fn(&Trained) -> T) -> Vec<Option<T>> {
+        let each = self.each(Some(member)).into_iter();
+        each.map(|(_, _, trained)| trained.map(&part)).collect()
     }
 
-    pub(super) fn gradients(&self) -> Vec<Option<Pair>> {
-        self.gradients.clone()
+    pub(super) fn adapters(&self, member: usize) -> Vec<Option<Adapter>> {
+        self.of(member, |trained| trained.adapter.clone())
     }
 
-    pub(super) fn moments(&self) -> Vec<Option<Moments>> {
-        self.moments.clone()
+    pub(super) fn gradients(&self, member: usize) -> Vec<Option<Pair>> {
+        self.of(member, |trained| trained.gradient.clone())
     }
 
-    pub(super) fn equip(
-        &mut self,
-        adapters: &[Option<Adapter>],
-        moments: Option<&[Option<Moments>]>,
-    ) {
-        for (projection, adapter) in self.projections.iter_mut().zip(adapters) {
-            projection.adapter = adapter.clone();
-        }
-        *self = Self::new(self.site, std::mem::take(&mut self.projections));
-        for (own, given) in self.moments.iter_mut().zip(moments.unwrap_or_default()) {
-            if own.is_some() && given.is_some() {
-                own.clone_from(given);
+    pub(super) fn moments(&self, member: usize) -> Vec<Option<Moments>> {
+        self.of(member, |trained| trained.moments.clone())
+    }
+
+    pub(super) fn equip(&mut self, members: &[Member]) {
+        let mut low = 0;
+        self.members.clear();
+        for member in members {
+            let mut own = Vec::new();
+            for (number, adapter) in member.adapters.iter().enumerate() {
+                let kept = member.moments.as_ref();
+                own.push(adapter.as_ref().map(|adapter| {
+                    let trained = Trained {
+                        gradient: zeros(adapter),
+                        moments: kept
+                            .and_then(|kept| kept[number].clone())
+                            .unwrap_or_else(|| still(adapter)),
+                        adapter: adapter.clone(),
+                        low,
+                    };
+                    low += adapter.rank;
+                    trained
+                }));
             }
+            self.members.push(own);
+        }
+        self.ranks = low;
+    }
+
+    /// What a member trains, to change it.
+    fn each_mut(&mut self, member: usize) -> impl Iterator<Item = &mut Trained> {
+        let own = self.members.get_mut(member).into_iter();
+        own.flatten().flatten()
+    }
+
+    pub(super) fn clear(&mut self, member: usize) {
+        for trained in self.each_mut(member) {
+            trained.gradient.a.fill(0.0);
+            trained.gradient.b.fill(0.0);
         }
     }
 
-    pub(super) fn clear(&mut self) {
-        for pair in self.gradients.iter_mut().flatten() {
-            pair.a.fill(0.0);
-            pair.b.fill(0.0);
-        }
+    pub(super) fn squares(&self, member: usize) -> f64 {
+        let squares = self.of(member, |Trained { gradient: p, .. }| {
+            dot(&p.a, &p.a) + dot(&p.b, &p.b)
+        });
+        squares.into_iter().flatten().sum()
     }
 
-    pub(super) fn squares(&self) -> f64 {
-        let pairs = self.gradients.iter().flatten();
-        pairs.map(|p| dot(&p.a, &p.a) + dot(&p.b, &p.b)).sum()
-    }
-
-    pub(super) fn adamw(&mut self, step: &AdamStep) {
-        let adapters = self.projections.iter_mut().map(|p| p.adapter.as_mut());
-        let rest = self.gradients.iter().zip(&mut self.moments);
-        for (adapter, (gradient, moments)) in adapters.zip(rest) {
-            let (Some(p), Some(g), Some(m)) = (adapter, gradient, moments) else {
-                continue;
-            };
+    pub(super) fn adamw(&mut self, member: usize, step: &AdamStep) {
+        for Trained {
+            adapter: p,
+            gradient: g,
+            moments: m,
+            ..
+        } in self.each_mut(member)
+        {
             adamw(step, &mut p.a, &g.a, &mut m.first.a, &mut m.second.a);
             adamw(step, &mut p.b, &g.b, &mut m.first.b, &mut m.second.b);
         }

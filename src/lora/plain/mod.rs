@@ -8,7 +8,8 @@ mod tests;
 
 use super::{
     backend::{
-        AdamStep, Adapter, Backend, Done, Heads, Moments, Pair, Part, Projection, Rope, Shape, Use,
+        AdamStep, Adapter, Backend, Done, Heads, Member, Moments, Pair, Part, Projection, Rope,
+        Shape, Use,
     },
     batch::Batch,
 };
@@ -80,7 +81,7 @@ impl Backend for Plain {
         &self,
         linear: &Group,
         batch: &Batch,
-        used: Use,
+        used: &[Use],
         x: &Vec<f32>,
         m: usize,
         h: &mut Vec<f32>,
@@ -97,14 +98,14 @@ impl Backend for Plain {
         &self,
         linear: &mut Group,
         batch: &Batch,
-        used: Use,
+        used: &[Use],
         x: &Vec<f32>,
         h: &Vec<f32>,
         dy: &Vec<f32>,
         m: usize,
         dx: Option<&mut Vec<f32>>,
     ) -> Done {
-        if used != Use::Off {
+        if !Use::is_none(used) {
             linear.learn(batch, used, x, h, dy, m);
         }
         if let Some(dx) = dx {
@@ -115,39 +116,36 @@ impl Backend for Plain {
         Ok(())
     }
 
-    fn adapters(&self, linear: &Group) -> Done<Vec<Option<Adapter>>> {
-        Ok(linear.adapters())
+    fn adapters(&self, linear: &Group, member: usize) -> Done<Vec<Option<Adapter>>> {
+        Ok(linear.adapters(member))
     }
 
-    fn gradients(&self, linear: &Group) -> Done<Vec<Option<Pair>>> {
-        Ok(linear.gradients())
+    fn gradients(&self, linear: &Group, member: usize) -> Done<Vec<Option<Pair>>> {
+        Ok(linear.gradients(member))
     }
 
-    fn moments(&self, linear: &Group) -> Done<Vec<Option<Moments>>> {
-        Ok(linear.moments())
+    fn moments(&self, linear: &Group, member: usize) -> Done<Vec<Option<Moments>>> {
+        Ok(linear.moments(member))
     }
 
-    fn equip(
-        &self,
-        linear: &mut Group,
-        adapters: &[Option<Adapter>],
-        moments: Option<&[Option<Moments>]>,
-    ) -> Done {
-        linear.equip(adapters, moments);
+    fn equip(&self, linear: &mut Group, members: &[Member]) -> Done {
+        linear.equip(members);
         Ok(())
     }
 
-    fn clear(&self, linear: &mut Group) -> Done {
-        linear.clear();
+    fn clear(&self, groups: &mut [&mut Group], member: usize) -> Done {
+        groups.iter_mut().for_each(|group| group.clear(member));
         Ok(())
     }
 
-    fn squares(&self, linear: &Group) -> Done<f64> {
-        Ok(linear.squares())
+    fn squares(&self, groups: &[&Group], member: usize) -> Done<f64> {
+        Ok(groups.iter().map(|group| group.squares(member)).sum())
     }
 
-    fn adamw(&self, linear: &mut Group, step: &AdamStep) -> Done {
-        linear.adamw(step);
+    fn adamw(&self, groups: &mut [&mut Group], member: usize, step: &AdamStep) -> Done {
+        groups
+            .iter_mut()
+            .for_each(|group| group.adamw(member, step));
         Ok(())
     }
 

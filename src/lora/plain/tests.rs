@@ -23,7 +23,7 @@ fn group(a: [f32; 2], b: f32) -> Group {
         inputs: 2,
         weight: vec![3.0, 5.0],
         bias: Some(vec![100.0]),
-        adapter: Some(adapter),
+        adapters: vec![Some(adapter)],
     };
     Plain.linear(0, vec![projection]).unwrap()
 }
@@ -33,8 +33,8 @@ fn three_steps_of_adamw() {
     let mut group = group([0.5, -1.25], 2.0);
     let gradients = [[0.3, -0.02, 5.0], [-0.1, 0.04, 1.0], [0.0, 0.5, -2.0]];
     for (step, [x, y, b]) in (1..).zip(gradients) {
-        Plain.clear(&mut group).unwrap();
-        let gradient = group.gradients[0].as_mut().unwrap();
+        Plain.clear(&mut [&mut group], 0).unwrap();
+        let gradient = &mut group.members[0][0].as_mut().unwrap().gradient;
         linear::add(gradient, &[2.0 * x, 2.0 * y], &[2.0 * b]);
         let step = AdamStep {
             step,
@@ -45,12 +45,12 @@ fn three_steps_of_adamw() {
             weight_decay: 0.1,
             gradient_scale: 0.5,
         };
-        Plain.adamw(&mut group, &step).unwrap();
+        Plain.adamw(&mut [&mut group], 0, &step).unwrap();
     }
-    let adapter = Plain.adapters(&group).unwrap().remove(0).unwrap();
+    let adapter = Plain.adapters(&group, 0).unwrap().remove(0).unwrap();
     near(&adapter.a, &[0.481_316_745, -1.246_358_752]);
     near(&adapter.b, &[1.972_403_765]);
-    let moments = Plain.moments(&group).unwrap().remove(0).unwrap();
+    let moments = Plain.moments(&group, 0).unwrap().remove(0).unwrap();
     near(&moments.first.a, &[0.015_300_001, 0.051_98]);
     near(&moments.second.b, &[1.375_625_014]);
 }
@@ -58,12 +58,13 @@ fn three_steps_of_adamw() {
 #[test]
 fn a_projection_by_hand() {
     let mut group = group([0.5, -1.0], 3.0);
-    let batch = Batch::default();
+    let mut batch = Batch::default();
+    batch.push(0, &[0], &[false]);
     let x = vec![2.0, 4.0];
     let (mut h, mut y) = (vec![0.0], vec![1000.0]);
     // 2 * 3 + 4 * 5 + 100, and 2 * 3 * (2 * 0.5 - 4).
     Plain
-        .forward(&group, &batch, Use::On, &x, 1, &mut h, true, &mut y)
+        .forward(&group, &batch, &[Use::On], &x, 1, &mut h, true, &mut y)
         .unwrap();
     assert_eq!((h[0], y[0]), (-3.0, 1000.0 + 126.0 - 18.0));
     let mut dx = vec![7.0; 2];
@@ -72,7 +73,7 @@ fn a_projection_by_hand() {
             .backward(
                 &mut group,
                 &batch,
-                Use::On,
+                &[Use::On],
                 &x,
                 &h,
                 &vec![0.5],
@@ -82,9 +83,9 @@ fn a_projection_by_hand() {
             .unwrap();
     }
     assert_eq!(dx, [0.5 * 3.0 + 3.0 * 0.5, 0.5 * 5.0 - 3.0]);
-    let pair = Plain.gradients(&group).unwrap().remove(0).unwrap();
+    let pair = Plain.gradients(&group, 0).unwrap().remove(0).unwrap();
     assert_eq!((pair.a, pair.b), (vec![12.0, 24.0], vec![-6.0]));
-    assert_eq!(Plain.squares(&group).unwrap(), 144.0 + 576.0 + 36.0);
+    assert_eq!(Plain.squares(&[&group], 0).unwrap(), 144.0 + 576.0 + 36.0);
 }
 
 #[test]

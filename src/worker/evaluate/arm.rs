@@ -13,11 +13,14 @@ use crate::{
         paired::Share,
     },
     lora::{
-        backend::{Backend, Done, Trouble, Use},
+        backend::{Ask, Backend, Done, Trouble, Use},
         batch::Batch,
-        engine::Engine,
+        cuda::budget::looking::{Answers, sequences},
+        decoder::Decoder,
+        engine::{Adapters, Engine},
     },
     report::inspect::Stopped,
+    training::site::Site,
 };
 use std::collections::BTreeMap;
 
@@ -25,8 +28,8 @@ use std::collections::BTreeMap;
 const BATCH: usize = 4096;
 /// Items whose options are computed together.
 const RANKED: usize = 32;
-/// Answers that are decoded side by side.
-const DECODED: usize = 8;
+/// Answers that are decoded side by side, where memory allows it.
+pub const DECODED: usize = 8;
 
 /// How one item was answered.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -78,9 +81,43 @@ pub struct Course<'a> {
     pub language: &'a dyn Language,
     /// The longest text that the model takes, in tokens.
     pub context: usize,
+    /// Answers that are decoded side by side: the same for every arm.
+    pub decoded: usize,
 }
 
 impl Course<'_> {
+    /// How many answers fit side by side into `room` bytes of a GPU, with any of these adapters.
+    ///
+    /// # Errors
+    /// Not one, with numbers.
+    pub fn fitting(&self, decoder: &Decoder, adapters: &[Adapters], room: u64) -> Done<usize> {
+        let rank = |site: Site| {
+            let ranks = adapters.iter().filter_map(|all| all.get(&site));
+            vec![ranks.map(|adapter| adapter.rank).max().unwrap_or(0)]
+        };
+        let rows = (0..self.items.len()).flat_map(|at| {
+            let own = self.items[at].example.ids.len();
+            let others = self.options(at).into_iter().map(|other| other.ids.len());
+            others.chain([own])
+        });
+        let tokens = rows.max().unwrap_or(0).max(BATCH);
+        let ask = Ask {
+            decoder,
+            ranks: &rank,
+            tokens,
+            supervised: tokens,
+        };
+        let asked = self.items.iter().filter(|item| item.generated);
+        let longest = asked.clone().map(|item| item.prompt().len()).max();
+        let longest = longest.unwrap_or(0);
+        let answers = Answers {
+            most: asked.count().min(self.decoded),
+            longest,
+            capacity: (longest + self.settings.max_new_tokens as usize).min(self.context),
+        };
+        sequences(&ask, answers, room)
+    }
+
     /// Steps of one arm, for progress.
     pub fn steps(&self) -> u64 {
         let decoded = self.items.iter().filter(|item| item.generated).count();
@@ -218,7 +255,7 @@ impl Course<'_> {
             .filter(|at| self.items[*at].generated)
             .collect();
         let most = self.settings.max_new_tokens as usize;
-        for some in asked.chunks(DECODED) {
+        for some in asked.chunks(self.decoded.max(1)) {
             let prompts: Vec<Vec<u32>> = some
                 .iter()
                 .map(|at| self.items[*at].prompt().to_vec())

@@ -11,6 +11,7 @@ mod items;
 mod kind;
 mod language;
 mod output;
+mod plans;
 mod results;
 #[cfg(test)]
 mod tests;
@@ -30,12 +31,13 @@ use crate::{
         tokens::{self, Example, Row, Tokens},
     },
     time::Timestamp,
-    training::words::Loss,
+    training::words::{Device, Loss},
 };
 use arm::{Course, Outcome};
 use bigram::Bigram;
 use items::Held;
 use language::Language;
+use plans::Kept;
 use results::Baseline;
 use serde_json::{Value, json};
 use std::{
@@ -153,6 +155,10 @@ pub fn evaluate(job: &Measure, force: bool, tell: Tell<'_>) -> Result<Measured, 
     // Taken before anything is computed, so that of two who would make the same the second is told at once.
     let making = parent(output).and_then(|()| Making::beside(output));
     let making = making.map_err(|error| output::undone(output, &error))?;
+    if let Some(why) = device::distrusted(job.device) {
+        tell(Told::Note(format!("computes on the processor: {why}")));
+    }
+    let plans = Kept::beside(output);
     let began = SystemTime::now().into();
     let task = Arms {
         course: prepared.course(job, &tokens, model.decoder.context),
@@ -161,21 +167,29 @@ pub fn evaluate(job: &Measure, force: bool, tell: Tell<'_>) -> Result<Measured, 
         job,
         tell,
     };
-    let outcomes = device::on(job.device, &making.path().join(device::PLANS), task)?;
-    let measured = Measured {
-        inputs,
-        ..results::results(job, &prepared.held, &outcomes, prepared.bigram.as_ref())
-    };
-    let made = output::Made {
-        held: &prepared.held,
-        outcomes: &outcomes,
-        measured: &measured,
-        began,
-        ended: Timestamp::from(SystemTime::now()),
-    };
-    let written = output::write(making.path(), &made).and_then(|()| making.complete(force));
-    written.map_err(|error| output::undone(output, &error))?;
-    Ok(measured)
+    let made = device::on(job.device, Some(plans.path()), task).and_then(|outcomes| {
+        let measured = Measured {
+            inputs,
+            ..results::results(job, &prepared.held, &outcomes, prepared.bigram.as_ref())
+        };
+        let made = output::Made {
+            held: &prepared.held,
+            outcomes: &outcomes,
+            measured: &measured,
+            began,
+            ended: Timestamp::from(SystemTime::now()),
+        };
+        let copied = match device::resolved(job.device) {
+            Device::Cuda => plans.copy(making.path()),
+            Device::Cpu | Device::Auto => Ok(()),
+        };
+        let written = copied
+            .and_then(|()| output::write(making.path(), &made))
+            .and_then(|()| making.complete(force));
+        written.map_err(|error| output::undone(output, &error))?;
+        Ok(measured)
+    });
+    plans.settle(made)
 }
 
 /// The directory that the output is in: that of all evaluations of a campaign is made with the first. What lies above it
@@ -263,6 +277,7 @@ impl Prepared {
             distractors: &self.distractors,
             settings: &job.settings,
             language,
+            decoded: arm::DECODED,
         }
     }
 }
@@ -333,8 +348,20 @@ struct Arms<'a> {
 impl device::Task for Arms<'_> {
     type Made = Vec<Vec<Outcome>>;
 
-    fn run<B: Backend>(self, machine: impl Fn() -> B) -> Result<Self::Made, Undone> {
+    fn run<B: Backend>(
+        self,
+        machine: impl Fn() -> B,
+        room: Option<u64>,
+    ) -> Result<Self::Made, Undone> {
         let decoder = &self.model.decoder;
+        let decoded = match room {
+            Some(room) => self.course.fitting(decoder, self.adapters, room)?,
+            None => self.course.decoded,
+        };
+        let course = Course {
+            decoded,
+            ..self.course
+        };
         let mut engine = Engine::new(machine(), decoder, self.model, &Adapters::new())
             .map_err(|trouble| trouble.to_string())?;
         let names = self.job.adapters.iter().map(|adapter| adapter.name.clone());
@@ -349,7 +376,7 @@ impl device::Task for Arms<'_> {
                     .map_err(|trouble| trouble.to_string())?;
             }
             let used = adapters.map_or(Use::Off, |_| Use::On);
-            let found = self.course.run(&mut engine, used, self.tell);
+            let found = course.run(&mut engine, used, self.tell);
             all.push(found.map_err(|trouble| format!("{name}: {trouble}"))?);
         }
         Ok(all)

@@ -5,6 +5,7 @@
 //! items.jsonl          every item as every model answered it
 //! report.html          the same to look at
 //! logs/NAME.eval       of each model, in the format of inspect-ai
+//! products.txt         of a GPU: the algorithms of its matrix products
 //! SHA256SUMS           so that a later evaluation may take its place
 //! ```
 

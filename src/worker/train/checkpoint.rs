@@ -31,7 +31,7 @@ use crate::{
     lora::{
         backend::{Moments, Pair},
         decoder::Decoder,
-        engine::Adapters,
+        engine::{Adapters, AllMoments},
         files::{read_adapter, read_tensors, write_adapter, write_tensors},
     },
     points::point,
@@ -50,9 +50,6 @@ const KEPT: usize = 2;
 const STATE: &str = "state.json";
 /// The moments' file.
 const OPTIMIZER: &str = "optimizer.safetensors";
-
-/// The moments of all adapters.
-pub type AllMoments = BTreeMap<Site, Moments>;
 
 /// What a checkpoint holds.
 #[derive(Clone, Debug)]

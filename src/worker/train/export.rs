@@ -14,7 +14,7 @@
 use super::{
     Tell, Told, Trained, card,
     identity::Identity,
-    learn::Learning,
+    member::Member,
     metrics,
     places::{CHECKPOINTS, MERGED},
     undone,
@@ -92,47 +92,118 @@ pub fn read(dir: &Path, identity: &Identity) -> Result<Trained, Undone> {
     Ok(training.trained)
 }
 
-/// Writes what was learned, and compares what it wrote.
-///
-/// # Errors
-/// Nothing was learned; what was written is not what was trained; those of files and machine. Nothing has the output's name
-/// then.
-pub fn export<B: Backend>(
-    mut learning: Learning<'_, B>,
-    machine: &impl Fn() -> B,
-    tell: Tell<'_>,
-) -> Result<Trained, Undone> {
-    tell(Told::Stage("verifying"));
-    let (step, adapters) = best(&learning)?;
-    verify::learned(&adapters)?;
-    let mut probe = Probe::take(&mut learning.engine, &adapters, learning.prepared)?;
-    let parts = Parts::new(learning.job, learning.places, learning.prepared);
-    let waits = |error: &io::Error| say(&format!("{error}; waiting for room"));
-    let wrong = |error: io::Error| undone("the adapter cannot be written", &error);
-    let making = patiently(waits, || parts.adapter(step, &adapters)).map_err(wrong)?;
-    point!("train.export.adapter");
-    probe.reloaded(&mut learning.engine, making.path(), learning.prepared)?;
-    let mut trained = summary(&learning, step, &adapters);
-    drop(learning.engine);
-    if parts.job.merge {
-        tell(Told::Stage("merging"));
-        trained.merged = Some(parts.merge(&adapters, making.path(), &mut probe, machine)?);
+/// What was learned, before it has a name.
+pub struct Learned {
+    step: u64,
+    adapters: Adapters,
+}
+
+impl Learned {
+    /// The adapters that are exported, and the step that made them: those of the best look, without looks the last.
+    ///
+    /// # Errors
+    /// Nothing was learned; the best adapters cannot be read.
+    pub fn of<B: Backend>(engine: &Engine<B>, member: &Member<'_>) -> Result<Self, Undone> {
+        let last = member.state.step;
+        let (step, adapters) = match member.state.stopping.best {
+            Some(best) if best.step != last => {
+                let decoder = &member.prepared.model.decoder;
+                let read = member.checkpoints.adapters(best.step, decoder);
+                let why = |why| format!("the best adapters cannot be read: {why}");
+                (best.step, read.map_err(why)?)
+            }
+            _ => (last, engine.adapters(member.number)?),
+        };
+        verify::learned(&adapters)?;
+        Ok(Self { step, adapters })
     }
-    trained.verification = probe.verified;
-    patiently(waits, || parts.describe(making.path(), &trained)).map_err(wrong)?;
-    point!("train.export.written");
-    // Last: whoever sees the adapter sees all of it. Merged weights elsewhere in the run may have their name before; they are
-    // whole by themselves, and nobody takes them without the adapter.
-    making.complete(false).map_err(wrong)?;
-    point!("train.export.renamed");
-    Ok(trained)
+
+    /// Writes them, and compares what was written; the engine has these adapters alone then. Nothing has the output's name yet.
+    ///
+    /// # Errors
+    /// What was written is not what was trained; those of files and machine.
+    pub fn write<'a, B: Backend>(
+        self,
+        engine: &mut Engine<B>,
+        member: &Member<'a>,
+        tell: Tell<'_>,
+    ) -> Result<Written<'a>, Undone> {
+        tell(Told::Stage("verifying"));
+        let Self { step, adapters } = self;
+        let prepared = member.prepared;
+        let mut probe = Probe::take(engine, &adapters, prepared)?;
+        let parts = Parts::new(member.job, member.places, prepared);
+        let making = patiently(waits, || parts.adapter(step, &adapters)).map_err(unwritten)?;
+        point!("train.export.adapter");
+        probe.reloaded(engine, making.path(), prepared)?;
+        Ok(Written {
+            trained: summary(member, step, &adapters),
+            parts,
+            adapters,
+            making,
+            probe,
+        })
+    }
+}
+
+/// What was learned, written and compared.
+pub struct Written<'a> {
+    parts: Parts<'a>,
+    adapters: Adapters,
+    making: Making,
+    probe: Probe,
+    trained: Trained,
+}
+
+impl Written<'_> {
+    /// Merges, where it is asked for.
+    ///
+    /// # Errors
+    /// The merged weights are not the model with its adapter; those of files and machine.
+    pub fn merge<B: Backend>(
+        &mut self,
+        machine: &impl Fn() -> B,
+        tell: Tell<'_>,
+    ) -> Result<(), Undone> {
+        if self.parts.job.merge {
+            tell(Told::Stage("merging"));
+            let (dir, probe) = (self.making.path(), &mut self.probe);
+            self.trained.merged = Some(self.parts.merge(&self.adapters, dir, probe, machine)?);
+        }
+        Ok(())
+    }
+
+    /// Describes it and gives it its name.
+    ///
+    /// # Errors
+    /// Those of files; nothing has the output's name then.
+    pub fn name(self) -> Result<Trained, Undone> {
+        let mut trained = self.trained;
+        trained.verification = self.probe.verified;
+        let (parts, making) = (self.parts, self.making);
+        patiently(waits, || parts.describe(making.path(), &trained)).map_err(unwritten)?;
+        point!("train.export.written");
+        // Last: whoever sees the adapter sees all of it. Merged weights elsewhere in the run may have their name before; they are
+        // whole by themselves, and nobody takes them without the adapter.
+        making.complete(false).map_err(unwritten)?;
+        point!("train.export.renamed");
+        Ok(trained)
+    }
+}
+
+fn waits(error: &io::Error) {
+    say(&format!("{error}; waiting for room"));
+}
+
+fn unwritten(error: io::Error) -> Undone {
+    undone("the adapter cannot be written", &error)
 }
 
 /// Writes the merged weights of an adapter that was trained without them. Its directory is made once more, with them, and takes
 /// the place of the one that is there.
 ///
 /// # Errors
-/// Those of [`export`]; the adapter's directory is as it was then.
+/// Those of [`Learned::write`] and [`Written::merge`]; the adapter's directory is as it was then.
 pub fn merge_finished<B: Backend>(
     parts: &Parts<'_>,
     mut trained: Trained,
@@ -142,10 +213,9 @@ pub fn merge_finished<B: Backend>(
     tell(Told::Stage("merging"));
     let (output, model) = (&parts.places.output, &parts.prepared.model);
     let adapters = read_adapter(output, &model.decoder)?.adapters;
-    let mut engine = Engine::new(machine(), &model.decoder, model, &adapters)?;
+    let mut engine = Engine::new(machine(), &model.decoder, &**model, &adapters)?;
     let mut probe = Probe::take(&mut engine, &adapters, parts.prepared)?;
     drop(engine);
-    let waits = |error: &io::Error| say(&format!("{error}; waiting for room"));
     let wrong = |error: io::Error| undone("the merged weights cannot be written", &error);
     let copy = || {
         let making = Making::beside(output)?;
@@ -160,40 +230,27 @@ pub fn merge_finished<B: Backend>(
     Ok(trained)
 }
 
-/// The adapters that are exported, and the step that made them: those of the best look, without looks the last.
-fn best<B: Backend>(learning: &Learning<'_, B>) -> Result<(u64, Adapters), Undone> {
-    let last = learning.state.step;
-    match learning.state.stopping.best {
-        Some(best) if best.step != last => {
-            let decoder = &learning.prepared.model.decoder;
-            let read = learning.checkpoints.adapters(best.step, decoder);
-            let read = read.map_err(|why| format!("the best adapters cannot be read: {why}"))?;
-            Ok((best.step, read))
-        }
-        _ => Ok((last, learning.engine.adapters()?)),
-    }
-}
-
-fn summary<B: Backend>(learning: &Learning<'_, B>, step: u64, adapters: &Adapters) -> Trained {
-    let Learning {
+fn summary(member: &Member<'_>, step: u64, adapters: &Adapters) -> Trained {
+    let Member {
         job,
         places,
         prepared,
         state,
         ..
-    } = learning;
+    } = member;
+    let (read, looked) = (&prepared.read, &prepared.looked);
     let numbers = adapters.values().map(|one| one.a.len() + one.b.len());
     Trained {
         name: job.name.clone(),
         output: places.output.to_string_lossy().into_owned(),
         merged: None,
-        rows: prepared.rows.len() as u64,
-        holdout_rows: prepared.holdout.len() as u64,
-        too_long: prepared.too_long,
-        truncated: prepared.truncated,
-        refused: prepared.refused,
-        holdout_left_out: prepared.holdout_left_out,
-        holdout_truncated: prepared.holdout_truncated,
+        rows: read.rows.len() as u64,
+        holdout_rows: looked.rows.len() as u64,
+        too_long: read.too_long,
+        truncated: read.truncated,
+        refused: read.refusals(),
+        holdout_left_out: looked.refusals() + looked.too_long,
+        holdout_truncated: looked.truncated,
         trainable_parameters: numbers.sum::<usize>() as u64,
         steps: state.step,
         planned_steps: prepared.plan.steps(),
@@ -267,7 +324,6 @@ impl<'a> Parts<'a> {
         probe: &mut Probe,
         machine: &impl Fn() -> B,
     ) -> Result<String, Undone> {
-        let waits = |error: &io::Error| say(&format!("{error}; waiting for room"));
         let wrong = |error: io::Error| undone("the merged weights cannot be written", &error);
         let apart = self.places.work.join(MERGED);
         patiently(waits, || {
@@ -303,9 +359,9 @@ impl<'a> Parts<'a> {
             trained: trained.clone(),
         };
         write(dir, TRAINING, &serde_json::to_vec_pretty(&training)?)?;
-        let plans = self.places.plans();
+        let plans = &self.places.plans;
         if plans.exists() {
-            copy(&plans, &dir.join(PLANS))?;
+            copy(plans, &dir.join(PLANS))?;
         }
         let metrics = rows(&fs::read_to_string(dir.join(metrics::NAME))?);
         write(dir, "README.md", card::card(self.job, trained).as_bytes())?;

@@ -4,7 +4,7 @@ use super::{export::TOKENIZER, undone};
 use crate::{
     artifacts::sums,
     training::{
-        job::{FineTune, StageOf},
+        job::{FineTune, PlanKey, StageOf},
         settings::Settings,
         words::Device,
     },
@@ -15,7 +15,7 @@ use serde_json::Value;
 use std::{io, path::Path};
 
 /// Counts up whenever the trainer computes other numbers from the same input, or writes other checkpoints.
-pub const TRAINER: u32 = 3;
+pub const TRAINER: u32 = 4;
 
 /// Everything that the trained numbers are a function of.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -40,6 +40,9 @@ pub struct Identity {
     pub sources: Vec<FileSum>,
     /// The hyperparameters. A key that an older trainer did not know has its default.
     pub settings: Settings,
+    /// Of a member of a sweep, on a machine whose numbers depend on it: what its products are shaped by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan_key: Option<PlanKey>,
 }
 
 /// A file and its digest.
@@ -79,6 +82,7 @@ impl Identity {
                     None => Vec::new(),
                 },
                 settings: job.settings.clone(),
+                plan_key: None,
             })
         };
         read().map_err(|error| undone("the input cannot be read", &error))
@@ -112,6 +116,13 @@ impl Identity {
             if let Some(why) = other_files(then, now) {
                 return Some(format!("with {what}: {why}"));
             }
+        }
+        if self.plan_key != now.plan_key {
+            let value = |key: &Option<PlanKey>| serde_json::to_value(key).unwrap_or_default();
+            let what = other_key(&value(&self.plan_key), &value(&now.plan_key))?;
+            return Some(format!(
+                "in another sweep, and its numbers depend on it: {what}"
+            ));
         }
         let init = |sum: &Option<FileSum>| sum.as_ref().map(|sum| sum.sha256.clone());
         if init(&self.adapter_init) != init(&now.adapter_init) {
@@ -208,6 +219,7 @@ mod tests {
             }),
             sources: vec![file("s")],
             settings: Settings::default(),
+            plan_key: None,
         }
     }
 
@@ -215,8 +227,8 @@ mod tests {
 
     #[test]
     fn the_first_difference_is_named_by_what_it_was_and_is() {
-        let cases: [(Change, &str); 13] = [
-            (|now| now.trainer = 0, "by trainer 3, this is trainer 0"),
+        let cases: [(Change, &str); 14] = [
+            (|now| now.trainer = 0, "by trainer 4, this is trainer 0"),
             (
                 |now| now.model = "n".into(),
                 "with another model: its files have changed",
@@ -252,6 +264,19 @@ mod tests {
             (
                 |now| now.stage.as_mut().unwrap().replay_share = 0.5,
                 "as another stage: replay_share 0.15, now 0.5",
+            ),
+            (
+                |now| {
+                    now.plan_key = Some(PlanKey {
+                        padded_rows: 128,
+                        slots: vec![128],
+                        rank_bucket: [64; 4],
+                        aligned_ranks: vec![16],
+                        drops: vec![true],
+                        borders: "x".into(),
+                    });
+                },
+                "in another sweep, and its numbers depend on it: none that can be compared",
             ),
             (
                 |now| now.stage = None,

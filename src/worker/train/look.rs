@@ -5,6 +5,7 @@ use crate::{
     lora::{
         backend::{Backend, Use},
         engine::Engine,
+        pack::{Layout, Packed, pack},
         tokens::batch,
     },
     training::{metrics::Rewards, settings::Settings, words::Loss},
@@ -20,23 +21,28 @@ pub struct Seen {
     pub accuracy: Option<f64>,
 }
 
-/// Looks at all rows of the holdout, in their order; none where there is none.
+/// Looks at all rows of the holdout with a member's adapters, in their order; none where there is none.
 ///
 /// # Errors
 /// Those of the machine.
 pub fn look<B: Backend>(
     engine: &mut Engine<B>,
+    member: usize,
     prepared: &Prepared,
+    layout: &Layout,
     settings: &Settings,
 ) -> Result<Option<Seen>, Undone> {
-    if prepared.holdout.is_empty() {
+    if prepared.looked.rows.is_empty() {
         return Ok(None);
     }
     let (mut sum, mut count, mut rewards) = (0.0, 0_u64, Rewards::default());
     let size = settings.per_device_train_batch_size.max(1) as usize;
-    let numbers: Vec<u32> = (0..prepared.holdout.len() as u32).collect();
+    let numbers: Vec<u32> = (0..prepared.looked.rows.len() as u32).collect();
     for some in numbers.chunks(size) {
-        let batch = batch(&prepared.holdout, some);
+        let own = batch(&prepared.looked.rows, some);
+        let Packed {
+            batch, documents, ..
+        } = pack(&[(member, &own)], layout);
         match settings.loss {
             Loss::Sft => {
                 let losses = engine.losses(&batch, Use::On)?;
@@ -44,7 +50,8 @@ pub fn look<B: Backend>(
                 sum += losses.iter().map(|loss| f64::from(*loss)).sum::<f64>();
             }
             Loss::Dpo => {
-                for pair in engine.preferences(&batch, settings.beta)? {
+                let pairs = documents[0].start / 2..documents[0].end / 2;
+                for pair in &engine.preferences(&batch, settings.beta)?[pairs] {
                     count += 1;
                     sum += pair.loss;
                     rewards.add(

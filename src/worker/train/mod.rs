@@ -11,23 +11,28 @@ mod holdout;
 mod identity;
 mod learn;
 mod look;
+mod member;
 mod metrics;
 pub mod origin;
 mod places;
 mod prepare;
 mod stage;
 mod state;
+mod stop;
+pub mod sweep;
+mod swept;
 mod verify;
 
 use super::{Undone, base, device};
 use crate::{
     artifacts::{is_starved, room::say},
     executor::job_dir::{JobDir, TRY_AGAIN, Work},
-    lora::backend::Trouble,
+    lora::{backend::Trouble, pack::Layout},
     training::{base::BaseJob, job::FineTune},
 };
+use learn::{Learning, Seat};
 use places::Places;
-use prepare::Prepared;
+use prepare::{Prepared, Sources};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::{
@@ -241,7 +246,7 @@ fn locked(asked: &FineTune, places: &Places, tell: Tell<'_>) -> Result<Trained, 
     }
     make(asked, tell)?;
     let job = &stage::begin(asked, places)?;
-    let prepared = Prepared::read(asked, job, tell)?;
+    let prepared = Prepared::read(&mut Sources::default(), asked, job, tell)?;
     if let Some(why) = device::without_gpu(job.device) {
         tell(Told::Note(format!("computes on the processor: {why}")));
     }
@@ -251,11 +256,11 @@ fn locked(asked: &FineTune, places: &Places, tell: Tell<'_>) -> Result<Trained, 
             trained
         } else {
             let training = Training::of(job, places, &prepared, tell);
-            device::on(job.device, &places.plans(), Merging(training, trained))?
+            device::on(job.device, Some(&places.plans), Merging(training, trained))?
         }
     } else {
         let training = Training::of(job, places, &prepared, tell);
-        device::on(job.device, &places.plans(), training)?
+        device::on(job.device, Some(&places.plans), training)?
     };
     places.clear();
     Ok(trained)
@@ -303,6 +308,7 @@ impl device::Task for Merging<'_> {
     fn run<B: crate::lora::backend::Backend>(
         self,
         machine: impl Fn() -> B,
+        _room: Option<u64>,
     ) -> Result<Trained, Undone> {
         let Self(training, trained) = self;
         let Training {
@@ -322,6 +328,7 @@ impl device::Task for Training<'_> {
     fn run<B: crate::lora::backend::Backend>(
         self,
         machine: impl Fn() -> B,
+        _room: Option<u64>,
     ) -> Result<Trained, Undone> {
         let Self {
             job,
@@ -329,9 +336,37 @@ impl device::Task for Training<'_> {
             prepared,
             tell,
         } = self;
-        let mut learning = learn::Learning::begin(job, places, prepared, machine(), tell)?;
-        learning.go_on(tell)?;
-        export::export(learning, &machine, tell)
+        let seat = Seat {
+            job,
+            places,
+            prepared,
+            trains: true,
+        };
+        let mut each = |_, told| tell(told);
+        let layout = match device::grain(job.device) {
+            Some(grain) => {
+                let [most, _] = prepared.most(&job.settings);
+                Layout::steps(grain, most, prepared.model.decoder.context)
+            }
+            None => Layout::Dense,
+        };
+        let mut learning = Learning::begin(&[seat], layout, machine(), &mut each)?;
+        learning.go_on(&mut each)?;
+        let Learning {
+            mut engine,
+            members,
+            ..
+        } = learning;
+        let member = members.into_iter().next().expect("the only seat trains");
+        if let Some(undone) = member.stopped {
+            return Err(undone);
+        }
+        let learned = export::Learned::of(&engine, &member)?;
+        let mut written = learned.write(&mut engine, &member, tell)?;
+        // A merged model is loaded to be compared: two do not fit where one just does.
+        drop(engine);
+        written.merge(&machine, tell)?;
+        written.name()
     }
 }
 

@@ -6,11 +6,12 @@
 //! .OUTPUT.campaignd-training/    until then:
 //!   lock                         held by the process that trains
 //!   metrics.jsonl
+//!   stopped.json                 of a member of a sweep that goes no further: why
 //!   products.txt                 how a GPU computes matrix products
 //!   checkpoints/step-00000010/   whole, by rename
 //! ```
 
-use super::{Found, export, metrics, undone};
+use super::{Found, export, metrics, stop, undone};
 use crate::{
     artifacts::{create_dir_private, run},
     executor::job_dir::TRY_AGAIN,
@@ -39,6 +40,8 @@ pub struct Places {
     pub merged: Option<PathBuf>,
     /// The stage's own rows, where the run keeps them.
     pub rows: Option<PathBuf>,
+    /// Where it is recorded which algorithms a GPU computes matrix products with.
+    pub plans: PathBuf,
     /// The run's directory, of a stage.
     run: Option<PathBuf>,
 }
@@ -59,9 +62,11 @@ impl Places {
             return Err(format!("{} is no name of a directory to be made", job.output).into());
         }
         let Some(stage) = &job.stage else {
+            let work = beside(output, "training");
             return Ok(Self {
                 output: output.into(),
-                work: beside(output, "training"),
+                plans: work.join(PLANS),
+                work,
                 merged: None,
                 rows: None,
                 run: None,
@@ -69,8 +74,10 @@ impl Places {
         };
         let manifest = run::read(output)?;
         let paths = run::stage(output, &manifest, stage.number)?;
+        let work = beside(&paths.adapter, "training");
         Ok(Self {
-            work: beside(&paths.adapter, "training"),
+            plans: work.join(PLANS),
+            work,
             output: paths.adapter,
             merged: paths.merged,
             rows: Some(paths.rows),
@@ -78,9 +85,9 @@ impl Places {
         })
     }
 
-    /// Where it is recorded which algorithms a GPU computes matrix products with.
-    pub fn plans(&self) -> PathBuf {
-        self.work.join(PLANS)
+    /// The same, with a record of matrix products that it shares with others.
+    pub fn with_plans(self, plans: PathBuf) -> Self {
+        Self { plans, ..self }
     }
 
     /// What is there.
@@ -140,6 +147,22 @@ impl Places {
                 return Ok(lock);
             }
         }
+    }
+
+    /// Removes what was begun, but for the lock.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub fn forget(&self) -> io::Result<()> {
+        for name in [metrics::NAME, stop::NAME] {
+            match fs::remove_file(self.work.join(name)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+        }
+        let checkpoints = self.work.join(CHECKPOINTS);
+        fs::remove_dir_all(&checkpoints)?;
+        create_dir_private(&checkpoints)
     }
 
     /// Removes the work's directory, and what of the run is empty then; what cannot be removed does no harm.

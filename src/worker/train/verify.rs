@@ -203,10 +203,10 @@ fn tolerance(dtype: Dtype) -> f64 {
 
 /// The last learned tokens of the first rows of the holdout, or of the training rows, with those before them.
 fn batch(prepared: &Prepared) -> Batch {
-    let rows = if prepared.holdout.is_empty() {
-        &prepared.rows
+    let rows = if prepared.looked.rows.is_empty() {
+        &prepared.read.rows
     } else {
-        &prepared.holdout
+        &prepared.looked.rows
     };
     let mut batch = Batch::default();
     for row in rows.iter().take(ROWS) {

@@ -4,6 +4,7 @@ use crate::attend::{
     exact::{How, attention},
     heads, starts,
 };
+use crate::counts::Counted;
 use crate::ptx::{Arg, Counts, Fault, Memory, Mode, Module};
 use crate::support::{
     Chance, Matrix, in_all_modes, int, launch,
@@ -258,9 +259,9 @@ fn windows_spare_columns_and_sequences_that_are_done() {
     }
 }
 
-#[test]
-fn counts_of_a_step() {
-    for width in [64, 128] {
+/// The rows of the table of figures.
+pub fn counted() -> Vec<Counted> {
+    let counted = |width, kernel| {
         let case = Case {
             heads: heads(8, 2, width, None),
             lengths: vec![1023; 4],
@@ -268,9 +269,20 @@ fn counts_of_a_step() {
             spare: [0, 0],
         };
         let counts = holds(&case, 9);
-        println!("attend_cached_{width}, 4 sequences of 1024, 8 heads, 2 key heads: {counts:?}");
-        assert_eq!(counts.conflicts, 0);
-    }
+        let (row, _) = case.cached();
+        let plan = 4 * (1024 * row + case.ld() + case.ldo()) * 2 + 4 * 4;
+        let of = "4 sequences of 1,024, 8 heads, 2 of keys";
+        Counted::new(kernel, of, counts, plan)
+    };
+    let filled = heads(8, 2, 128, None);
+    let (_, _, counts) = fill(&[512], &filled, 1024, 0, Mode::ALL[0]);
+    let plan = 2 * 512 * 2 * filled.keys() * 2 + 8;
+    let of = "512 tokens, 2 heads of 128";
+    vec![
+        counted(64, "attend_cached_64"),
+        counted(128, "attend_cached_128"),
+        Counted::new("fill_cache", of, counts, plan),
+    ]
 }
 
 #[test]
@@ -308,7 +320,7 @@ fn fill(
     capacity: usize,
     spare: usize,
     mode: Mode,
-) -> (Matrix, Vec<Option<bf16>>) {
+) -> (Matrix, Vec<Option<bf16>>, Counts) {
     let (starts, ld) = (starts(2, lengths), heads.columns() + spare);
     let rows = 3 + lengths.iter().sum::<usize>();
     let chance = &mut Chance::new(rows as u64);
@@ -326,13 +338,11 @@ fn fill(
     ];
     let launch = launch([lengths.len() * 16, 1, 1], 256, 0);
     let module = crate::support::module(FILE);
-    if let Err(fault) = module
-        .kernel("fill_cache")
+    let kernel = module.kernel("fill_cache");
+    let counts = kernel
         .run(&launch, &args, &mut memory, mode)
-    {
-        panic!("{fault}\n{lengths:?}, capacity {capacity}");
-    }
-    (qkv, memory.get_raw(cache))
+        .unwrap_or_else(|fault| panic!("{fault}\n{lengths:?}, capacity {capacity}"));
+    (qkv, memory.get_raw(cache), counts)
 }
 
 #[test]
@@ -345,7 +355,7 @@ fn a_cache_is_filled_as_plain_fills_it() {
         let heads = heads(2 * kv_heads, kv_heads, width, None);
         let capacity = 41;
         for mode in Mode::ALL {
-            let (qkv, got) = fill(&lengths, &heads, capacity, spare, mode);
+            let (qkv, got, _) = fill(&lengths, &heads, capacity, spare, mode);
             let batch = Batch {
                 starts: starts(2, &lengths),
                 ..Batch::default()
@@ -369,7 +379,7 @@ fn a_cache_is_filled_as_plain_fills_it() {
 #[test]
 fn rows_beyond_the_capacity_are_left_out() {
     let heads = heads(2, 1, 64, None);
-    let (qkv, got) = fill(&[7, 2], &heads, 4, 0, Mode::ALL[0]);
+    let (qkv, got, _) = fill(&[7, 2], &heads, 4, 0, Mode::ALL[0]);
     let written = got.iter().filter(|x| x.is_some()).count();
     assert_eq!(written, (4 + 2) * 128);
     assert_eq!(got[3 * 128], Some(qkv.row(5)[128]));

@@ -50,6 +50,6 @@ pub fn heads(heads: usize, kv_heads: usize, head_dim: usize, window: Option<usiz
     }
 }
 
-mod choose;
-mod decode;
-mod forward;
+pub mod choose;
+pub mod decode;
+pub mod forward;

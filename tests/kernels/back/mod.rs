@@ -34,5 +34,5 @@ pub fn most_tiles(rows: usize, documents: usize) -> usize {
     rows / ROWS + documents
 }
 
-mod backward;
+pub mod backward;
 mod mutations;

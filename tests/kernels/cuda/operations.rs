@@ -5,121 +5,18 @@
 //! columns, tails, leading dimensions, scales, masks and sums. A number may differ by the roundings of bf16 that a different
 //! order of sums flips: 2^-7 of itself, and 2^-7 of the largest of its row where what it is a sum of is rounded too.
 
-use super::rounded::{Rounded, round};
+use super::given::{Made, STEP, adapter, agree, batch, near, numbers, pairs, projection};
+use super::rounded::Rounded;
 use super::simulated::Simulated;
 use crate::ptx::Mode;
-use campaignd::{
-    lora::{
-        backend::{
-            AdamStep, Adapter, Backend, Dropout, Heads, Kind, Moments, Pair, Part, Projection,
-            Rope, Shape, Trouble, Use,
-        },
-        batch::Batch,
-        cuda::Cuda,
+use campaignd::lora::{
+    backend::{
+        Adapter, Backend, Dropout, Heads, Kind, Member, Moments, Pair, Part, Projection, Rope,
+        Shape, Trouble, Use,
     },
-    training::philox::{philox, unit},
+    batch::Batch,
+    cuda::Cuda,
 };
-
-/// What a machine made, by name, and numbers of a row of it.
-type Made = Vec<(String, usize, Vec<f32>)>;
-
-/// Numbers from -1 to 1 that bf16 has, a function of the seed.
-fn numbers(seed: u32, len: usize) -> Vec<f32> {
-    let quads = 0..len.div_ceil(4) as u32;
-    let all = quads.flat_map(|q| philox([q, seed, 0, 0], [7, 7]));
-    all.take(len)
-        .map(|bits| round(2.0 * unit(bits) - 1.0))
-        .collect()
-}
-
-/// Documents of these lengths, every third token learned.
-fn batch(lengths: &[usize], vocabulary: usize) -> Batch {
-    let mut batch = Batch::default();
-    for (document, &length) in lengths.iter().enumerate() {
-        let ids = numbers(90 + document as u32, length);
-        let ids = ids
-            .iter()
-            .map(|x| ((x + 1.0) / 2.0 * vocabulary as f32) as u32);
-        let ids: Vec<u32> = ids.map(|id| id.min(vocabulary as u32 - 1)).collect();
-        let learned: Vec<bool> = (0..length).map(|at| at % 3 == 1).collect();
-        batch.push(7 * document as u32, &ids, &learned);
-    }
-    batch
-}
-
-/// That what was made is what is expected.
-fn near(name: &str, made: &Made, expected: &Made) {
-    assert_eq!(made.len(), expected.len(), "{name}");
-    for ((what, wide, found), (_, _, expected)) in made.iter().zip(expected) {
-        assert_eq!(found.len(), expected.len(), "{name}: {what}");
-        let rows = found.chunks(*wide).zip(expected.chunks(*wide)).enumerate();
-        for (row, (found, expected)) in rows {
-            let largest = expected.iter().fold(1e-6_f32, |most, x| most.max(x.abs()));
-            for (column, (found, expected)) in found.iter().zip(expected).enumerate() {
-                let bound = (expected.abs() + largest) / 128.0;
-                let place = format!("{name}: {what} [{row}, {column}]");
-                let apart = (found - expected).abs();
-                assert!(apart <= bound, "{place}: {found}, not {expected}");
-            }
-        }
-    }
-}
-
-/// What the backend makes in every order of the interpreter, all the same bytes, and what the rounding machine makes.
-fn agree(name: &str, expected: &Made, make: impl Fn(Cuda<Simulated>) -> Made) {
-    let first = make(Cuda::new(Simulated::new(Mode::ALL[0])));
-    near(name, &first, expected);
-    for mode in &Mode::ALL[1..] {
-        let made = make(Cuda::new(Simulated::new(*mode)));
-        assert_eq!(first, made, "{name}: {mode:?}");
-    }
-}
-
-const STEP: AdamStep = AdamStep {
-    step: 3,
-    learning_rate: 0.01,
-    beta1: 0.9,
-    beta2: 0.95,
-    epsilon: 1e-3,
-    weight_decay: 0.1,
-    gradient_scale: 0.5,
-};
-
-/// A projection of a group; rank 0: without an adapter.
-fn projection(seed: u32, inputs: usize, outputs: usize, rank: usize, bias: bool) -> Projection {
-    Projection {
-        outputs,
-        inputs,
-        weight: numbers(seed, outputs * inputs),
-        bias: bias.then(|| numbers(seed + 1, outputs)),
-        adapter: (rank > 0).then(|| adapter(seed + 2, inputs, outputs, rank)),
-    }
-}
-
-fn adapter(seed: u32, inputs: usize, outputs: usize, rank: usize) -> Adapter {
-    let third = |x: f32| x / 3.0;
-    Adapter {
-        rank,
-        scale: 0.75,
-        a: numbers(seed, rank * inputs)
-            .into_iter()
-            .map(third)
-            .collect(),
-        b: numbers(seed + 1, outputs * rank)
-            .into_iter()
-            .map(third)
-            .collect(),
-    }
-}
-
-fn pairs(made: &mut Made, what: &str, wide: usize, pairs: Vec<Option<Pair>>) {
-    for (number, pair) in pairs.into_iter().enumerate() {
-        let Some(Pair { a, b }) = pair else { continue };
-        let rank = a.len() / wide;
-        made.push((format!("{what} a {number}"), wide, a));
-        made.push((format!("{what} b {number}"), rank, b));
-    }
-}
 
 /// A group forward and twice back, a step of AdamW, forward again.
 fn linear<B: Backend>(
@@ -131,7 +28,7 @@ fn linear<B: Backend>(
 ) -> Made {
     let m = batch.tokens();
     let (k, n) = (group[0].inputs, group.iter().map(|p| p.outputs).sum());
-    let adapters = group.iter().filter_map(|one| one.adapter.as_ref());
+    let adapters = group.iter().flat_map(|one| one.adapters.iter().flatten());
     let ranks: usize = adapters.map(|one| one.rank).sum();
     let placed = machine.place(batch).unwrap();
     let mut linear = machine.linear(9, group.to_vec()).unwrap();
@@ -145,13 +42,13 @@ fn linear<B: Backend>(
     };
     let mut h = machine.zeros(low).unwrap();
     machine
-        .forward(&linear, &placed, used, &x, m, &mut h, plus, &mut y)
+        .forward(&linear, &placed, &[used], &x, m, &mut h, plus, &mut y)
         .unwrap();
     let dy = machine.put(with_tail(n), &numbers(72, m * n)).unwrap();
     let mut dx = machine.put(Shape::of(m, k), &numbers(73, m * k)).unwrap();
     for dx in [None, Some(&mut dx)] {
         machine
-            .backward(&mut linear, &placed, used, &x, &h, &dy, m, dx)
+            .backward(&mut linear, &placed, &[used], &x, &h, &dy, m, dx)
             .unwrap();
     }
     let mut made = vec![("y".into(), n, machine.get(&y, m * n).unwrap())];
@@ -160,14 +57,14 @@ fn linear<B: Backend>(
         &mut made,
         "gradient",
         k,
-        machine.gradients(&linear).unwrap(),
+        machine.gradients(&linear, 0).unwrap(),
     );
-    let norm = machine.squares(&linear).unwrap().sqrt() as f32;
+    let norm = machine.squares(&[&linear], 0).unwrap().sqrt() as f32;
     made.push(("norm".into(), 1, vec![norm]));
-    machine.adamw(&mut linear, &STEP).unwrap();
+    machine.adamw(&mut [&mut linear], 0, &STEP).unwrap();
     let of = |m: Option<Moments>| m.map(|m| [m.first, m.second]);
     let moments: Vec<_> = machine
-        .moments(&linear)
+        .moments(&linear, 0)
         .unwrap()
         .into_iter()
         .map(of)
@@ -179,7 +76,7 @@ fn linear<B: Backend>(
         pairs(&mut made, &format!("moment {number}"), k, one.collect());
     }
     let of = |a: Adapter| Pair { a: a.a, b: a.b };
-    let adapters = machine.adapters(&linear).unwrap();
+    let adapters = machine.adapters(&linear, 0).unwrap();
     pairs(
         &mut made,
         "adapter",
@@ -187,15 +84,15 @@ fn linear<B: Backend>(
         adapters.into_iter().map(|a| a.map(of)).collect(),
     );
     machine
-        .forward(&linear, &placed, used, &x, m, &mut h, false, &mut y)
+        .forward(&linear, &placed, &[used], &x, m, &mut h, false, &mut y)
         .unwrap();
     made.push((
         "y after the step".into(),
         n,
         machine.get(&y, m * n).unwrap(),
     ));
-    machine.clear(&mut linear).unwrap();
-    assert_eq!(machine.squares(&linear).unwrap(), 0.0);
+    machine.clear(&mut [&mut linear], 0).unwrap();
+    assert_eq!(machine.squares(&[&linear], 0).unwrap(), 0.0);
     made
 }
 
@@ -280,11 +177,13 @@ fn equipped<B: Backend>(machine: &B, batch: &Batch) -> Made {
             let seed = 20 + at as u32;
             (ranks[at] > 0).then(|| adapter(seed, k, group[at].outputs, ranks[at]))
         };
-        let adapters = [other(0), other(1)];
-        let moments = adapters.each_ref().map(|a| a.as_ref().map(still));
-        machine
-            .equip(&mut linear, &adapters, Some(&moments))
-            .unwrap();
+        let adapters = vec![other(0), other(1)];
+        let moments: Vec<_> = adapters.iter().map(|a| a.as_ref().map(still)).collect();
+        let member = Member {
+            adapters: adapters.clone(),
+            moments: Some(moments.clone()),
+        };
+        machine.equip(&mut linear, &[member]).unwrap();
         let tail = machine.tail(&linear);
         let x = machine
             .put(Shape::of(m, k).with_tail(tail), &numbers(3, m * k))
@@ -296,17 +195,17 @@ fn equipped<B: Backend>(machine: &B, batch: &Batch) -> Made {
         };
         let mut h = machine.zeros(low).unwrap();
         machine
-            .forward(&linear, &placed, Use::On, &x, m, &mut h, false, &mut y)
+            .forward(&linear, &placed, &[Use::On], &x, m, &mut h, false, &mut y)
             .unwrap();
         made.push((
             format!("y of {ranks:?}"),
             40,
             machine.get(&y, m * 40).unwrap(),
         ));
-        let found = machine.adapters(&linear).unwrap();
+        let found = machine.adapters(&linear, 0).unwrap();
         assert_eq!(found, adapters);
-        assert_eq!(machine.moments(&linear).unwrap(), moments);
-        let zero = machine.gradients(&linear).unwrap();
+        assert_eq!(machine.moments(&linear, 0).unwrap(), moments);
+        let zero = machine.gradients(&linear, 0).unwrap();
         assert!(
             zero.iter()
                 .flatten()
@@ -648,8 +547,8 @@ fn what_no_kernel_can_do_is_refused() {
         cuda.zeros(Shape::of(0, 0)).unwrap(),
         cuda.zeros(Shape::of(4, 16)).unwrap(),
     );
-    let no_tail = cuda.forward(&linear, &placed, Use::On, &x, 4, &mut h, false, &mut y);
+    let no_tail = cuda.forward(&linear, &placed, &[Use::On], &x, 4, &mut h, false, &mut y);
     refused(no_tail, "no room for 16 and 64 beside them");
-    let short = cuda.forward(&linear, &placed, Use::Off, &x, 5, &mut h, false, &mut y);
+    let short = cuda.forward(&linear, &placed, &[], &x, 5, &mut h, false, &mut y);
     refused(short, "5 tokens do not fit into a buffer of 4");
 }

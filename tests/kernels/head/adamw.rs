@@ -1,11 +1,12 @@
 //! AdamW over every adapter in one launch: the bits of the CPU's arithmetic, the numbers of `Plain`, and the borders.
 
-use crate::head::tables::{Rule, Tensor, chunks};
+use crate::counts::Counted;
+use crate::head::tables::{CHUNK, Rule, Tensor, chunks};
 use crate::ptx::{Arg, Counts, Memory, Module, Pointer};
 use crate::support::{Chance, launch, module, rounding};
 use campaignd::lora::{
-    backend::{AdamStep, Adapter, Backend, Moments, Pair, Projection, Use},
-    batch::Batch,
+    backend::{AdamStep, Adapter, Backend, Member, Moments, Pair, Projection, Use},
+    batch::{Batch, Span},
     plain::Plain,
 };
 use half::bf16;
@@ -363,25 +364,39 @@ fn plain(chance: &mut Chance, site: &mut Site, step: &AdamStep) -> (Adapter, Mom
         inputs: site.inputs,
         weight: vec![0.0; site.outputs * site.inputs],
         bias: None,
-        adapter: Some(site.adapter.clone()),
+        adapters: Vec::new(),
     };
     let mut group = Plain.linear(0, vec![projection]).unwrap();
-    let (adapters, moments) = ([Some(site.adapter.clone())], [Some(site.moments.clone())]);
-    Plain.equip(&mut group, &adapters, Some(&moments)).unwrap();
+    let member = Member {
+        adapters: vec![Some(site.adapter.clone())],
+        moments: Some(vec![Some(site.moments.clone())]),
+    };
+    Plain.equip(&mut group, &[member]).unwrap();
     let mut rows = |columns: usize| chance.numbers(2 * columns, 0.1);
     let (x, h, dy) = (
         rows(site.inputs),
         rows(site.adapter.rank),
         rows(site.outputs),
     );
-    let batch = Batch::default();
+    let own = Span {
+        member: 0,
+        first: 0,
+        rows: 2,
+    };
+    let batch = Batch {
+        spans: vec![own],
+        ..Batch::default()
+    };
     Plain
-        .backward(&mut group, &batch, Use::On, &x, &h, &dy, 2, None)
+        .backward(&mut group, &batch, &[Use::On], &x, &h, &dy, 2, None)
         .unwrap();
-    site.gradient = Plain.gradients(&group).unwrap().remove(0).unwrap();
-    Plain.adamw(&mut group, step).unwrap();
-    let adapter = Plain.adapters(&group).unwrap().remove(0).unwrap();
-    (adapter, Plain.moments(&group).unwrap().remove(0).unwrap())
+    site.gradient = Plain.gradients(&group, 0).unwrap().remove(0).unwrap();
+    Plain.adamw(&mut [&mut group], 0, step).unwrap();
+    let adapter = Plain.adapters(&group, 0).unwrap().remove(0).unwrap();
+    (
+        adapter,
+        Plain.moments(&group, 0).unwrap().remove(0).unwrap(),
+    )
 }
 
 /// A number before and after one step, as `Plain` has it, and its gradient: what the kernel may differ by in p, m, v.
@@ -459,16 +474,17 @@ fn check(
     }
 }
 
-/// 34 bytes a number with `clear`, beside the tables.
-#[test]
-fn bytes_moved() {
+/// The rows of the table of figures.
+pub fn counted() -> Vec<Counted> {
     let module = module("adamw");
-    let mut chance = Chance::new(106);
-    let site = Site::new(&mut chance, 1024, 4096, 16, 0);
-    let numbers = (site.adapter.a.len() + site.adapter.b.len()) as u64;
-    let rule = Rule::new(&STEP);
-    let (_, counts) = run(&module, &[site], Some((&[rule], true)));
-    println!("{numbers} numbers: {counts:?}");
-    assert!((16 * numbers..18 * numbers).contains(&counts.read));
-    assert_eq!(counts.written, 18 * numbers);
+    let site = Site::new(&mut Chance::new(106), 1024, 4096, 16, 0);
+    let numbers = site.adapter.a.len() + site.adapter.b.len();
+    let sites = [site];
+    let (_, step) = run(&module, &sites, Some((&[Rule::new(&STEP)], true)));
+    let (_, borders) = run(&module, &sites, None);
+    let (of, tables) = ("81,920 numbers", 2 * 64 + numbers / CHUNK * 8);
+    vec![
+        Counted::new("adamw", of, step, 34 * numbers + tables + 32),
+        Counted::new("borders", of, borders, 6 * numbers + tables),
+    ]
 }

@@ -1,7 +1,8 @@
 //! log p of targets and its sums over documents.
 
-use crate::ptx::Module;
-use crate::support::{Chance, launch, module};
+use crate::counts::Counted;
+use crate::ptx::{Counts, Module};
+use crate::support::{Chance, int, launch, module};
 use campaignd::lora::batch::Batch;
 use half::bf16;
 
@@ -17,9 +18,15 @@ fn batch(chance: &mut Chance, lengths: &[usize]) -> Batch {
 }
 
 fn sums(batch: &Batch, values: &[f32], factor: f32) -> Vec<f64> {
+    let (bits, _) = launched(batch, values, factor);
+    bits.into_iter().map(f64::from_bits).collect()
+}
+
+/// The bits of the sums, and what it took.
+fn launched(batch: &Batch, values: &[f32], factor: f32) -> (Vec<u64>, Counts) {
     let documents = batch.documents();
     let supervised = values.len();
-    let (bits, _) = crate::support::run(
+    crate::support::run(
         module("logprob").kernel("document_sums"),
         &launch([documents.div_ceil(8), 1, 1], 256, 0),
         |memory| {
@@ -37,8 +44,7 @@ fn sums(batch: &Batch, values: &[f32], factor: f32) -> Vec<f64> {
         },
         |memory, &sums| memory.get::<u64>(sums),
     )
-    .unwrap();
-    bits.into_iter().map(f64::from_bits).collect()
+    .unwrap()
 }
 
 #[test]
@@ -95,6 +101,52 @@ fn a_value_that_is_not_a_number_stays_in_its_document() {
     assert!(found[0].is_nan() && found[1].is_finite());
 }
 
+/// The bits of losses, or of what has their arguments.
+fn of_rows(
+    module: &Module,
+    name: &str,
+    logits: &[bf16],
+    targets: &[u32],
+    [columns, ld]: [usize; 2],
+) -> (Vec<u32>, Counts) {
+    let rows = targets.len();
+    crate::support::run(
+        module.kernel(name),
+        &launch([rows, 1, 1], 512, 128),
+        |memory| {
+            let out = memory.room::<u32>(rows);
+            let mut args = vec![
+                memory.put(logits).into(),
+                memory.put(targets).into(),
+                out.into(),
+            ];
+            args.extend([rows, columns, ld].map(int));
+            (args, out)
+        },
+        |memory, &out| memory.get::<u32>(out),
+    )
+    .unwrap()
+}
+
+/// The rows of the table of figures.
+pub fn counted() -> Vec<Counted> {
+    let (mut chance, columns) = (Chance::new(84), 128_256);
+    let logits = chance.halves(columns, 9.0);
+    let name = "log_probabilities";
+    let (_, counts) = of_rows(&module("logprob"), name, &logits, &[7], [columns; 2]);
+    let row = Counted::new(name, "1 row of 128,256", counts, 2 * columns + 8);
+    let mut batch = Batch::default();
+    for document in 0..8 {
+        batch.push(document, &[0; 512], &[true; 512]);
+    }
+    let values = chance.numbers(batch.supervised.len(), 12.0);
+    let (_, counts) = launched(&batch, &values, 1.0);
+    // Of the supervised rows it needs only where those of a document begin.
+    let plan = values.len() * 4 + batch.starts.len() * 4 + batch.documents() * 8;
+    let of = "8 documents of 512 tokens";
+    vec![row, Counted::new("document_sums", of, counts, plan)]
+}
+
 /// The losses of `cross_entropy`, whose numbers its own tests check, with their sign turned.
 #[test]
 fn log_probabilities_are_losses_turned() {
@@ -107,24 +159,7 @@ fn log_probabilities_are_losses_turned() {
         let [first, third] = [0; 2].map(|_| chance.below(columns) as u32);
         let targets = [first, u32::MAX, third, 0];
         let run = |module: &Module, name| {
-            let (bits, _) = crate::support::run(
-                module.kernel(name),
-                &launch([4, 1, 1], 512, 128),
-                |memory| {
-                    let out = memory.room::<u32>(4);
-                    let args = vec![
-                        memory.put(&logits).into(),
-                        memory.put(&targets).into(),
-                        out.into(),
-                        4.into(),
-                        (columns as i32).into(),
-                        (ld as i32).into(),
-                    ];
-                    (args, out)
-                },
-                |memory, &out| memory.get::<u32>(out),
-            )
-            .unwrap();
+            let (bits, _) = of_rows(module, name, &logits, &targets, [columns, ld]);
             bits.into_iter().map(f32::from_bits).collect::<Vec<_>>()
         };
         let losses = run(&losses, "cross_entropy");

@@ -2,8 +2,8 @@
 
 pub mod tables;
 
-mod adamw;
-mod cross_entropy;
-mod logprob;
+pub mod adamw;
+pub mod cross_entropy;
+pub mod logprob;
 mod mutations;
-mod squares;
+pub mod squares;

@@ -1,5 +1,6 @@
 //! The norm of the gradients: exact enough, in a fixed order, each member of a sweep for itself.
 
+use crate::counts::Counted;
 use crate::head::tables::{Tensor, chunks};
 use crate::ptx::{Counts, Memory, Pointer};
 use crate::support::{Chance, launch, module};
@@ -84,8 +85,13 @@ fn partials(gradients: &[Gradient]) -> (Vec<u64>, Counts) {
 
 /// Bits of the sum of each range.
 fn totals(partials: &[u64], bounds: &[u32]) -> Vec<u64> {
+    launched_totals(partials, bounds).0
+}
+
+/// The same, and what it took.
+fn launched_totals(partials: &[u64], bounds: &[u32]) -> (Vec<u64>, Counts) {
     let ranges = bounds.len() - 1;
-    let (totals, _) = crate::support::run(
+    crate::support::run(
         module("squares").kernel("squares_total"),
         &launch([ranges, 1, 1], 256, 64),
         |memory| {
@@ -100,8 +106,25 @@ fn totals(partials: &[u64], bounds: &[u32]) -> Vec<u64> {
         },
         |memory, &totals| memory.get::<u64>(totals),
     )
-    .unwrap();
-    totals
+    .unwrap()
+}
+
+/// The rows of the table of figures.
+pub fn counted() -> Vec<Counted> {
+    let chance = &mut Chance::new(95);
+    let a = Gradient::new(chance, 16, 4096, 4096);
+    let b = Gradient::new(chance, 1024, 16, 16);
+    let numbers = a.count() + b.count();
+    let (partials, counts) = partials(&[a, b]);
+    let plan = numbers * 4 + 2 * 64 + partials.len() * 16;
+    let squares = Counted::new("squares", "81,920 numbers", counts, plan);
+    let many = partials.repeat(100);
+    let (_, counts) = launched_totals(&many, &[0, many.len() as u32]);
+    let of = "2,000 partials";
+    vec![
+        squares,
+        Counted::new("squares_total", of, counts, many.len() * 8 + 16),
+    ]
 }
 
 fn near(found: u64, expected: f64, numbers: usize) {
@@ -126,12 +149,7 @@ fn chunks_of_every_length() {
         (16, 1024, 1024),
     ];
     let gradients = shapes.map(|(rows, columns, ld)| Gradient::new(&mut chance, rows, columns, ld));
-    let (partials, counts) = partials(&gradients);
-    println!(
-        "{} numbers: {counts:?}",
-        gradients.iter().map(Gradient::count).sum::<usize>()
-    );
-    assert_eq!(counts.conflicts, 0);
+    let (partials, _) = partials(&gradients);
     let mut from = 0;
     let mut bounds = vec![0];
     for gradient in &gradients {

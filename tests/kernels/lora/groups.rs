@@ -401,11 +401,11 @@ impl Expected {
             inputs: K,
             weight: vec![0.0; p.outputs * K],
             bias: None,
-            adapter: Some(adapter.clone()),
+            adapters: vec![Some(adapter.clone())],
         };
         let group = places().into_iter().zip(&inputs.adapters).map(projection);
         let mut group = Plain.linear(SITE, group.collect()).expect("a group");
-        let (used, batch) = (Use::Drop(DROPOUT), &inputs.batch);
+        let (used, batch) = (&[Use::Drop(DROPOUT)], &inputs.batch);
         let (n, all) = (OUTPUTS.iter().sum::<usize>(), RANKS.iter().sum::<usize>());
         let (mut h, mut y, mut dx) = (vec![0.0; M * all], vec![0.0; M * n], vec![0.0; M * K]);
         Plain
@@ -415,7 +415,7 @@ impl Expected {
         Plain
             .backward(&mut group, batch, used, &inputs.x, &h, &inputs.dy, M, to)
             .expect("backward");
-        let gradients = Plain.gradients(&group).expect("gradients");
+        let gradients = Plain.gradients(&group, 0).expect("gradients");
         let gradients = gradients
             .into_iter()
             .map(|pair| pair.expect("one each"))

@@ -83,10 +83,10 @@ impl Mask {
     }
 }
 
-mod down;
-mod gradient;
+pub mod down;
+pub mod gradient;
 mod groups;
 mod mutations;
-mod preload;
-mod reduce;
-mod up;
+pub mod preload;
+pub mod reduce;
+pub mod up;

@@ -1,5 +1,6 @@
 //! The adapters' part of dX where there is dropout: every number against f64 arithmetic.
 
+use crate::counts::Counted;
 use crate::lora::{Mask, THREADS, batch};
 use crate::ptx::{Counts, Module};
 use crate::support::{Chance, Matrix, int, launch, module, rounding::Sum, run};
@@ -96,16 +97,18 @@ fn dx_is_the_masked_product() {
     }
 }
 
-#[test]
-fn what_it_costs() {
-    let module = module("preload");
+/// The row of the table of figures.
+pub fn counted() -> Vec<Counted> {
+    let (m, k, ranks, p) = (128, 1024, 16, 0.1);
     let shape = Shape {
-        m: 128,
-        k: 1024,
-        ranks: 16,
+        m,
+        k,
+        ranks,
         spare: 0,
     };
-    let counts = Case::random(&mut Chance::new(92), shape, 0.1).check(&module);
-    eprintln!("lora_preload {shape:?}: {counts:?}");
-    assert_eq!(counts.conflicts, 0);
+    let counts = Case::random(&mut Chance::new(92), shape, p).check(&module("preload"));
+    let of = "128 x 1,024, rank 16, dropout 0.1";
+    let plan = (m * k + m * ranks + ranks * k) * 2 + m * 8;
+    let because = "A, for each 64 rows; dh, for each 128 columns";
+    vec![Counted::new("lora_preload", of, counts, plan).because(because)]
 }

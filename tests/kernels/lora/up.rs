@@ -1,5 +1,6 @@
 //! The pass over dY: partial sums of dh and dB against f64 arithmetic, and dh's way into the tail bit by bit.
 
+use crate::counts::Counted;
 use crate::lora::THREADS;
 use crate::ptx::{Counts, Module};
 use crate::support::{Chance, Matrix, int, launch, module, rounding::Sum, run};
@@ -210,6 +211,33 @@ fn partials_of_dh_and_db() {
     }
 }
 
+/// The bits of dY's buffer, from its tail on, after `lora_dh`.
+fn added_up(
+    module: &Module,
+    kind: Kind,
+    segments: &[Segment],
+    partials: &[f32],
+    [m, tail, ldy]: [usize; 3],
+) -> (Vec<u16>, Counts) {
+    run(
+        module.kernel("lora_dh"),
+        &launch([(m * (tail / 4)).div_ceil(256), 1, 1], THREADS, 0),
+        |memory| {
+            let dh = memory.writable(&vec![bf16::NAN; m * ldy]);
+            let mut args = vec![
+                memory.put(partials).into(),
+                memory.put(&table(segments)).into(),
+                dh.into(),
+            ];
+            let count = segments.len();
+            args.extend([m, count, kind.tile, kind.ranks, ldy, tail].map(int));
+            (args, dh)
+        },
+        |memory, &dh| memory.get::<u16>(dh),
+    )
+    .unwrap()
+}
+
 #[test]
 fn dh_is_added_up_into_the_tail() {
     let module = module("lora_dy");
@@ -223,23 +251,7 @@ fn dh_is_added_up_into_the_tail() {
             let tiles: Vec<usize> = tiles.collect();
             let len = tiles.iter().sum::<usize>() * m * kind.ranks;
             let partials: Vec<f32> = chance.numbers(len, 1.0);
-            let (result, _) = run(
-                module.kernel("lora_dh"),
-                &launch([(m * (tail / 4)).div_ceil(256), 1, 1], THREADS, 0),
-                |memory| {
-                    let dh = memory.writable(&vec![bf16::NAN; m * ldy]);
-                    let mut args = vec![
-                        memory.put(&partials).into(),
-                        memory.put(&table(&segments)).into(),
-                        dh.into(),
-                    ];
-                    let count = segments.len();
-                    args.extend([m, count, kind.tile, kind.ranks, ldy, tail].map(int));
-                    (args, dh)
-                },
-                |memory, &dh| memory.get::<u16>(dh),
-            )
-            .unwrap();
+            let (result, _) = added_up(&module, kind, &segments, &partials, [m, tail, ldy]);
             for (at, got) in result.into_iter().enumerate() {
                 let (row, rank) = (at / ldy, at % ldy);
                 let mut expected = if rank < tail { 0.0 } else { f32::NAN };
@@ -259,14 +271,36 @@ fn dh_is_added_up_into_the_tail() {
     }
 }
 
-#[test]
-fn what_it_costs() {
-    let module = module("lora_dy");
-    for kind in KINDS {
-        let chance = &mut Chance::new(113);
-        let case = Case::random(chance, kind, 256, 256, &[1024]);
+/// The rows of the table of figures.
+pub fn counted() -> Vec<Counted> {
+    let (m, n, module) = (256, 1024, module("lora_dy"));
+    let chance = &mut Chance::new(113);
+    let passes = KINDS.map(|kind| {
+        let mut case = Case::random(chance, kind, m, m, &[n]);
+        let ranks = kind.ranks;
+        case.segments = vec![Segment {
+            column: 0,
+            columns: n,
+            rank: 0,
+            ranks,
+            offset: 0,
+            ld: ranks,
+        }];
+        case.size = n * ranks;
+        case.sb = Matrix::random(chance, n, ranks, ranks + 72);
+        case.h = Matrix::random(chance, m, ranks, ranks + 8);
         let counts = case.check(&module);
-        eprintln!("{kind:?} m 256, {:?}: {counts:?}", case.segments);
-        assert_eq!(counts.conflicts, 0);
-    }
+        let of = format!("{m} x 1,024, rank {ranks}");
+        let plan = (m * n + n * ranks + 2 * m * ranks) * 2 + n * ranks * 4;
+        let because = format!("h and partial sums of dh, for each {} columns", kind.tile);
+        Counted::new(kind.name, of, counts, plan).because(because)
+    });
+    let [narrow, _] = KINDS;
+    let (segments, tiles, tail) = (segments(chance, narrow, &[n]).0, n / narrow.tile, 64);
+    let partials = chance.numbers(tiles * m * narrow.ranks, 1.0);
+    let (_, counts) = added_up(&module, narrow, &segments, &partials, [m, tail, n + tail]);
+    let plan = partials.len() * 4 + m * tail * 2 + 32;
+    let dh = Counted::new("lora_dh", "256 x 1,024, rank 16", counts, plan)
+        .because("the table, by each warp");
+    passes.into_iter().chain([dh]).collect()
 }

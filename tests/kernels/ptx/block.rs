@@ -84,7 +84,10 @@ impl<'a> Block<'a> {
                 parameters,
                 turn: Turn::new(phase),
                 mode,
-                counts: Counts::default(),
+                counts: Counts {
+                    shared: kernel.shared_size(launch).into(),
+                    ..Counts::default()
+                },
             },
             launch,
             waiting: vec![None; warps.len()],

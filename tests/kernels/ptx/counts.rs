@@ -24,6 +24,8 @@ pub struct Counts {
     pub conflicts: u64,
     /// Barriers of blocks.
     pub barriers: u64,
+    /// Bytes of shared memory of a block; of several launches the most.
+    pub shared: u64,
 }
 
 impl AddAssign for Counts {
@@ -37,5 +39,6 @@ impl AddAssign for Counts {
         self.sectors_written += other.sectors_written;
         self.conflicts += other.conflicts;
         self.barriers += other.barriers;
+        self.shared = self.shared.max(other.shared);
     }
 }

@@ -1,7 +1,8 @@
 //! Rows by number: embedding, supervised rows there and back, sums of matrices. Bit for bit.
 
+use crate::counts::Counted;
 use crate::ptx::Module;
-use crate::rows::{Check, Fault, Found, Placed, compare, matrix, report, row_blocks, run};
+use crate::rows::{Check, Fault, Found, Placed, compare, matrix, row_blocks, run};
 use crate::support::{Chance, Matrix, int, module};
 use campaignd::lora::{backend::Backend, batch::Batch, plain::Plain};
 use half::bf16;
@@ -103,23 +104,24 @@ fn check_scatter(
     same(&found, h, ld, &dx)
 }
 
+/// What `add_rows` makes of `before` and x.
+fn added(module: &Module, x: &Matrix, before: &Matrix, slices: usize) -> Result<Found, String> {
+    let launch = row_blocks(x.rows, slices, 256, 0);
+    run(module.kernel("add_rows"), &launch, |memory| {
+        let matrix = memory.writable(&before.numbers);
+        let mut args = vec![memory.put(&x.numbers).into(), matrix.into()];
+        args.extend([x.rows, x.columns, x.ld, before.ld].map(int));
+        Placed {
+            args,
+            matrix,
+            floats: None,
+        }
+    })
+}
+
 fn check_add(module: &Module, chance: &mut Chance, rows: usize, h: usize) -> Result<(), String> {
     let (x, before) = (matrix(chance, rows, h), matrix(chance, rows, h));
-    let slices = 1 + chance.below(3);
-    let found = run(
-        module.kernel("add_rows"),
-        &row_blocks(rows, slices, 256, 0),
-        |memory| {
-            let acc = memory.writable(&before.numbers);
-            let mut args = vec![memory.put(&x.numbers).into(), acc.into()];
-            args.extend([rows, h, x.ld, before.ld].map(int));
-            Placed {
-                args,
-                matrix: acc,
-                floats: None,
-            }
-        },
-    )?;
+    let found = added(module, &x, &before, 1 + chance.below(3))?;
     let mut acc = before.dense();
     Plain.add(&x.dense(), rows * h, &mut acc).unwrap();
     compare(
@@ -203,16 +205,21 @@ fn planted_faults_are_found() {
     }
 }
 
-#[test]
-fn each_byte_is_moved_once() {
-    let (rows, h) = (16, 4096);
+/// The rows of the table of figures.
+pub fn counted() -> Vec<Counted> {
+    let (rows, h, gather) = (16, 4096, module("gather"));
     let mut chance = Chance::new(4);
-    let from = matrix(&mut chance, rows, h);
+    let (from, of) = (matrix(&mut chance, rows, h), "16 rows of 4,096");
     let numbers: Vec<u32> = (0..rows as u32).rev().collect();
-    for kernel in ["embed", "gather_rows", "scatter_rows"] {
-        let found = moved(&module("gather"), kernel, &numbers, &from, h, 1).unwrap();
-        report(kernel, "16 x 4096", &found.counts, 2 * rows * h * 2);
-        assert_eq!(found.counts.written, (rows * h * 2) as u64);
-        assert_eq!(found.counts.conflicts, 0);
-    }
+    let moved = |kernel| {
+        let found = moved(&gather, kernel, &numbers, &from, h, 1).unwrap();
+        Counted::new(kernel, of, found.counts, 2 * rows * h * 2 + rows * 4)
+    };
+    let sum = added(&gather, &from, &from, 1).unwrap();
+    let sum = Counted::new("add_rows", of, sum.counts, 3 * rows * h * 2);
+    ["embed", "gather_rows", "scatter_rows"]
+        .map(moved)
+        .into_iter()
+        .chain([sum])
+        .collect()
 }

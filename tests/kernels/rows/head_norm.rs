@@ -1,5 +1,6 @@
 //! RMSNorm of the heads of queries or keys, forward and backward.
 
+use crate::counts::Counted;
 use crate::ptx::{Arg, Launch, Module};
 use crate::rows::{
     Check, EPSILON, Fault, Placed, compare, compare_floats, matrix, norm_backward_error,
@@ -272,4 +273,67 @@ fn planted_faults_are_found() {
         };
         fault.must_be_found("norm", &HEADS);
     }
+}
+
+/// The rows of the table of figures.
+pub fn counted() -> Vec<Counted> {
+    let (m, dim, norm) = (16, 128, module("norm"));
+    let heads = Heads {
+        heads: 32,
+        kv_heads: 8,
+        head_dim: dim,
+        window: None,
+        scale: 1.0,
+    };
+    let case = Case {
+        heads,
+        part: Part::Queries,
+        m,
+    };
+    let mut chance = Chance::new(16);
+    let raw = matrix(&mut chance, m, case.heads.columns());
+    let (gain, rstd) = (chance.numbers(dim, 1.0), vec![1.0f32; m * case.count()]);
+    let launched = |name: &str, back: bool| {
+        run(norm.kernel(name), &case.launch(), |memory| {
+            let matrix = memory.writable(&raw.numbers);
+            let floats = match back {
+                true => memory.put(&rstd),
+                false => memory.room::<f32>(rstd.len()),
+            };
+            let mut args = vec![memory.put(&raw.numbers).into(), memory.put(&gain).into()];
+            match back {
+                true => args.extend([Arg::from(floats), matrix.into()]),
+                false => args.extend([Arg::from(matrix), floats.into()]),
+            }
+            args.extend(case.args([raw.ld, raw.ld]));
+            args.extend((!back).then_some(Arg::from(EPSILON)));
+            Placed {
+                args,
+                matrix,
+                floats: None,
+            }
+        })
+        .unwrap()
+        .counts
+    };
+    let of = "16 rows, 32 heads of 128";
+    let (part, once) = (m * case.columns().len() * 2, rstd.len() * 4 + dim * 4);
+    let because = "the gain, by each warp of a row";
+    vec![
+        Counted::new(
+            "head_norm",
+            of,
+            launched("head_norm", false),
+            2 * part + once,
+        ),
+        Counted::new(
+            "head_norm_backward",
+            of,
+            launched("head_norm_backward", true),
+            3 * part + once,
+        ),
+    ]
+    .into_iter()
+    .map(|row| row.because(because))
+    .collect()
 }

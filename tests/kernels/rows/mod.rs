@@ -170,16 +170,8 @@ pub fn norm_for_each(check: Check, shapes: &[(usize, usize)]) {
     }
 }
 
-/// Prints what a kernel did, beside the bytes that it cannot do without.
-pub fn report(kernel: &str, shape: &str, counts: &Counts, needed: usize) {
-    println!(
-        "{kernel} {shape}: {} instructions of warps, {} bytes read, {} written (needed: {needed}), {} conflicts",
-        counts.instructions, counts.read, counts.written, counts.conflicts
-    );
-}
-
-mod gather;
-mod head_norm;
-mod norm;
-mod rope;
-mod swiglu;
+pub mod gather;
+pub mod head_norm;
+pub mod norm;
+pub mod rope;
+pub mod swiglu;

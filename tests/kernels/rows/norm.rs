@@ -1,9 +1,10 @@
 //! RMSNorm of rows, forward and backward.
 
+use crate::counts::Counted;
 use crate::ptx::{Launch, Memory, Module};
 use crate::rows::{
     Check, EPSILON, Fault, Found, Placed, compare, compare_floats, matrix, norm_backward_error,
-    norm_errors, norm_for_each, report, row_blocks, run,
+    norm_errors, norm_for_each, row_blocks, run,
 };
 use crate::support::{Chance, Matrix, int, module, rounding::F32};
 use campaignd::lora::{backend::Backend, plain::Plain};
@@ -221,30 +222,29 @@ fn planted_faults_are_found() {
     }
 }
 
-#[test]
-fn each_number_is_read_once() {
+/// The rows of the table of figures.
+pub fn counted() -> Vec<Counted> {
     let (m, h) = (8, 4096);
     let norm = module("norm");
     let mut chance = Chance::new(14);
     let (x, gain) = (matrix(&mut chance, m, h), chance.numbers(h, 1.0));
-    let found = forward(&norm, &x, &gain, h).unwrap();
-    report(
-        "norm_forward",
-        "8 x 4096",
-        &found.counts,
-        2 * m * h * 2 + h * 4,
-    );
-    assert_eq!(found.counts.written, (m * h * 2 + m * 4) as u64);
-    // The gain is read by every block, and stays in the cache.
-    assert_eq!(found.counts.read, (m * h * (2 + 4)) as u64);
-    assert_eq!(found.counts.conflicts, 0);
-    let rstd: Vec<f32> = found.floats.iter().flatten().copied().collect();
+    let ahead = forward(&norm, &x, &gain, h).unwrap();
+    let rstd: Vec<f32> = ahead.floats.iter().flatten().copied().collect();
     let kernel = norm.kernel("norm_backward");
-    let found = run(kernel, &row_launch(m, h), |memory| {
+    let back = run(kernel, &row_launch(m, h), |memory| {
         place_backward(memory, &x, &gain, &rstd, &x, &x)
     });
-    let counts = found.unwrap().counts;
-    report("norm_backward", "8 x 4096", &counts, 4 * m * h * 2 + h * 4);
-    assert_eq!(counts.written, (m * h * 2) as u64);
-    assert_eq!(counts.conflicts, 0);
+    let (numbers, of) = (m * h, "8 rows of 4,096");
+    let once = h * 4 + m * 4;
+    vec![
+        Counted::new("norm_forward", of, ahead.counts, 2 * numbers * 2 + once)
+            .because("the gain, for each row"),
+        Counted::new(
+            "norm_backward",
+            of,
+            back.unwrap().counts,
+            4 * numbers * 2 + once,
+        )
+        .because("the gain, twice for each row: registers hold x and dy"),
+    ]
 }

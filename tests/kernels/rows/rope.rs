@@ -1,7 +1,8 @@
 //! Rotation of queries and keys.
 
+use crate::counts::Counted;
 use crate::ptx::Module;
-use crate::rows::{Fault, Found, Placed, compare, matrix, report, row_blocks, run};
+use crate::rows::{Fault, Found, Placed, compare, matrix, row_blocks, run};
 use crate::support::{Chance, Matrix, int, module, rounding::F32};
 use campaignd::lora::{
     backend::{Backend, Heads, Rope},
@@ -172,22 +173,21 @@ fn planted_faults_are_found() {
     }
 }
 
-#[test]
-fn each_number_is_moved_once() {
+/// The row of the table of figures.
+pub fn counted() -> Vec<Counted> {
     let mut chance = Chance::new(23);
     let mut case = Case::random(&mut chance, 4, 128);
     (case.heads.heads, case.heads.kv_heads) = (32, 8);
     let qkv = matrix(&mut chance, 4, case.heads.columns());
     let counts = case.turned(&module("rope"), &qkv, false).unwrap().counts;
-    let moved = 4 * 40 * 128 * 2;
-    report(
-        "rope",
-        "4 x (32 + 8) x 128",
-        &counts,
-        2 * moved + 4 * 128 * 4,
-    );
-    assert_eq!(counts.written, moved as u64);
-    // Each of a token's four warps reads its position, and the tables' two rows once for all heads.
-    assert_eq!(counts.read, (moved + 4 * 4 * (2 * 64 * 4 + 4)) as u64);
-    assert_eq!(counts.conflicts, 0);
+    let (moved, tables) = (4 * 40 * 128 * 2, 4 * 2 * 64 * 4 + 4 * 4);
+    vec![
+        Counted::new(
+            "rope",
+            "4 rows of 40 heads of 128",
+            counts,
+            2 * moved + tables,
+        )
+        .because("the tables' rows, by each of a token's four warps"),
+    ]
 }

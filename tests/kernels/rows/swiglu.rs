@@ -1,7 +1,8 @@
 //! The gate, forward and backward.
 
+use crate::counts::Counted;
 use crate::ptx::Module;
-use crate::rows::{Check, Fault, Found, Placed, compare, matrix, report, row_blocks, run};
+use crate::rows::{Check, Fault, Found, Placed, compare, matrix, row_blocks, run};
 use crate::support::{Chance, Matrix, int, module, rounding::F32};
 use campaignd::lora::{backend::Backend, plain::Plain};
 use half::bf16;
@@ -179,23 +180,16 @@ fn planted_faults_are_found() {
     }
 }
 
-#[test]
-fn each_number_is_moved_once() {
+/// The rows of the table of figures.
+pub fn counted() -> Vec<Counted> {
     let (m, f) = (4, 14_336);
-    let swiglu = module("swiglu");
+    let (swiglu, of) = (module("swiglu"), "4 rows of 14,336");
     let mut chance = Chance::new(33);
     let (dact, gu) = (matrix(&mut chance, m, f), matrix(&mut chance, m, 2 * f));
-    let row = (m * f * 2) as u64;
-    let counts = forward(&swiglu, &gu, f, 4).unwrap().counts;
-    report("swiglu", "4 x 14336", &counts, 3 * row as usize);
-    assert_eq!(
-        (counts.read, counts.written, counts.conflicts),
-        (2 * row, row, 0)
-    );
-    let counts = backward(&swiglu, &dact, &gu, 4).unwrap().counts;
-    report("swiglu_backward", "4 x 14336", &counts, 5 * row as usize);
-    assert_eq!(
-        (counts.read, counts.written, counts.conflicts),
-        (3 * row, 2 * row, 0)
-    );
+    let ahead = forward(&swiglu, &gu, f, 4).unwrap();
+    let back = backward(&swiglu, &dact, &gu, 4).unwrap();
+    vec![
+        Counted::new("swiglu", of, ahead.counts, 3 * m * f * 2),
+        Counted::new("swiglu_backward", of, back.counts, 5 * m * f * 2),
+    ]
 }

@@ -36,6 +36,9 @@ impl Place {
 pub struct Arena {
     free: BTreeMap<u64, u64>,
     live: BTreeMap<u64, u64>,
+    /// Bytes of all live pieces together, and the most that they ever were.
+    held: u64,
+    peak: u64,
 }
 
 impl Arena {
@@ -46,12 +49,19 @@ impl Arena {
         Self {
             free,
             live: BTreeMap::new(),
+            held: 0,
+            peak: 0,
         }
     }
 
     /// Bytes of all free pieces together.
     pub fn room(&self) -> u64 {
         self.free.values().sum()
+    }
+
+    /// The most bytes that live pieces ever had together.
+    pub fn peak(&self) -> u64 {
+        self.peak
     }
 
     /// The first free piece of at least this size; of nothing, too, a place of its own.
@@ -73,6 +83,8 @@ impl Arena {
             self.free.insert(at + wanted, size - wanted);
         }
         self.live.insert(at, wanted);
+        self.held += wanted;
+        self.peak = self.peak.max(self.held);
         Ok(Address(at))
     }
 
@@ -92,6 +104,7 @@ impl Arena {
         let Some(mut size) = self.live.remove(&at.0) else {
             return;
         };
+        self.held -= size;
         let mut begin = at.0;
         if let Some(after) = self.free.remove(&(begin + size)) {
             size += after;
@@ -183,7 +196,7 @@ mod tests {
         };
         let mut arena = Arena::new(BASE, 1 << 16);
         let mut live: Vec<(u64, u64)> = Vec::new();
-        let mut refused = 0;
+        let (mut refused, mut peak) = (0, 0);
         for _ in 0..20_000 {
             if draw(2) == 0 && !live.is_empty() {
                 let (at, _) = live.swap_remove(draw(live.len() as u64) as usize);
@@ -210,6 +223,8 @@ mod tests {
             }
             let used: u64 = live.iter().map(|(_, size)| size).sum();
             assert_eq!(arena.room(), (1 << 16) - used);
+            peak = peak.max(used);
+            assert_eq!(arena.peak(), peak);
         }
         assert!(refused > 100, "the arena was never full");
         for (at, _) in live {

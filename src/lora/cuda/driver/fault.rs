@@ -25,6 +25,16 @@ impl Fault {
         )
     }
 
+    /// Whether the same may go well later, or on another machine: what others use is in the way, or the hardware broke. A
+    /// kernel that fails is neither.
+    pub fn passes(self) -> bool {
+        matches!(
+            self,
+            Self::Driver(2 | 46 | 101 | 201 | 214 | 220 | 709 | 802 | 911 | 999)
+                | Self::Library(1 | 3)
+        )
+    }
+
     /// The sentence for it; `what` is what was asked for, as `kernel swiglu`. A fault of a kernel shows at a later call.
     pub fn trouble(self, what: &str) -> Trouble {
         Trouble(match self {
@@ -208,6 +218,17 @@ mod tests {
         assert!(said(1).contains("newer than the driver"));
         assert!(said(13).contains("last checkpoint"));
         assert!(!Fault::Library(13).is_lost(), "only the driver knows");
+    }
+
+    #[test]
+    fn what_others_use_passes_and_a_wrong_kernel_does_not() {
+        for code in [2, 46, 214, 802, 911, 999] {
+            assert!(Fault::Driver(code).passes(), "{code}");
+        }
+        for code in [1, 218, 222, 700, 702, 715, 716, 719] {
+            assert!(!Fault::Driver(code).passes(), "{code}");
+        }
+        assert!(Fault::Library(3).passes() && !Fault::Library(13).passes());
     }
 
     #[test]

@@ -5,39 +5,30 @@
 
 use std::{
     cell::{Cell, RefCell},
-    collections::HashMap,
     rc::Rc,
 };
 
 use crate::lora::backend::{Done, Trouble};
 
 use crate::lora::cuda::driver::{
-    arena::{Arena, gigabytes},
-    calls::{Called, Function, Graph, Memory, Module, Session, Stream},
+    arena::Arena,
+    calls::{Called, Graph, Memory, Stream},
     device::{Address, Arg, Device, Gemm, Kernel, Launch},
-    entry::{Entry, entries, fit},
+    entry::fit,
     fault::Fault,
-    gemm::Library,
     plan::{Key, Plans},
-    presence::Presence,
     product::{Allowed, allow},
     products::{Products, Record, Trial, describe},
+    taken::Kernels,
 };
 
-/// What is left to the driver when all memory is taken: kernels that the library loads at its first product of a kind, stacks.
-const MARGIN: u64 = 768 << 20;
-/// Dynamic shared memory that a kernel has without asking.
-const SHARED: u32 = 48 << 10;
-
-/// How a GPU is to be used.
-pub struct Options<'a> {
-    /// Its number among those that CUDA_VISIBLE_DEVICES leaves.
-    pub ordinal: usize,
-    /// Bytes of the arena; none: all that is free, but for a margin.
+/// How the memory of a GPU is to be used.
+pub struct Options {
+    /// Bytes of the arena; none: all that this process may have.
     pub memory: Option<u64>,
-    /// Kernels: the name of each PTX text, and it.
-    pub kernels: &'a [(&'a str, &'a str)],
-    /// Algorithms that were chosen before, by [`Presence::machine`]'s machine.
+    /// How many processes are to compute on the GPU at once, this one among them.
+    pub side_by_side: u32,
+    /// Algorithms that were chosen before, by [`Presence::machine`](super::presence::Presence::machine)'s machine.
     pub plans: Plans,
     /// Writes plans down. A run that is to be repeatable must not go on without it.
     pub record: Record,
@@ -49,63 +40,42 @@ pub struct Gpu {
     stream: Rc<Stream>,
     parts: Rc<Parts>,
     arena: RefCell<Arena>,
+    side_by_side: u32,
     recording: Cell<bool>,
+    /// What it failed with last.
+    fault: Cell<Option<Fault>>,
     lost: RefCell<Option<Trouble>>,
 }
 
 /// What recorded work uses, and keeps.
-struct Parts {
-    kernels: HashMap<String, Loaded>,
-    products: Products,
-    _memory: Memory,
-}
-
-struct Loaded {
-    function: Function,
-    entry: Entry,
-    /// Dynamic shared memory that it may have.
-    shared: Cell<u32>,
+pub(super) struct Parts {
+    pub kernels: Rc<Kernels>,
+    pub products: Products,
+    pub memory: Memory,
 }
 
 /// Work that was written down once and can be done again: [`Gpu::record`].
 pub struct Recorded(Graph);
 
 impl Gpu {
-    /// Takes a GPU that was found, compiles the kernels for it and sets memory aside.
-    ///
-    /// # Errors
-    ///
-    /// The first thing missing, as [`Presence::card`] says it; a text the driver will not compile; too little memory, with numbers.
-    pub fn open(presence: &Presence, options: Options) -> Done<Self> {
-        let card = presence.card(options.ordinal)?;
-        let said = |what: &str| {
-            let what = what.to_owned();
-            move |fault: Fault| fault.trouble(&what)
-        };
-        let session = Session::open(card).map_err(said(&format!("the use of {}", card.name)))?;
-        let stream = Stream::new(&session).map_err(said("a stream"))?;
-        let kernels = load(&session, options.kernels)?;
-        let library = Library::open(&stream).map_err(said("the start of cuBLASLt"))?;
-        let products =
-            Products::new(library, options.plans, options.record).map_err(said("a clock"))?;
-        let free = session
-            .free()
-            .map_err(said("the question for free memory"))?;
-        let bytes = share(&card.name, free, options.memory)?;
-        let memory = Memory::reserve(&session, bytes)
-            .map_err(said(&format!("an arena of {}", gigabytes(bytes))))?;
-        Ok(Self {
-            name: card.name.clone(),
-            arena: RefCell::new(Arena::new(memory.at(), bytes)),
+    /// One with an arena of so many bytes: [`Taken::gpu`](super::taken::Taken::gpu).
+    pub(super) fn of(
+        name: String,
+        stream: Rc<Stream>,
+        parts: Parts,
+        bytes: u64,
+        side_by_side: u32,
+    ) -> Self {
+        Self {
+            name,
             stream,
-            parts: Rc::new(Parts {
-                kernels,
-                products,
-                _memory: memory,
-            }),
+            arena: RefCell::new(Arena::new(parts.memory.at(), bytes)),
+            parts: Rc::new(parts),
+            side_by_side,
             recording: Cell::new(false),
+            fault: Cell::new(None),
             lost: RefCell::default(),
-        })
+        }
     }
 
     /// Writes down what `body` tells this device, without doing it. All products of it must have been run once before, and it
@@ -140,6 +110,12 @@ impl Gpu {
         self.lost.borrow().is_some()
     }
 
+    /// Whether what failed last may be well later, or on another machine: memory that others use, a GPU that broke. A kernel
+    /// that fails will fail again.
+    pub fn passes(&self) -> bool {
+        self.fault.get().is_some_and(Fault::passes)
+    }
+
     /// Whether there still is a GPU.
     fn alive(&self) -> Done {
         match &*self.lost.borrow() {
@@ -164,6 +140,7 @@ impl Gpu {
                 _ => fault,
             };
             let trouble = cause.trouble(what);
+            self.fault.set(Some(cause));
             if cause.is_lost() {
                 self.lost.replace(Some(trouble.clone()));
             }
@@ -206,51 +183,6 @@ impl Gpu {
     }
 }
 
-/// Compiles all texts, and finds the functions that they say they have.
-fn load(session: &Rc<Session>, texts: &[(&str, &str)]) -> Done<HashMap<String, Loaded>> {
-    let mut kernels = HashMap::new();
-    for (file, text) in texts {
-        let what = format!("the kernels of {file}");
-        let module = Module::load(session, text).map_err(|fault| fault.trouble(&what))?;
-        for (name, entry) in
-            entries(text).map_err(|Trouble(why)| Trouble(format!("{why} ({file})")))?
-        {
-            let function = Function::find(&module, &name)
-                .map_err(|fault| fault.trouble(&format!("kernel {name}")))?;
-            let loaded = Loaded {
-                function,
-                entry,
-                shared: Cell::new(SHARED),
-            };
-            if kernels.insert(name.clone(), loaded).is_some() {
-                return Err(Trouble(format!(
-                    "two kernels are called {name}, the second in {file}"
-                )));
-            }
-        }
-    }
-    Ok(kernels)
-}
-
-/// Bytes of the arena, of so many that are free.
-fn share(name: &str, free: u64, wanted: Option<u64>) -> Done<u64> {
-    let most = free.saturating_sub(MARGIN);
-    match wanted.unwrap_or(most) {
-        0 => Err(Trouble(format!(
-            "{name} has {} of memory free, which is too little to begin with: end what else uses it (nvidia-smi lists it)",
-            gigabytes(free)
-        ))),
-        bytes if bytes > most => Err(Trouble(format!(
-            "training needs {} of memory, and {name} has {} free, {} of them kept for the driver: end what else uses it \
-             (nvidia-smi lists it), or take fewer tokens to a batch",
-            gigabytes(bytes),
-            gigabytes(free),
-            gigabytes(MARGIN)
-        ))),
-        bytes => Ok(bytes),
-    }
-}
-
 impl Device for Gpu {
     fn name(&self) -> &str {
         &self.name
@@ -266,6 +198,14 @@ impl Device for Gpu {
 
     fn room(&self) -> u64 {
         self.arena.borrow().room()
+    }
+
+    fn peak(&self) -> u64 {
+        self.arena.borrow().peak()
+    }
+
+    fn side_by_side(&self) -> u32 {
+        self.side_by_side
     }
 
     fn upload(&self, bytes: &[u8], to: Address) -> Done {
@@ -349,29 +289,5 @@ impl Device for Gpu {
     fn synchronize(&self) -> Done {
         self.ready("waiting")?;
         self.told("the end of what it was told", self.stream.wait())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_arena_is_what_is_free_but_for_a_margin() {
-        let (free, gb) = (140_000_000_000, 1_000_000_000);
-        assert_eq!(share("a GPU", free, None).expect("room"), free - MARGIN);
-        assert_eq!(share("a GPU", free, Some(8 * gb)).expect("room"), 8 * gb);
-        let said = |free, wanted| share("NVIDIA A100", free, wanted).expect_err("refused").0;
-        assert!(
-            said(MARGIN, None)
-                .starts_with("NVIDIA A100 has 805.3 MB of memory free, which is too little")
-        );
-        assert!(said(24 * gb, Some(30 * gb)).starts_with(
-            "training needs 30.0 GB of memory, and NVIDIA A100 has 24.0 GB free, 805.3 MB"
-        ));
-        assert!(
-            share("a GPU", 24 * gb, Some(24 * gb)).is_err(),
-            "the margin is the driver's"
-        );
     }
 }

@@ -14,5 +14,7 @@ pub mod plan;
 pub mod presence;
 pub mod product;
 pub mod products;
+pub mod share;
+pub mod taken;
 
 use super::device;

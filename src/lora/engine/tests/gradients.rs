@@ -19,10 +19,10 @@ fn check(
     engine: &mut Engine<Plain>,
     loss: &mut dyn FnMut(&mut Engine<Plain>) -> f64,
 ) -> usize {
-    let adapters = engine.adapters().unwrap();
-    engine.clear().unwrap();
+    let adapters = engine.adapters(0).unwrap();
+    engine.clear(0).unwrap();
     loss(engine);
-    let gradients = engine.gradients().unwrap();
+    let gradients = engine.gradients(0).unwrap();
     assert!(gradients.keys().eq(adapters.keys()));
     let mut compared = 0;
     for (at, (&site, pair)) in gradients.iter().enumerate() {
@@ -80,7 +80,7 @@ fn of_preferences() {
         for (name, decoder) in models() {
             let (mut engine, pairs) = (engine(&decoder), batch(&decoder, 3, &[7, 8, 5, 9]));
             let compared = check(name, &mut engine, &mut |engine| {
-                let found = engine.prefer(&pairs, 0.3, 0.5, used).unwrap();
+                let found = engine.prefer(&pairs, &STAKE.each(&pairs), &[used]).unwrap();
                 found.iter().map(|pair| 0.5 * pair.loss).sum()
             });
             assert_eq!(compared, 28);
@@ -94,7 +94,7 @@ fn of_every_lowest_place() {
     let batch = batch(&decoder, 1, &[9, 6]);
     let mut whole = engine(&decoder);
     whole.learn(&batch, 0.1, Use::On).unwrap();
-    let whole = whole.gradients().unwrap();
+    let whole = whole.gradients(0).unwrap();
     for lowest in whole.keys() {
         // Those below stay as they are, merged into the base, so that all above see the same.
         let upper = |site: Site| site >= *lowest;
@@ -103,7 +103,7 @@ fn of_every_lowest_place() {
         let own = adapters(&decoder, upper);
         let mut engine = Engine::new(Plain, &decoder, &base, &own).unwrap();
         engine.learn(&batch, 0.1, Use::On).unwrap();
-        let found = engine.gradients().unwrap();
+        let found = engine.gradients(0).unwrap();
         let expected = whole.iter().filter(|(site, _)| upper(**site));
         let expected = expected.map(|(site, pair)| (*site, pair.clone())).collect();
         let apart = gradients_apart(&expected, &found);

@@ -7,7 +7,7 @@ use crate::lora::backend::{AdamStep, Level, Moments};
 fn learned(decoder: &Decoder, batches: &[Batch], used: Use) -> (f64, BTreeMap<Site, Pair>) {
     let mut engine = engine(decoder);
     let sums = batches.iter().map(|b| engine.learn(b, 0.1, used).unwrap());
-    (sums.sum(), engine.gradients().unwrap())
+    (sums.sum(), engine.gradients(0).unwrap())
 }
 
 #[test]
@@ -40,8 +40,10 @@ fn what_is_kept_changes_no_byte() {
                 engine.keep(level);
                 let (rows, pairs) = (batch(&decoder, 1, &[7, 5]), batch(&decoder, 4, &[4, 6]));
                 let sum = engine.learn(&rows, 0.1, dropout()).unwrap();
-                let found = engine.prefer(&pairs, 0.3, 0.5, dropout()).unwrap();
-                (sum, found, engine.gradients().unwrap())
+                let found = engine
+                    .prefer(&pairs, &STAKE.each(&pairs), &[dropout()])
+                    .unwrap();
+                (sum, found, engine.gradients(0).unwrap())
             };
             let selective = learned(Level::Selective);
             assert_eq!(selective, learned(Level::Everything), "{name} {lowest}");
@@ -107,7 +109,7 @@ fn an_adapter_that_is_off_is_none() {
         let on = engine.logits(&batch, Use::On).unwrap();
         assert!(apart(&on, &base) > 1e-2, "{name}: adapters do nothing");
         engine.learn(&batch, 1.0, Use::Off).unwrap();
-        assert_eq!(engine.squares().unwrap(), 0.0, "{name}");
+        assert_eq!(engine.squares(0).unwrap(), 0.0, "{name}");
     }
 }
 
@@ -173,10 +175,10 @@ fn step(step: u64) -> AdamStep {
 /// Some steps from where an engine stands.
 fn steps(engine: &mut Engine<Plain>, decoder: &Decoder, numbers: std::ops::Range<u64>) {
     for number in numbers {
-        engine.clear().unwrap();
+        engine.clear(0).unwrap();
         let batch = batch(decoder, number as u32, &[8, 5]);
         engine.learn(&batch, 0.1, Use::On).unwrap();
-        engine.update(&step(number)).unwrap();
+        engine.update(0, &step(number)).unwrap();
     }
 }
 
@@ -186,19 +188,19 @@ fn a_run_goes_on_from_what_it_gave_away() {
     let (mut whole, mut first) = (engine(&decoder), engine(&decoder));
     steps(&mut whole, &decoder, 1..5);
     steps(&mut first, &decoder, 1..3);
-    let (adapters, moments) = (first.adapters().unwrap(), first.moments().unwrap());
+    let (adapters, moments) = (first.adapters(0).unwrap(), first.moments(0).unwrap());
     let none = Engine::new(Plain, &decoder, &Random(&decoder), &Adapters::new());
     let mut second = none.unwrap();
     second.equip(&adapters, Some(&moments)).unwrap();
-    assert_eq!(second.moments().unwrap(), moments);
+    assert_eq!(second.moments(0).unwrap(), moments);
     steps(&mut second, &decoder, 3..5);
-    assert_eq!(second.adapters().unwrap(), whole.adapters().unwrap());
-    assert_eq!(second.moments().unwrap(), whole.moments().unwrap());
-    assert_ne!(whole.adapters().unwrap(), adapters);
+    assert_eq!(second.adapters(0).unwrap(), whole.adapters(0).unwrap());
+    assert_eq!(second.moments(0).unwrap(), whole.moments(0).unwrap());
+    assert_ne!(whole.adapters(0).unwrap(), adapters);
     second.equip(&adapters, None).unwrap();
     let still = |m: &Moments| m.first.a.iter().chain(&m.second.b).all(|&x| x == 0.0);
-    assert!(second.moments().unwrap().values().all(still));
-    assert_eq!(second.squares().unwrap(), 0.0);
+    assert!(second.moments(0).unwrap().values().all(still));
+    assert_eq!(second.squares(0).unwrap(), 0.0);
 }
 
 #[test]
@@ -208,10 +210,10 @@ fn buffers_of_a_larger_batch_change_nothing() {
     let mut used = engine(&decoder);
     used.learn(&large, 0.1, Use::On).unwrap();
     used.losses(&large, Use::Off).unwrap();
-    used.clear().unwrap();
+    used.clear(0).unwrap();
     used.learn(&small, 0.1, Use::On).unwrap();
     let (_, alone) = learned(&decoder, &[small], Use::On);
-    assert_eq!(used.gradients().unwrap(), alone);
+    assert_eq!(used.gradients(0).unwrap(), alone);
 }
 
 #[test]
@@ -225,9 +227,29 @@ fn squares_are_those_of_the_gradients() {
         .values()
         .flat_map(|pair| pair.a.iter().chain(&pair.b));
     let expected: f64 = numbers.map(|&g| f64::from(g).powi(2)).sum();
-    let found = engine.squares().unwrap();
+    let found = engine.squares(0).unwrap();
     assert!(
         (found - expected).abs() < 1e-12 * expected,
         "{found}, not {expected}"
     );
+}
+
+#[test]
+fn a_pass_without_adapters_goes_back_as_far_and_teaches_nothing() {
+    for (name, decoder) in models() {
+        let batch = batch(&decoder, 1, &[7, 5]);
+        let mut silent = adapters(&decoder, |_| true);
+        silent.values_mut().for_each(|adapter| adapter.b.fill(0.0));
+        let new = || Engine::new(Plain, &decoder, &Random(&decoder), &silent).unwrap();
+        let arrived = |engine: &Engine<Plain>| engine.memory.work.d.clone();
+        let (mut taught, mut passed) = (new(), new());
+        let learned = taught.learn(&batch, 0.1, Use::On).unwrap();
+        let sum = passed.pass_through(&batch, 0.1).unwrap();
+        passed.finish().unwrap();
+        assert_eq!(sum, learned, "{name}");
+        assert!(apart(&arrived(&taught), &arrived(&passed)) < 1e-6, "{name}");
+        assert!(arrived(&passed).iter().any(|&d| d != 0.0), "{name}");
+        assert_eq!(passed.squares(0).unwrap(), 0.0, "{name}");
+        assert!(taught.squares(0).unwrap() > 0.0, "{name}");
+    }
 }

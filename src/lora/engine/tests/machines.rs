@@ -25,18 +25,18 @@ fn say<B: Backend>(machine: B, decoder: &Decoder, used: Use) -> Said {
     numbers.extend(engine.losses(&rows, used).unwrap());
     let mut gradients = Vec::new();
     for step in 1..3 {
-        engine.clear().unwrap();
+        engine.clear(0).unwrap();
         numbers.push(engine.learn(&rows, 0.05, used).unwrap() as f32);
-        numbers.push(engine.squares().unwrap() as f32);
-        gradients.push(engine.gradients().unwrap());
-        let found = engine.prefer(&pairs, 0.2, 0.5, used).unwrap();
+        numbers.push(engine.squares(0).unwrap() as f32);
+        gradients.push(engine.gradients(0).unwrap());
+        let found = engine.prefer(&pairs, &STAKE.each(&pairs), &[used]).unwrap();
         numbers.extend(
             found
                 .iter()
                 .flat_map(|pair| [pair.chosen, pair.reference_rejected])
                 .map(|x| x as f32),
         );
-        gradients.push(engine.gradients().unwrap());
+        gradients.push(engine.gradients(0).unwrap());
         let step = AdamStep {
             step,
             learning_rate: 1e-2,
@@ -46,13 +46,13 @@ fn say<B: Backend>(machine: B, decoder: &Decoder, used: Use) -> Said {
             weight_decay: 0.1,
             gradient_scale: 0.7,
         };
-        engine.update(&step).unwrap();
+        engine.update(0, &step).unwrap();
     }
     let prompts = [5, 1, 9].map(|len| document(decoder, len as u32, len).0);
     Said {
         numbers,
         gradients,
-        adapters: engine.adapters().unwrap(),
+        adapters: engine.adapters(0).unwrap(),
         tokens: engine.generate(&prompts, 9, &[], Use::On).unwrap(),
     }
 }

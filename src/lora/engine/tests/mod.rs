@@ -4,6 +4,7 @@ mod decoding;
 mod gradients;
 mod invariance;
 mod machines;
+mod packs;
 mod refusals;
 
 use super::*;
@@ -185,6 +186,12 @@ fn dropout() -> Use {
         p: 0.25,
     })
 }
+
+/// How pairs are learned from.
+const STAKE: Stake = Stake {
+    beta: 0.3,
+    weight: 0.5,
+};
 
 /// The larger number; a NaN is larger than any.
 fn larger(a: f32, b: f32) -> f32 {

@@ -33,7 +33,7 @@ fn batches_that_the_model_cannot_read() {
     let mut odd = Batch::default();
     odd.push(0, &[1, 2], &[true; 2]);
     refused(
-        engine.prefer(&odd, 0.1, 1.0, Use::On),
+        engine.prefer(&odd, &[], &[Use::On]),
         "1 documents are no pairs",
     );
 }
@@ -48,7 +48,7 @@ fn adapters_that_do_not_fit() {
     let random = Random(&decoder);
     refused(Engine::new(Plain, &decoder, &random, &wrong), said);
     let mut engine = engine(&decoder);
-    let before = engine.adapters().unwrap();
+    let before = engine.adapters(0).unwrap();
     refused(engine.equip(&wrong, None), said);
     let above = Site { layer: 2, ..site };
     let adapter = before[&site].clone();
@@ -56,7 +56,7 @@ fn adapters_that_do_not_fit() {
         engine.equip(&[(above, adapter)].into(), None),
         "an adapter is for model.layers.2.self_attn.q_proj, the model has 2 layers",
     );
-    assert_eq!(engine.adapters().unwrap(), before);
+    assert_eq!(engine.adapters(0).unwrap(), before);
 }
 
 #[test]
@@ -88,7 +88,7 @@ fn a_nan_is_never_hidden() {
         let (mut engine, batch) = (engine.unwrap(), batch(&decoder, 1, &[6, 7]));
         let loss = engine.learn(&batch, 0.1, Use::On).unwrap();
         assert!(loss.is_nan(), "{name}: {loss}");
-        let norm = engine.squares().unwrap();
+        let norm = engine.squares(0).unwrap();
         assert!(norm.is_nan(), "{name}: {norm}");
         let pairs = engine.preferences(&batch, 0.1).unwrap();
         assert!(pairs[0].loss.is_nan(), "{name}: {}", pairs[0].loss);
@@ -104,5 +104,5 @@ fn a_batch_without_supervised_rows_teaches_nothing() {
     let mut batch = Batch::default();
     batch.push(0, &[1, 2, 3], &[false; 3]);
     assert_eq!(engine.learn(&batch, 1.0, Use::On).unwrap(), 0.0);
-    assert_eq!(engine.squares().unwrap(), 0.0);
+    assert_eq!(engine.squares(0).unwrap(), 0.0);
 }

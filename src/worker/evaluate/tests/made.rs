@@ -202,7 +202,7 @@ impl Place {
         let mut engine = Engine::new(Cpu::new(2), &model.decoder, &model, &adapters).unwrap();
         for step in 1..=steps {
             let weight = 1.0 / batch.supervised.len() as f32;
-            engine.clear().unwrap();
+            engine.clear(0).unwrap();
             engine.learn(&batch, weight, Use::On).unwrap();
             let step = AdamStep {
                 step,
@@ -213,9 +213,9 @@ impl Place {
                 weight_decay: 0.0,
                 gradient_scale: 1.0,
             };
-            engine.update(&step).unwrap();
+            engine.update(0, &step).unwrap();
         }
-        self.write(name, &settings, &engine.adapters().unwrap());
+        self.write(name, &settings, &engine.adapters(0).unwrap());
     }
 
     fn write(&self, name: &str, settings: &Settings, adapters: &Adapters) {

@@ -3,10 +3,10 @@
 use campaignd::{
     lora::{
         backend::{
-            AdamStep, Adapter, Backend, Done, Heads, Kind, Moments, Pair, Part, Projection, Rope,
-            Shape, Use,
+            AdamStep, Adapter, Backend, Done, Heads, Kind, Member, Moments, Pair, Part, Projection,
+            Rope, Shape, Use,
         },
-        batch::Batch,
+        batch::{Batch, Span},
         plain::{Group, Plain},
     },
     training::philox::{mask4, step_key},
@@ -41,24 +41,48 @@ pub struct Linear {
     site: u32,
     group: Vec<Projection>,
     trained: Group,
-    gradients: Vec<Option<Pair>>,
+    /// By member.
+    gradients: Vec<Vec<Option<Pair>>>,
 }
 
 /// One projection's place among columns of y and of h.
 struct Place<'a> {
+    number: usize,
     projection: &'a Projection,
     adapter: Option<&'a Adapter>,
     output: usize,
     rank: usize,
 }
 
+/// The ranks of adapters.
+fn ranks<'a>(adapters: impl IntoIterator<Item = &'a Option<Adapter>>) -> usize {
+    let each = adapters.into_iter().flatten();
+    each.map(|adapter| adapter.rank).sum()
+}
+
+/// Whose row it is, and how the member takes part in it.
+fn owner(batch: &Batch, used: &[Use], t: usize) -> Option<(usize, Use)> {
+    let has = |span: &Span| (span.first..span.first + span.rows).contains(&t);
+    let span = batch.spans().into_iter().find(has)?;
+    let used = Use::of(used, span.member);
+    (used != Use::Off).then_some((span.member, used))
+}
+
 impl Linear {
-    fn places<'a>(group: &'a [Projection], now: &'a [Option<Adapter>]) -> Vec<Place<'a>> {
-        let (mut output, mut rank) = (0, 0);
-        let both = group.iter().zip(now);
-        both.map(|(projection, adapter)| {
-            let adapter = adapter.as_ref();
+    /// Each projection, with the adapter of a member.
+    fn places<'a>(
+        group: &'a [Projection],
+        now: &'a [Vec<Option<Adapter>>],
+        member: Option<usize>,
+    ) -> Vec<Place<'a>> {
+        let before = member.unwrap_or(0).min(now.len());
+        let own = member.and_then(|member| now.get(member));
+        let (mut output, mut rank) = (0, ranks(now[..before].iter().flatten()));
+        let each = group.iter().enumerate();
+        each.map(|(number, projection)| {
+            let adapter = own.and_then(|own| own[number].as_ref());
             let place = Place {
+                number,
                 projection,
                 adapter,
                 output,
@@ -69,6 +93,21 @@ impl Linear {
             place
         })
         .collect()
+    }
+
+    /// The adapters of every member.
+    fn all(&self) -> Done<Vec<Vec<Option<Adapter>>>> {
+        let members = 0..self.gradients.len();
+        members
+            .map(|member| Plain.adapters(&self.trained, member))
+            .collect()
+    }
+
+    /// Gradients of 0 for so many members.
+    fn forget(&mut self, members: usize) -> Done {
+        let each = (0..members).map(|member| Plain.gradients(&self.trained, member));
+        self.gradients = each.collect::<Done<_>>()?;
+        Ok(())
     }
 
     fn inputs(&self) -> usize {
@@ -152,21 +191,21 @@ impl Backend for Rounded {
 
     fn linear(&self, site: u32, group: Vec<Projection>) -> Done<Linear> {
         let group: Vec<_> = group.into_iter().map(stored).collect();
-        let trained = Plain.linear(site, group.clone())?;
-        let gradients = Plain.gradients(&trained)?;
-        Ok(Linear {
+        let mut linear = Linear {
             site,
+            trained: Plain.linear(site, group.clone())?,
             group,
-            trained,
-            gradients,
-        })
+            gradients: Vec::new(),
+        };
+        linear.forget(Member::all(&linear.group).len())?;
+        Ok(linear)
     }
 
     fn forward(
         &self,
         linear: &Linear,
         batch: &Batch,
-        used: Use,
+        used: &[Use],
         x: &Numbers,
         m: usize,
         h: &mut Numbers,
@@ -174,14 +213,14 @@ impl Backend for Rounded {
         y: &mut Numbers,
     ) -> Done {
         let (k, n) = (linear.inputs(), linear.outputs());
-        let now = self.adapters(linear)?;
-        let places = Linear::places(&linear.group, &now);
-        let ranks: usize = now.iter().flatten().map(|a| a.rank).sum();
+        let now = linear.all()?;
+        let ranks = ranks(now.iter().flatten());
         for t in 0..m {
             let x = &x.0[t * k..][..k];
-            let dropped = linear.dropped(batch, used, t, x);
-            for place in &places {
-                let adapter = place.adapter.filter(|_| used != Use::Off);
+            let owner = owner(batch, used, t);
+            let dropped = linear.dropped(batch, owner.map_or(Use::Off, |(_, used)| used), t, x);
+            for place in &Linear::places(&linear.group, &now, owner.map(|(member, _)| member)) {
+                let adapter = place.adapter;
                 let h = match adapter {
                     None => &mut [],
                     Some(adapter) => {
@@ -218,7 +257,7 @@ impl Backend for Rounded {
         &self,
         linear: &mut Linear,
         batch: &Batch,
-        used: Use,
+        used: &[Use],
         x: &Numbers,
         h: &Numbers,
         dy: &Numbers,
@@ -226,26 +265,26 @@ impl Backend for Rounded {
         mut dx: Option<&mut Numbers>,
     ) -> Done {
         let (k, n) = (linear.inputs(), linear.outputs());
-        let now = self.adapters(linear)?;
-        let ranks: usize = now.iter().flatten().map(|a| a.rank).sum();
+        let now = linear.all()?;
+        let ranks = ranks(now.iter().flatten());
         let mut gradients = std::mem::take(&mut linear.gradients);
         for t in 0..m {
             let (x, dy) = (&x.0[t * k..][..k], &dy.0[t * n..][..n]);
+            let owner = owner(batch, used, t);
+            let (member, used) = owner.unwrap_or((0, Use::Off));
             let dropped = linear.dropped(batch, used, t, x);
             let (mut base, mut low) = (vec![0.0_f64; k], vec![0.0_f64; k]);
-            for (place, gradient) in Linear::places(&linear.group, &now)
-                .iter()
-                .zip(&mut gradients)
-            {
+            for place in Linear::places(&linear.group, &now, owner.map(|(member, _)| member)) {
                 let dy = &dy[place.output..][..place.projection.outputs];
                 for (&d, row) in dy.iter().zip(place.projection.weight.chunks_exact(k)) {
                     base.iter_mut()
                         .zip(row)
                         .for_each(|(b, w)| *b += f64::from(d) * f64::from(*w));
                 }
-                let (Some(adapter), Some(gradient)) =
-                    (place.adapter.filter(|_| used != Use::Off), gradient)
-                else {
+                let Some(adapter) = place.adapter else {
+                    continue;
+                };
+                let Some(gradient) = &mut gradients[member][place.number] else {
                     continue;
                 };
                 let h = &h.0[t * ranks + place.rank..][..adapter.rank];
@@ -279,70 +318,46 @@ impl Backend for Rounded {
         Ok(())
     }
 
-    fn adapters(&self, linear: &Linear) -> Done<Vec<Option<Adapter>>> {
-        Plain.adapters(&linear.trained)
+    fn adapters(&self, linear: &Linear, member: usize) -> Done<Vec<Option<Adapter>>> {
+        Plain.adapters(&linear.trained, member)
     }
 
-    fn gradients(&self, linear: &Linear) -> Done<Vec<Option<Pair>>> {
-        Ok(linear.gradients.clone())
+    fn gradients(&self, linear: &Linear, member: usize) -> Done<Vec<Option<Pair>>> {
+        let none = || linear.group.iter().map(|_| None).collect();
+        let own = linear.gradients.get(member).cloned();
+        Ok(own.unwrap_or_else(none))
     }
 
-    fn moments(&self, linear: &Linear) -> Done<Vec<Option<Moments>>> {
-        Plain.moments(&linear.trained)
+    fn moments(&self, linear: &Linear, member: usize) -> Done<Vec<Option<Moments>>> {
+        Plain.moments(&linear.trained, member)
     }
 
-    fn equip(
-        &self,
-        linear: &mut Linear,
-        adapters: &[Option<Adapter>],
-        moments: Option<&[Option<Moments>]>,
-    ) -> Done {
-        Plain.equip(&mut linear.trained, adapters, moments)?;
-        linear.gradients = Plain.gradients(&linear.trained)?;
-        Ok(())
+    fn equip(&self, linear: &mut Linear, members: &[Member]) -> Done {
+        Plain.equip(&mut linear.trained, members)?;
+        linear.forget(members.len())
     }
 
-    fn clear(&self, linear: &mut Linear) -> Done {
-        for pair in linear.gradients.iter_mut().flatten() {
+    fn clear(&self, groups: &mut [&mut Linear], member: usize) -> Done {
+        let own = groups.iter_mut().flat_map(|g| g.gradients.get_mut(member));
+        for pair in own.flatten().flatten() {
             pair.a.fill(0.0);
             pair.b.fill(0.0);
         }
         Ok(())
     }
 
-    fn squares(&self, linear: &Linear) -> Done<f64> {
-        let pairs = linear.gradients.iter().flatten();
+    fn squares(&self, groups: &[&Linear], member: usize) -> Done<f64> {
+        let own = groups.iter().flat_map(|g| g.gradients.get(member));
+        let pairs = own.flatten().flatten();
         let all = pairs.flat_map(|pair| pair.a.iter().chain(&pair.b));
         Ok(all.map(|&g| f64::from(g).powi(2)).sum())
     }
 
-    fn adamw(&self, linear: &mut Linear, step: &AdamStep) -> Done {
-        // A plain group can be given no gradients, so its step is made here as it makes it.
-        let (mut adapters, mut moments) = (self.adapters(linear)?, self.moments(linear)?);
-        for ((adapter, moments), gradient) in
-            adapters.iter_mut().zip(&mut moments).zip(&linear.gradients)
-        {
-            let (Some(adapter), Some(moments), Some(gradient)) = (adapter, moments, gradient)
-            else {
-                continue;
-            };
-            let Moments { first, second } = moments;
-            adamw(
-                step,
-                &mut adapter.a,
-                &gradient.a,
-                &mut first.a,
-                &mut second.a,
-            );
-            adamw(
-                step,
-                &mut adapter.b,
-                &gradient.b,
-                &mut first.b,
-                &mut second.b,
-            );
+    fn adamw(&self, groups: &mut [&mut Linear], member: usize, step: &AdamStep) -> Done {
+        for group in groups {
+            self.step(group, member, step)?;
         }
-        Plain.equip(&mut linear.trained, &adapters, Some(&moments))
+        Ok(())
     }
 
     fn embed(&self, table: &Numbers, batch: &Batch, h: usize, x: &mut Numbers) -> Done {
@@ -564,6 +579,30 @@ impl Backend for Rounded {
                 .for_each(|(dx, sum)| *dx = round(sum as f32));
         }
         Ok(())
+    }
+}
+
+impl Rounded {
+    /// A plain group can be given no gradients, so its step is made here as it makes it.
+    fn step(&self, linear: &mut Linear, member: usize, step: &AdamStep) -> Done {
+        let mut members = Vec::new();
+        for member in 0..linear.gradients.len() {
+            members.push(Member {
+                adapters: Plain.adapters(&linear.trained, member)?,
+                moments: Some(Plain.moments(&linear.trained, member)?),
+            });
+        }
+        let Member { adapters, moments } = &mut members[member];
+        let both = adapters.iter_mut().zip(moments.iter_mut().flatten());
+        for ((adapter, moments), gradient) in both.zip(&linear.gradients[member]) {
+            let (Some(p), Some(moments), Some(g)) = (adapter, moments, gradient) else {
+                continue;
+            };
+            let Moments { first, second } = moments;
+            adamw(step, &mut p.a, &g.a, &mut first.a, &mut second.a);
+            adamw(step, &mut p.b, &g.b, &mut first.b, &mut second.b);
+        }
+        Plain.equip(&mut linear.trained, &members)
     }
 }
 

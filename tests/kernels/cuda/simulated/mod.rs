@@ -44,16 +44,22 @@ struct Live {
     reserved: bool,
 }
 
+/// What becomes of the arguments of a launch; none: it does not happen.
+type Change = dyn Fn(&str, Vec<device::Arg>) -> Option<Vec<device::Arg>>;
+
 /// The device.
 pub struct Simulated {
     mode: Mode,
+    /// A bug that is planted.
+    change: Option<Box<Change>>,
     memory: RefCell<Memory>,
     pieces: RefCell<BTreeMap<u64, Live>>,
     /// Launches of each kernel.
     pub launches: RefCell<BTreeMap<&'static str, (u64, Counts)>>,
+    /// A module whose kernels take the place of those of the same name.
+    pub instead: RefCell<Option<Rc<Module>>>,
     held: Cell<u64>,
-    /// The most bytes that were ever reserved at a time.
-    pub peak: Cell<u64>,
+    peak: Cell<u64>,
 }
 
 impl Simulated {
@@ -61,11 +67,24 @@ impl Simulated {
     pub fn new(mode: Mode) -> Self {
         Self {
             mode,
+            change: None,
             memory: RefCell::new(Memory::new()),
             pieces: RefCell::default(),
             launches: RefCell::default(),
+            instead: RefCell::default(),
             held: Cell::new(0),
             peak: Cell::new(0),
+        }
+    }
+
+    /// One on which launches are not those that were asked for: a test that does not find that proves nothing.
+    pub fn planted(
+        mode: Mode,
+        change: impl Fn(&str, Vec<device::Arg>) -> Option<Vec<device::Arg>> + 'static,
+    ) -> Self {
+        Self {
+            change: Some(Box::new(change)),
+            ..Self::new(mode)
         }
     }
 
@@ -169,6 +188,10 @@ impl Device for Simulated {
         u64::MAX
     }
 
+    fn peak(&self) -> u64 {
+        self.peak.get()
+    }
+
     fn upload(&self, bytes: &[u8], to: Address) -> Done {
         let place = self.place(to, bytes.len() as u64)?;
         self.memory.borrow_mut().set(place, bytes);
@@ -193,6 +216,11 @@ impl Device for Simulated {
         if launch.grid.contains(&0) {
             return Ok(());
         }
+        let changed = match &self.change {
+            None => Some(args.to_vec()),
+            Some(change) => change(kernel.0, args.to_vec()),
+        };
+        let Some(args) = changed else { return Ok(()) };
         let args = args.iter().map(|arg| {
             Ok(match *arg {
                 device::Arg::Pointer(Address::NULL) => Arg::Null,
@@ -204,7 +232,9 @@ impl Device for Simulated {
             })
         });
         let args = args.collect::<Done<Vec<_>>>()?;
-        let module = MODULES.with(|modules| modules.get(kernel.0).cloned());
+        let instead = self.instead.borrow().clone();
+        let instead = instead.filter(|module| module.names().any(|name| name == kernel.0));
+        let module = instead.or_else(|| MODULES.with(|all| all.get(kernel.0).cloned()));
         let module = module.ok_or_else(|| Trouble(format!("there is no kernel {}", kernel.0)))?;
         let launch = Launch {
             grid: launch.grid,

@@ -155,8 +155,10 @@ fn unwritten() {
         ".local .align 4 .b8 own[8]; mov.u64 %rd4, own; ld.local.u32 %r5, [%rd4];",
         "never written",
     );
-    // What one block left in shared memory the next must not see.
+    // What one block left in shared or local memory the next must not see.
     let body = "setp.eq.u32 %p1, %r2, 0; @%p1 st.shared.u32 [%r4], %r1; bar.sync 0; ld.shared.u32 %r5, [%r4];";
+    fails_on(body, TWO_BLOCKS, "never written");
+    let body = ".local .align 4 .b8 own[8]; mov.u64 %rd4, own; setp.eq.u32 %p1, %r2, 0; @%p1 st.local.u32 [%rd4], %r1; ld.local.u32 %r5, [%rd4];";
     fails_on(body, TWO_BLOCKS, "never written");
     // A number that no kernel wrote is none for the test either.
     let (result, memory, output) = run_with(

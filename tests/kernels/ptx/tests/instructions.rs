@@ -668,6 +668,17 @@ fn predicates() {
             if p(a, b) { b } else { a }
         },
     );
+    // The target is one of the sources.
+    check(
+        "setp.lt.s32 p, a, b; mov.b32 d, c; selp.b32 d, a, d, p;",
+        S32,
+        |a, b, c| if p(a, b) { a } else { c },
+    );
+    check(
+        "setp.lt.s32 p, a, b; mov.b32 d, c; selp.b32 d, d, a, p;",
+        S32,
+        |a, b, c| if p(a, b) { c } else { a },
+    );
     check(
         "setp.lt.s32 p, a, b; mov.u32 d, 7; @!p mov.u32 d, 9;",
         S32,

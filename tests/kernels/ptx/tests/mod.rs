@@ -3,4 +3,5 @@
 mod detect;
 mod down;
 mod instructions;
+mod orders;
 mod warps;

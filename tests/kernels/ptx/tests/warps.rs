@@ -268,6 +268,11 @@ fn widths() {
         "shl.b32 %r6, %r3, 4; add.s32 %r6, %r5, %r6; st.shared.v4.u32 [%r6], {%r1, %r3, %r4, %r1}; ld.shared.v2.u32 {%r7, %r2}, [%r6+8];",
         |lane, x| x[lane],
     );
+    // Lanes that do not stand side by side.
+    each(
+        "shl.b32 %r6, %r3, 5; add.s32 %r6, %r5, %r6; st.shared.v4.u32 [%r6], {%r3, %r1, %r5, %r5}; ld.shared.v2.u32 {%r7, %r2}, [%r6];",
+        |lane, x| x[lane],
+    );
     each(
         "shl.b32 %r6, %r3, 2; add.s32 %r6, %r5, %r6; cvt.u16.u32 %rs1, %r1; st.shared.u16 [%r6+2], %rs1; st.shared.u8 [%r6], %r1; st.shared.u8 [%r6+1], %r1; ld.shared.u32 %r2, [%r6];",
         |lane, x| (x[lane] << 16) | ((x[lane] & 255) * 257),
@@ -326,6 +331,8 @@ fn bank_conflicts() {
     assert_eq!(conflicts(&shift(3), "v2.u32", "{%r1, %r1}"), 0);
     assert_eq!(conflicts(&shift(4), "v4.u32", "{%r1, %r1, %r1, %r1}"), 0);
     assert_eq!(conflicts(&shift(1), "u16", "%rs1"), 0);
+    // Sixteen lanes a turn: at 16 bytes apart every other pair of banks is wanted twice.
+    assert_eq!(conflicts(&shift(4), "v2.u32", "{%r1, %r1}"), 2);
     // Eight lanes a turn: at 32 bytes apart every second quarter of the banks is wanted twice.
     assert_eq!(conflicts(&shift(5), "v4.u32", "{%r1, %r1, %r1, %r1}"), 4);
     // One word for all is read at once.
@@ -495,6 +502,16 @@ fn product(k: usize) {
 fn matrix_products() {
     product(16);
     product(8);
+}
+
+/// 4096 * 4096 + 1 * 1 - 2^24: no f32 holds the sum of the products.
+#[test]
+fn matrix_products_are_rounded_once() {
+    each(
+        "and.b32 %r6, %r4, 3; setp.eq.u32 %p1, %r6, 0; selp.b32 %r6, 0x3f804580, 0, %p1; mov.u32 %r7, 0; mov.f32 %f1, 0fCB800000;
+         mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%f4,%f5,%f6,%f7}, {%r6,%r6,%r7,%r7}, {%r6,%r7}, {%f1,%f1,%f1,%f1}; mov.b32 %r2, %f4;",
+        |_, _| 1f32.to_bits(),
+    );
 }
 
 #[test]
