@@ -154,15 +154,17 @@ impl Places {
     /// # Errors
     /// Those of the file system.
     pub fn forget(&self) -> io::Result<()> {
+        let checkpoints = self.work.join(CHECKPOINTS);
+        fs::remove_dir_all(&checkpoints)?;
+        create_dir_private(&checkpoints)?;
+        // Why it stopped goes last: until then whoever comes here knows that all of it is to go.
         for name in [metrics::NAME, stop::NAME] {
             match fs::remove_file(self.work.join(name)) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
                 _ => {}
             }
         }
-        let checkpoints = self.work.join(CHECKPOINTS);
-        fs::remove_dir_all(&checkpoints)?;
-        create_dir_private(&checkpoints)
+        Ok(())
     }
 
     /// Removes the work's directory, and what of the run is empty then; what cannot be removed does no harm.
