@@ -98,7 +98,7 @@ enum Verb {
     Curate(curate::CurateArgs),
     /// A LoRA adapter for a model, from rows: resumable, verified, as PEFT reads it
     #[command(
-        after_help = "Examples:\n  campaignd train --model models/small --data set/codegen/train.jsonl --output adapters/codegen --holdout set/codegen/validation.jsonl\n  campaignd train --model models/small --data rows.jsonl --output adapters/mine --config train.toml --merge --resume\n\nExit statuses: 0 trained, 1 no room for now, 2 usage, settings, model or rows"
+        after_help = "Examples:\n  campaignd train --model models/small --data set/codegen/train.jsonl --output adapters/codegen --holdout set/codegen/validation.jsonl\n  campaignd train --model models/small --data rows.jsonl --output adapters/mine --config train.toml --merge --resume\n  campaignd train --sweep sweep.toml --resume\n  campaignd train --sweep sweep.toml --only r16-lr0.0002\n\nExit statuses: 0 trained, 1 no room for now, 2 usage, settings, model or rows, or a member of a sweep that stopped by itself"
     )]
     Train(train::TrainArgs),
     /// A model and its adapters on held-out rows: paired statistics, a verdict, inspect-ai logs
