@@ -5,3 +5,4 @@ pub mod handles;
 pub mod identity;
 pub mod job_dir;
 pub mod local;
+pub mod slurm;

@@ -87,6 +87,10 @@ words! {
         Incomplete = "incomplete",
         /// It reached its time limit.
         TimeLimit = "time_limit",
+        /// The kernel killed it for want of memory.
+        OutOfMemory = "out_of_memory",
+        /// A GPU had no memory left for it.
+        GpuMemory = "gpu_memory",
         /// It vanished without a word: its session was killed and seen empty.
         Lost = "lost",
         /// The node or the network failed it, or its command was killed from outside.

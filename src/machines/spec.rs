@@ -1,6 +1,7 @@
 //! What a person asked for, resolved and frozen: a campaign never changes its criteria behind anybody's back.
 
 mod curation;
+mod slurm;
 mod training;
 
 use crate::{
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 pub use crate::evaluation::job::EvaluationSettings;
 pub use curation::{CurationSpec, ExportSpec};
+pub use slurm::SlurmSpec;
 pub use training::{
     MOST_RUNS, MOST_STAGES, RunSpec, StageData, StageSpec, TrainingSet, TrainingSpec,
 };
