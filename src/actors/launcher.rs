@@ -2,7 +2,7 @@
 
 use super::{
     Perform, Surroundings, fine_tunes::Trouble, now, patience::patiently, performer, requests,
-    slices,
+    slices, slurm,
 };
 use crate::{
     artifacts::is_starved,
@@ -14,7 +14,7 @@ use crate::{
     machines::{
         effect::Effect,
         event::Event,
-        job::{Cause, Job, Phase, Task, TaskEnd},
+        job::{Cause, Job, Phase, TaskEnd},
         tree::CampaignTree,
     },
     points::point,
@@ -69,8 +69,8 @@ pub(super) async fn launch(here: &Surroundings, perform: &Perform) {
     let effect = perform.id.clone();
     let tried = patiently(here, &effect, Trouble::passes, || try_launch(here, perform)).await;
     let event = match tried {
-        Ok(None) => return,
-        Ok(Some(Launched { adopted })) => Event::JobLaunched { effect, adopted },
+        Ok(None | Some(None)) => return,
+        Ok(Some(Some(Launched { adopted }))) => Event::JobLaunched { effect, adopted },
         Err(trouble) => {
             if !clear(here, perform).await {
                 return;
@@ -92,17 +92,32 @@ async fn clear(here: &Surroundings, perform: &Perform) -> bool {
     let Some(job) = perform.tree.jobs.get(&perform.id) else {
         return true;
     };
-    let dir = JobDir::new(here.state.job(&perform.id));
     let shards: Vec<u32> = job.tasks.iter().map(|task| task.shard).collect();
     // A task that this user can write no claim for is one that no shim could claim.
     let ended = patiently(here, &perform.id, is_starved, || {
-        Local.end(&dir, &shards, GRACE)
+        end_tasks(here, job, &shards)
     })
     .await;
     !matches!(ended, Ok(None))
 }
 
-async fn try_launch(here: &Surroundings, perform: &Perform) -> Result<Launched, Trouble> {
+/// Ends tasks wherever they run.
+async fn end_tasks(
+    here: &Surroundings,
+    job: &Job,
+    shards: &[u32],
+) -> io::Result<Vec<(u32, Observed)>> {
+    match &job.slurm {
+        Some(slurm) => slurm::end(here, job, slurm, shards).await,
+        None => {
+            let dir = JobDir::new(here.state.job(&job.id));
+            Local.end(&dir, shards, GRACE).await
+        }
+    }
+}
+
+/// None: the launch is not owed any more.
+async fn try_launch(here: &Surroundings, perform: &Perform) -> Result<Option<Launched>, Trouble> {
     let job = perform.tree.jobs.get(&perform.id);
     let job = job.ok_or_else(|| Trouble::Never(format!("job {} has no record", perform.id)))?;
     let dir = JobDir::new(here.state.job(&perform.id));
@@ -119,7 +134,10 @@ async fn try_launch(here: &Surroundings, perform: &Perform) -> Result<Launched, 
         }
         Err(error) => return Err(Trouble::Io(error)),
     }
-    Local.launch(&dir).await.map_err(Trouble::Io)
+    match &job.slurm {
+        Some(slurm) => slurm::launch(here, perform, job, slurm).await,
+        None => Local.launch(&dir).await.map(Some).map_err(Trouble::Io),
+    }
 }
 
 /// Writes the job's complete input.
@@ -144,14 +162,15 @@ fn side_by_side(tree: &CampaignTree, job: &Job, slots: u32) -> u32 {
 
 /// Ends a job. Whatever keeps that from being known to be done is tried again: a job that may run must not be forgotten.
 async fn end(here: &Surroundings, perform: &Perform, job: &EffectId) {
-    let dir = JobDir::new(here.state.job(job));
-    let record = perform.tree.jobs.get(job);
-    let tasks = record.map_or(&[][..], |job| &job.tasks);
-    let open: Vec<&Task> = tasks.iter().filter(|task| task.end.is_none()).collect();
-    let shards: Vec<u32> = open.iter().map(|task| task.shard).collect();
+    let Some(record) = perform.tree.jobs.get(job) else {
+        tracing::error!(campaign = %job.campaign, %job, "job {job} has no record");
+        return;
+    };
+    let open = record.tasks.iter().filter(|task| task.end.is_none());
+    let shards: Vec<u32> = open.map(|task| task.shard).collect();
     let always = |_: &io::Error| true;
     let ended = patiently(here, &perform.id, always, || {
-        Local.end(&dir, &shards, GRACE)
+        end_tasks(here, record, &shards)
     })
     .await;
     let Ok(Some(seen)) = ended else {

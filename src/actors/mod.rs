@@ -31,12 +31,13 @@ mod requests;
 mod results;
 mod routes;
 mod slices;
+mod slurm;
 mod streams;
 mod view;
 mod watch;
 
 use crate::{
-    executor::handles::Handles,
+    executor::{handles::Handles, slurm::desk::Slurm},
     ids::{CampaignId, EffectId},
     machines::{effect::Effect, event::Event, step::Refused, tree::CampaignTree},
     manifest::StateDir,
@@ -121,6 +122,8 @@ pub struct Surroundings {
     pub seen: Arc<seen::Seen>,
     /// The handles of running tasks that systemd keeps.
     pub handles: Arc<Handles>,
+    /// Jobs on SLURM.
+    pub slurm: Arc<Slurm>,
 }
 
 impl Surroundings {

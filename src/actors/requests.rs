@@ -37,6 +37,7 @@ pub fn request(
         directory: spec.directory.clone(),
         time_seconds: job.time_seconds,
         side_by_side: 1,
+        slurm: job.slurm.clone(),
         work: work(state, tree, job)?,
         tasks: job
             .tasks

@@ -17,6 +17,7 @@ use crate::{
         Accepted, CampaignView, DaemonView, ErrorBody, ErrorView, JobsView, ListView, RestartView,
         StatusView, StopRequest, VERSION, VerdictAnswer,
     },
+    executor::slurm::desk::Slurm,
     ids::CampaignId,
     machines::{campaign::State, event::Event, step::Refused, table::tables, tree::CampaignTree},
     manifest::StateDir,
@@ -54,6 +55,8 @@ pub struct Room {
     pub access: Access,
     /// What the monitors see.
     pub seen: Arc<Seen>,
+    /// Jobs on SLURM.
+    pub slurm: Arc<Slurm>,
     /// Where everything lies.
     pub state: StateDir,
     /// Committed events, as they come.

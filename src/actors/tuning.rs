@@ -1,7 +1,13 @@
 //! Settings that hold from the next look on: one place that every actor reads, so that a reload needs no restart.
 
 use super::Pace;
-use crate::machines::{admission::Limits, spec::RetryTimes};
+use crate::{
+    executor::slurm::desk::Terms,
+    machines::{
+        admission::Limits,
+        spec::{RetryTimes, SlurmSpec},
+    },
+};
 use std::sync::{Arc, PoisonError, RwLock};
 
 /// What a reload may change.
@@ -13,6 +19,10 @@ pub struct Tuned {
     pub pace: Pace,
     /// How often jobs are started again, in campaigns submitted from now on: a campaign keeps what it began with.
     pub retry: RetryTimes,
+    /// What the site's jobs ask of SLURM where a campaign leaves it open.
+    pub site: SlurmSpec,
+    /// How SLURM is treated.
+    pub slurm: Terms,
 }
 
 /// What holds now; every clone is the same.

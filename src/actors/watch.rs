@@ -6,8 +6,10 @@
 
 use super::{
     Pace, Perform, Surroundings, now, outcome,
+    patience::patiently,
     reported::ReportReader,
     seen::{Seen, ShardCount},
+    slurm,
 };
 use crate::{
     artifacts::{follow::Follower, is_starved, named},
@@ -15,6 +17,10 @@ use crate::{
         identity::Identity,
         job_dir::{Exit, JobDir},
         local::{Local, Observed},
+        slurm::{
+            look::{look, wants_a_word, with_word},
+            queue::Word,
+        },
     },
     generation::progress::ProgressReader,
     ids::{CampaignId, EffectId},
@@ -30,7 +36,7 @@ use std::{
     io,
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 /// A young job is looked at this often; the pace slows down with its age to the setting.
@@ -46,7 +52,9 @@ struct Watch {
     effect: EffectId,
     job: Job,
     dir: JobDir,
-    local: Local,
+    place: Place,
+    /// Some task of it has begun, as far as is seen.
+    begun: bool,
     /// Tasks that have not ended yet.
     open: Vec<Task>,
     logs: Vec<Arc<Mutex<TaskLog>>>,
@@ -54,6 +62,15 @@ struct Watch {
     silent: bool,
     /// Why a task could not be looked at was told already.
     told: bool,
+}
+
+/// Where a job runs.
+#[derive(Clone, Debug)]
+enum Place {
+    /// On this machine.
+    Here,
+    /// On these clusters.
+    Slurm(String),
 }
 
 /// What a task has left on disk.
@@ -87,6 +104,19 @@ pub async fn watch(here: &Surroundings, perform: &Perform, pace: fn(&Pace) -> Du
         return;
     };
     let mut watch = Watch::new(here, perform, job);
+    if let Some(slurm) = &job.slurm {
+        let asked = slurm::submission(here, job, slurm);
+        let follows = patiently(
+            here,
+            &perform.id,
+            |_: &io::Error| true,
+            || here.slurm.take(&asked),
+        )
+        .await;
+        if matches!(follows, Ok(None)) {
+            return;
+        }
+    }
     while !watch.open.is_empty() {
         let alive = watch.look().await;
         if watch.open.is_empty() {
@@ -96,6 +126,9 @@ pub async fn watch(here: &Surroundings, perform: &Perform, pace: fn(&Pace) -> Du
         let age = now().since(watch.began) / AGE_SHARE;
         let most = pace(&here.tuning.get().pace).max(EAGER);
         watch.wait(alive, age.clamp(EAGER, most)).await;
+    }
+    if let Place::Slurm(clusters) = &watch.place {
+        here.slurm.forget(clusters, &job.id);
     }
 }
 
@@ -114,7 +147,11 @@ impl Watch {
                 .filter(|task| task.end.is_none())
                 .cloned()
                 .collect(),
-            local: Local,
+            place: match &job.slurm {
+                Some(slurm) => Place::Slurm(slurm.clusters.clone()),
+                None => Place::Here,
+            },
+            begun: job.slurm.is_none(),
             began: job.launched_at.unwrap_or(at),
             silent: job.silent_since.is_some(),
             told: false,
@@ -129,11 +166,20 @@ impl Watch {
         let mut alive = Vec::new();
         let mut ended = Vec::new();
         let mut unseen = None;
+        let mut begun = matches!(self.place, Place::Here);
         for task in &self.open {
-            let observed = self.local.observe_started(&self.dir, task.shard).await;
+            let observed = self.observe(task).await;
+            if matches!(
+                (&self.place, &observed),
+                (Place::Slurm(_), Observed::NotStarted)
+            ) {
+                continue;
+            }
+            begun = true;
             // Counted after the observation: what an ended task made is all there.
             let count = self.count(task).await;
             let end = match observed {
+                Observed::Running(_) if matches!(self.place, Place::Slurm(_)) => continue,
                 Observed::Running(identity) => {
                     self.here.handles.keep(&self.job.id, task.shard, &identity);
                     alive.push(identity);
@@ -157,6 +203,7 @@ impl Watch {
             };
             ended.push((task.shard, end));
         }
+        self.begun |= begun;
         self.tell(unseen);
         for (shard, end) in ended {
             self.here.handles.release(&self.job.id, shard);
@@ -175,10 +222,32 @@ impl Watch {
         alive
     }
 
+    /// Looks at a task where it runs.
+    async fn observe(&self, task: &Task) -> Observed {
+        let Place::Slurm(clusters) = &self.place else {
+            return Local.observe_started(&self.dir, task.shard).await;
+        };
+        let (slurm, job) = (&self.here.slurm, &self.job.id);
+        match look(&self.dir, task.shard) {
+            Observed::Ended(exit) if wants_a_word(&exit) => {
+                match slurm.word(clusters, job, task.shard) {
+                    Word::Said(state, reason) => {
+                        let view = slurm.task(clusters, job, task.shard).unwrap_or_default();
+                        Observed::Ended(with_word(exit, &state, &reason, &view.handle))
+                    }
+                    Word::NotYet => Observed::Unknown { why: String::new() },
+                    Word::Nothing => Observed::Ended(exit),
+                }
+            }
+            seen => seen,
+        }
+    }
+
     /// What cannot be looked at is no news: said once, and looked at again.
     fn tell(&mut self, unseen: Option<String>) {
         if let Some(why) = &unseen
             && !self.told
+            && !why.is_empty()
         {
             let (campaign, job) = (&self.effect.campaign, &self.job.id);
             tracing::error!(%campaign, %job, "job {job} cannot be looked at: {why}");
@@ -314,7 +383,8 @@ impl Watch {
         let grew = count.grew_at.filter(|_| self.job.phase.makes_samples());
         let last = spoke.max(grew).unwrap_or(self.began).max(self.began);
         let quiet = at.since(last);
-        let silent = quiet >= self.here.tuning.get().pace.silent_after;
+        // What waits in a queue has nothing to say.
+        let silent = self.begun && quiet >= self.here.tuning.get().pace.silent_after;
         if silent == self.silent {
             return;
         }
@@ -335,13 +405,28 @@ impl Watch {
 
     /// Until a task's process ends, or the next look is due.
     async fn wait(&self, alive: Vec<Identity>, at_most: Duration) {
+        if let Place::Slurm(clusters) = &self.place {
+            return self.wait_for_slurm(clusters, at_most).await;
+        }
         if alive.is_empty() {
             return tokio::time::sleep(EAGER).await;
         }
         let each = alive
             .into_iter()
-            .map(|identity| Box::pin(async move { self.local.changed(&identity, at_most).await }));
+            .map(|identity| Box::pin(async move { Local.changed(&identity, at_most).await }));
         select_all(each).await;
+    }
+
+    /// Until SLURM says something new, or the next look is due.
+    async fn wait_for_slurm(&self, clusters: &str, at_most: Duration) {
+        let slurm = &self.here.slurm;
+        let (polls, began) = (slurm.polls(clusters), Instant::now());
+        while began.elapsed() < at_most && slurm.polls(clusters) == polls {
+            if let Err(error) = slurm.turn(clusters, at_most).await {
+                tracing::warn!("SLURM's jobs cannot be followed: {error}");
+                return tokio::time::sleep(at_most).await;
+            }
+        }
     }
 }
 

@@ -13,8 +13,9 @@ use crate::{
         background::{NotStarted, Side, fork},
         signals, telemetry,
     },
+    executor::slurm::{bucket::Rate, desk::Terms},
     manifest::StateDir,
-    worker,
+    worker::{self, exec::Which},
 };
 use clap::{Parser, Subcommand};
 use nix::unistd::{Gid, Group};
@@ -129,7 +130,11 @@ enum Verb {
         /// The job directory
         dir: PathBuf,
         /// The task
-        shard: u32,
+        #[arg(required_unless_present = "position")]
+        shard: Option<u32>,
+        /// The task by its position in the request: what a batch script knows
+        #[arg(long, conflicts_with = "shard")]
+        position: Option<u32>,
     },
 }
 
@@ -141,7 +146,12 @@ pub fn campaignd() -> ExitCode {
     };
     let (place, shape) = (args.place, args.shape);
     let done = match args.verb {
-        Verb::Worker { kind, dir, shard } => return work(&kind, &dir, shard),
+        Verb::Worker {
+            kind,
+            dir,
+            shard,
+            position,
+        } => return work(&kind, &dir, shard, position),
         Verb::Run(run) => {
             telemetry::start("warn");
             run::run(run, &place, shape)
@@ -169,9 +179,15 @@ pub fn campaignd() -> ExitCode {
     }
 }
 
-fn work(kind: &str, dir: &Path, shard: u32) -> ExitCode {
+fn work(kind: &str, dir: &Path, shard: Option<u32>, position: Option<u32>) -> ExitCode {
+    if kind == "exec"
+        && let Some(position) = position
+    {
+        return worker::exec::exec(dir, Which::Position(position));
+    }
+    let shard = shard.unwrap_or_default();
     let done = match kind {
-        "exec" => return worker::exec::exec(dir, shard),
+        "exec" => return worker::exec::exec(dir, Which::Shard(shard)),
         "generate" => worker::generate::run(dir, shard),
         "curate" => worker::curate::run(dir, shard),
         "train" => worker::train::run(dir, shard),
@@ -212,6 +228,16 @@ fn tuned(settings: &Settings) -> Tuned {
             silent_after: settings.silent_after,
         },
         retry: settings.retry,
+        site: settings.slurm.clone(),
+        slurm: Terms {
+            interval: settings.poll_interval,
+            rate: Rate {
+                burst: settings.calls_burst,
+                per_minute: settings.calls_per_minute,
+            },
+            largest: settings.max_array_size,
+            at_once: settings.limits.max_concurrent_jobs,
+        },
     }
 }
 

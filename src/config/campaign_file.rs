@@ -7,17 +7,23 @@ use super::{
     places::Env,
     problem::Problem,
     settings::Settings,
-    training,
+    slurm, training,
 };
 use crate::{
     evaluation::{Criteria, GateKind},
     generation::check_target,
-    machines::spec::{
-        Brain, CampaignSpec, EvaluationSettings, EvidenceKind, ExecutorKind, GeneratorSpec,
-        Provenance, TrainingSpec,
+    machines::{
+        job::Phase,
+        spec::{
+            Brain, CampaignSpec, EvaluationSettings, EvidenceKind, ExecutorKind, GeneratorSpec,
+            Provenance, SlurmSpec, TrainingSpec,
+        },
     },
 };
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 /// What a command may ask for in braces.
 const PLACEHOLDERS: [&str; 6] = ["phase", "target", "shard", "shards", "output", "seed"];
@@ -109,6 +115,7 @@ pub fn load_campaign(
 struct Phases {
     training: Option<TrainingSpec>,
     evaluation: Option<EvaluationSettings>,
+    slurm: BTreeMap<Phase, SlurmSpec>,
 }
 
 impl Phases {
@@ -119,6 +126,7 @@ impl Phases {
         Self {
             training,
             evaluation,
+            slurm: slurm::phases(layers, directory),
         }
     }
 }
@@ -191,13 +199,6 @@ fn finish(layers: &mut Layers, settings: &Settings) {
             });
         }
     }
-    if layers.string("executor") == "slurm" {
-        let message = format!(
-            "campaignd {} does not run on SLURM yet",
-            env!("CARGO_PKG_VERSION")
-        );
-        layers.complain("executor", message, Some("executor = \"local\"".into()));
-    }
     finish_generator(layers, settings);
     for problem in criteria(layers)
         .map(|criteria| criteria.problems())
@@ -234,7 +235,9 @@ fn finish_generator(layers: &mut Layers, settings: &Settings) {
         );
     }
     let shards = layers.whole("generator.shards");
-    if shards > u64::from(settings.limits.max_concurrent_jobs) {
+    let local =
+        layers.string("generator.executor") != "slurm" && layers.string("executor") == "local";
+    if local && shards > u64::from(settings.limits.max_concurrent_jobs) {
         let right = format!(
             "at most {} (limits.max_concurrent_jobs)",
             settings.limits.max_concurrent_jobs
@@ -306,7 +309,8 @@ fn build(
     let known = layers
         .all()
         .filter(|(key, _)| agents::concerns(layers, key.name))
-        .filter(|(key, _)| training::concerns(layers, key.name));
+        .filter(|(key, _)| training::concerns(layers, key.name))
+        .filter(|(key, _)| slurm::concerns(layers, key.name));
     let provenance = known.map(|(key, set)| Provenance {
         key: key.name.into(),
         value: set.value.to_string(),
@@ -319,7 +323,11 @@ fn build(
         criteria: criteria(layers).ok_or_else(|| wrong("gate has no such value".into()))?,
         campaign_target: layers.whole("campaign_target"),
         auto_launch: layers.yes("auto_launch"),
-        executor: ExecutorKind::Local,
+        executor: layers
+            .string("executor")
+            .parse::<ExecutorKind>()
+            .map_err(wrong)?,
+        slurm: phases.slurm,
         seed: layers.whole("seed"),
         generator: GeneratorSpec {
             brain,

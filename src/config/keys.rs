@@ -1,6 +1,6 @@
 //! Every key there is: its kind, default, unit and one sentence.
 
-use super::{agents, curation, evaluation, training};
+use super::{agents, curation, evaluation, slurm, training};
 
 /// What a value may be.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -88,6 +88,13 @@ const PARTS: &[&[Key]] = &[
     training::KEYS[1],
     training::KEYS[2],
     evaluation::KEYS,
+    slurm::KEYS[0],
+    slurm::KEYS[1],
+    slurm::KEYS[2],
+    slurm::KEYS[3],
+    slurm::KEYS[4],
+    slurm::KEYS[5],
+    slurm::KEYS[6],
 ];
 
 /// Tables that a campaign file may have several of.
@@ -194,7 +201,7 @@ const GENERAL: &[Key] = &[
         Kind::Word(&["local", "slurm"]),
         "\"local\"",
         "",
-        "where jobs run",
+        "where jobs run; a phase may say otherwise",
     ),
     key(
         "seed",
@@ -251,7 +258,11 @@ const GENERAL: &[Key] = &[
 pub const NOT_YET: &[&str] = &["execution", "planning"];
 
 /// The keys of `campaignd.toml`.
-pub const DAEMON: &[Key] = &[
+pub const DAEMON: &[Key] = &joined::<{ count(DAEMON_PARTS) }>(DAEMON_PARTS);
+
+const DAEMON_PARTS: &[&[Key]] = &[GENERAL_OF_DAEMON, slurm::SITE, slurm::DAEMON];
+
+const GENERAL_OF_DAEMON: &[Key] = &[
     key(
         "state_dir",
         Kind::Text,

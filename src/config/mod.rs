@@ -14,6 +14,7 @@ pub mod layers;
 pub mod places;
 pub mod problem;
 pub mod settings;
+pub mod slurm;
 pub mod training;
 
 pub use campaign_file::{Overrides, Source, load_campaign};

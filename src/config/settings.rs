@@ -1,7 +1,10 @@
 //! The daemon's settings.
 
-use super::{keys, layers::Layers, problem::Problem};
-use crate::machines::{admission::Limits, spec::RetryTimes};
+use super::{keys, layers::Layers, problem::Problem, slurm};
+use crate::machines::{
+    admission::Limits,
+    spec::{RetryTimes, SlurmSpec},
+};
 use std::{path::Path, time::Duration};
 
 /// `campaignd.toml`, over the defaults.
@@ -25,6 +28,16 @@ pub struct Settings {
     pub limits: Limits,
     /// How often jobs are started again.
     pub retry: RetryTimes,
+    /// What the site's jobs ask of SLURM where a campaign leaves it open.
+    pub slurm: SlurmSpec,
+    /// One squeue for all jobs.
+    pub poll_interval: Duration,
+    /// Calls of SLURM's programs at once.
+    pub calls_burst: u32,
+    /// Calls that come back in a minute.
+    pub calls_per_minute: u32,
+    /// Tasks of one array at most.
+    pub max_array_size: u32,
 }
 
 impl Settings {
@@ -37,14 +50,26 @@ impl Settings {
         if let Some(file) = file {
             layers.file(file, &[]);
         }
+        let settings = Self::of(&mut layers);
         if layers.problems.is_empty() {
-            Ok(Self::of(&layers))
+            Ok(settings)
         } else {
             Err(layers.problems)
         }
     }
 
-    fn of(layers: &Layers) -> Settings {
+    fn of(layers: &mut Layers) -> Settings {
+        let here = std::env::current_dir().unwrap_or_default();
+        let mut site = slurm::resources(layers, "", &here);
+        for problem in site.problems() {
+            layers.complain("slurm.extra", problem, None);
+        }
+        let grow = layers.number("retry.grow");
+        if grow <= 1.0 {
+            let right = Some("more than 1".into());
+            layers.complain("retry.grow", "retry.grow does not grow".into(), right);
+        }
+        site.grow_percent = ((grow - 1.0) * 100.0).clamp(1.0, 900.0).round() as u32;
         let small = |name: &str| u32::try_from(layers.whole(name)).unwrap_or(u32::MAX);
         let time = |name: &str| layers.duration(name).unwrap_or(Duration::from_secs(60));
         Settings {
@@ -64,6 +89,11 @@ impl Settings {
                 transient: small("retry.times.transient"),
                 lost: small("retry.times.lost"),
             },
+            slurm: site,
+            poll_interval: time("slurm.poll_interval"),
+            calls_burst: small("slurm.calls.burst"),
+            calls_per_minute: small("slurm.calls.per_minute"),
+            max_array_size: small("slurm.max_array_size"),
         }
     }
 }

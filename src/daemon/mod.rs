@@ -29,7 +29,7 @@ use crate::{
     },
     artifacts::{create_dir_private, is_starved},
     control::api::RestartView,
-    executor::{handles::Handles, job_dir::JobDir, local::Local},
+    executor::{handles::Handles, job_dir::JobDir, local::Local, slurm::desk::Slurm},
     machines::{effect::Performer, tree::CampaignTree},
     manifest::StateDir,
     points::number,
@@ -131,6 +131,8 @@ pub struct Remote {
     pub stop: mpsc::UnboundedSender<Stop>,
     /// What holds from the next look on.
     pub tuning: Tuning,
+    /// Jobs on SLURM.
+    pub slurm: Arc<Slurm>,
 }
 
 /// A daemon whose store is open and whose socket is bound. Clients may connect already; they are answered once it runs.
@@ -225,7 +227,9 @@ impl Daemon {
         let tuning = Tuning::new(self.options.tuned);
         let seen = Arc::new(Seen::default());
         let (lines, _) = broadcast::channel(FOLLOWED);
+        let slurm = Arc::new(Slurm::new(state.clone(), tuning.get().slurm));
         let cast = Cast {
+            slurm: Arc::clone(&slurm),
             state: state.clone(),
             store_id,
             tuning: tuning.clone(),
@@ -251,6 +255,7 @@ impl Daemon {
             tuning: tuning.clone(),
             access: self.options.doors.access(),
             seen,
+            slurm: Arc::clone(&slurm),
             state: state.clone(),
             lines,
             history,
@@ -277,7 +282,11 @@ impl Daemon {
             fatal,
         ));
         // Signals are heard before anybody is told that it runs: a reload at once must not be the end.
-        started(Remote { stop, tuning });
+        started(Remote {
+            stop,
+            tuning,
+            slurm,
+        });
         lifecycle::ready();
         let status = tokio::select! {
             fatal = died.recv() => {
@@ -309,6 +318,7 @@ struct Cast {
     waiting: Waiting,
     fatal: mpsc::UnboundedSender<Fatal>,
     handles: Arc<Handles>,
+    slurm: Arc<Slurm>,
 }
 
 impl Cast {
@@ -340,6 +350,7 @@ impl Cast {
                 desk,
                 seen: self.seen,
                 handles: self.handles,
+                slurm: self.slurm,
             },
             orders: self.orders,
             waiting: self.waiting,
@@ -373,7 +384,7 @@ async fn drain(desk: &Desk, state: &StateDir, how: Stop) {
     let live = trees
         .values()
         .flat_map(|tree| tree.jobs.values())
-        .filter(|job| !job.state.ended());
+        .filter(|job| !job.state.ended() && job.slurm.is_none());
     let ends: Vec<_> = live
         .map(|job| {
             let dir = JobDir::new(state.job(&job.id));

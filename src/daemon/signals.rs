@@ -43,6 +43,7 @@ fn hear(
                 match reload() {
                     Ok(tuned) => {
                         tracing::info!("settings are read again: {:?}", tuned.limits);
+                        remote.slurm.set(tuned.slurm);
                         remote.tuning.set(tuned);
                     }
                     Err(why) => tracing::error!("the settings stay as they were: {why}"),

@@ -8,15 +8,21 @@
 //! tasks/K/exit.json               last, by rename: it exists, so the task is over
 //! ```
 
-use super::identity::{Identity, boot_id};
+mod claims;
+
+pub use claims::{Claim, Claimed, Scheduled};
+
+use super::{
+    identity::{Identity, boot_id},
+    slurm::queue::SchedulerEnd,
+};
 use crate::{
     artifacts::{create_dir_private, named, write_atomic},
     evaluation::job::Measure,
     machines::{
         job::Cause,
-        spec::{AgentsSpec, Brain, BudgetSpec, CurationSpec},
+        spec::{AgentsSpec, Brain, BudgetSpec, CurationSpec, SlurmSpec},
     },
-    points::point,
     time::Timestamp,
     training::job::FineTune,
 };
@@ -57,6 +63,9 @@ pub struct Request {
     pub side_by_side: u32,
     /// What is done.
     pub work: Work,
+    /// What it asks of SLURM; none: its tasks are processes of this machine.
+    #[serde(default)]
+    pub slurm: Option<SlurmSpec>,
     /// Its tasks.
     pub tasks: Vec<TaskRequest>,
 }
@@ -136,29 +145,6 @@ pub struct TaskRequest {
     pub budget: Option<BudgetSpec>,
 }
 
-/// Who has a task.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Claim {
-    /// The process.
-    #[serde(flatten)]
-    pub process: Identity,
-    /// `shim`, or `canceller`: then nothing will ever run.
-    pub by: String,
-    /// When, in milliseconds.
-    pub at: i64,
-}
-
-/// What is known of who has a task.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Claimed {
-    /// Nobody ever took it.
-    Nobody,
-    /// This process took it.
-    By(Claim),
-    /// Somebody took it, and the file no longer says who.
-    Unreadable,
-}
-
 /// The exit status of who could not do its work now and may be asked again (`EX_TEMPFAIL` of sysexits.h): a shim that
 /// could not claim its task for want of room or descriptors, a command whose server does not answer.
 pub const TRY_AGAIN: u8 = 75;
@@ -169,13 +155,6 @@ pub const BUDGET_SPENT: u8 = 79;
 /// A worker's exit status when what it needs will never answer: a key that is refused, a model that is not there
 /// (`EX_CONFIG`).
 pub const REFUSED: u8 = 78;
-
-impl std::ops::Deref for Claim {
-    type Target = Identity;
-    fn deref(&self) -> &Identity {
-        &self.process
-    }
-}
 
 /// How a task's command ended, as its shim saw it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -194,12 +173,17 @@ pub struct Exit {
     pub started_at: i64,
     /// When it ended, in milliseconds.
     pub ended_at: i64,
+    /// What the scheduler says of its end: where the shim said nothing, or where it says more.
+    #[serde(default)]
+    pub scheduler: Option<SchedulerEnd>,
 }
 
 impl Exit {
     /// Why the task is not done, by its exit alone.
     pub fn cause(&self) -> Option<Cause> {
-        if self.cannot_start.is_some() {
+        if let Some(end) = &self.scheduler {
+            Some(end.cause)
+        } else if self.cannot_start.is_some() {
             Some(Cause::CannotStart)
         } else if self.timed_out {
             Some(Cause::TimeLimit)
@@ -222,6 +206,10 @@ impl Exit {
     /// In words: `ended with status 3`.
     pub fn sentence(&self) -> String {
         match self {
+            Exit {
+                scheduler: Some(end),
+                ..
+            } => end.sentence(),
             Exit {
                 cannot_start: Some(why),
                 ..
@@ -334,51 +322,6 @@ impl JobDir {
         toml::from_str(&text).map_err(|error| wrong(error.message()))
     }
 
-    /// Takes a task exclusively and completely: the content is there from the first instant the name is.
-    ///
-    /// # Errors
-    /// Those of the file system. `Ok(false)`: somebody else has it.
-    pub fn take_claim(&self, shard: u32, process: Identity, by: &str) -> io::Result<bool> {
-        let dir = self.task(shard);
-        create_dir_private(&dir)?;
-        let at = Timestamp::from(SystemTime::now()).0;
-        let mine = dir.join(format!("claim.{}.{}", process.pid, process.start_time));
-        let claim = Claim {
-            process,
-            by: by.into(),
-            at,
-        };
-        write_atomic(&mine, &serde_json::to_vec(&claim)?)?;
-        point!("claim.written");
-        let linked = fs::hard_link(&mine, dir.join("claim"));
-        point!("claim.linked");
-        fs::remove_file(&mine)?;
-        match linked {
-            Ok(()) => Ok(true),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// Who has the task.
-    ///
-    /// # Errors
-    /// Those of reading: nothing is known then, least of all that nobody has it.
-    pub fn claimed(&self, shard: u32) -> io::Result<Claimed> {
-        Ok(match read_file(&self.task(shard).join("claim"))? {
-            None => Claimed::Nobody,
-            Some(bytes) => serde_json::from_slice(&bytes).map_or(Claimed::Unreadable, Claimed::By),
-        })
-    }
-
-    /// Who has the task, where that can be read, for screens.
-    pub fn read_claim(&self, shard: u32) -> Option<Claim> {
-        match self.claimed(shard) {
-            Ok(Claimed::By(claim)) => Some(claim),
-            _ => None,
-        }
-    }
-
     /// Says that a task is over; the last thing a shim does.
     ///
     /// # Errors
@@ -388,6 +331,32 @@ impl JobDir {
             &self.task(shard).join("exit.json"),
             &serde_json::to_vec(exit)?,
         )
+    }
+
+    /// Says on the scheduler's word that a task is over, unless somebody has said so before. A later start of the same task
+    /// finds it over.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub fn write_end(&self, shard: u32, end: &SchedulerEnd) -> io::Result<()> {
+        let dir = self.task(shard);
+        create_dir_private(&dir)?;
+        let at = Timestamp::from(SystemTime::now()).0;
+        let claimed = self.read_claim(shard).map_or(at, |claim| claim.at);
+        let exit = Exit {
+            started_at: claimed,
+            ended_at: at,
+            scheduler: Some(end.clone()),
+            ..Exit::default()
+        };
+        let told = dir.join("exit.scheduler");
+        write_atomic(&told, &serde_json::to_vec(&exit)?)?;
+        let linked = fs::hard_link(&told, dir.join("exit.json"));
+        fs::remove_file(&told)?;
+        match linked {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+            done => done,
+        }
     }
 
     /// How the task ended; none while it has not. Written by rename: a torn one was never written by a shim.

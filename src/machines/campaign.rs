@@ -183,10 +183,6 @@ pub struct Campaign {
     pub cycle: u32,
     /// Proposals that planning left for the next cycle.
     pub proposals: u32,
-    /// Retries spent on the running phase after failures of node or network.
-    pub spent_transient: u32,
-    /// Retries spent on the running phase after lost tasks.
-    pub spent_lost: u32,
     /// The steps it has been through.
     pub stages: Vec<StageTime>,
     /// Why it failed, was rejected or cancelled.
@@ -218,8 +214,6 @@ impl Campaign {
             approval: None,
             cycle: 1,
             proposals: 0,
-            spent_transient: 0,
-            spent_lost: 0,
             stages: Vec::new(),
             cause: None,
             failed_in: None,

@@ -1,6 +1,6 @@
 //! One job: an attempt of one or more tasks, and how each task ended.
 
-use super::table::Guard;
+use super::{spec::SlurmSpec, table::Guard};
 use crate::{ids::EffectId, time::Timestamp, words::words};
 use serde::{Deserialize, Serialize};
 
@@ -168,6 +168,8 @@ pub struct Job {
     pub ended_at: Option<Timestamp>,
     /// Limit of one task in seconds.
     pub time_seconds: Option<u64>,
+    /// What is asked of SLURM for each task; none: it runs on this machine.
+    pub slurm: Option<SlurmSpec>,
 }
 
 /// A piece of a campaign's work: what a job and its further attempts are about.

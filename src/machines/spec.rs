@@ -4,6 +4,7 @@ mod curation;
 mod slurm;
 mod training;
 
+use super::job::Phase;
 use crate::{
     evaluation::Criteria,
     ids::CampaignId,
@@ -11,6 +12,7 @@ use crate::{
     words::words,
 };
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 pub use crate::evaluation::job::EvaluationSettings;
 pub use curation::{CurationSpec, ExportSpec};
@@ -103,6 +105,9 @@ pub struct CampaignSpec {
     pub budget: Option<BudgetSpec>,
     /// Where each value came from.
     pub provenance: Vec<Provenance>,
+    /// The phases that run on SLURM, with what they ask of it; the others run on this machine.
+    #[serde(default)]
+    pub slurm: BTreeMap<Phase, SlurmSpec>,
 }
 
 /// `[generator]`.
@@ -330,6 +335,11 @@ impl CampaignSpec {
                 format!("budget.usd = {usd} is no amount"),
             );
         }
+        for (phase, slurm) in &self.slurm {
+            for problem in slurm.problems() {
+                refuse(true, format!("{phase}: {problem}"));
+            }
+        }
         if let Some(curation) = &self.curation {
             curation.problems(&mut refuse);
         }
@@ -342,6 +352,11 @@ impl CampaignSpec {
             }
         }
         problems
+    }
+
+    /// Whether a phase's tasks are SLURM's.
+    pub fn on_slurm(&self, phase: Phase) -> bool {
+        self.slurm.contains_key(&phase)
     }
 
     /// The first difference to `other` that a person could have meant, as (key, ours, theirs); none when both ask for
@@ -375,6 +390,7 @@ impl CampaignSpec {
             ),
             ("planning", text(&self.planning), text(&other.planning)),
             ("budget", text(&self.budget), text(&other.budget)),
+            ("slurm", text(&self.slurm), text(&other.slurm)),
         ];
         first_difference(pairs)
     }

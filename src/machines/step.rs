@@ -5,6 +5,7 @@
 //! last stage) reaches the parent within the same step, so one commit holds it all.
 
 mod fold;
+mod retry;
 mod runs;
 mod work;
 
@@ -218,10 +219,6 @@ impl Stepper {
         } else if event == EventName::RetryAsked {
             campaign.failed_in = None;
             campaign.cause = None;
-        }
-        if campaign.state.stage() != to.stage() || event == EventName::RetryAsked {
-            campaign.spent_transient = 0;
-            campaign.spent_lost = 0;
         }
         // A jump past the gate needs somebody who answers for it.
         if to == State::Launching && campaign.approval.is_none() {

@@ -2,6 +2,7 @@
 
 mod v1;
 mod v2;
+mod v3;
 
 use super::{Change, Error, Fault, Record, Store, Tree, wire};
 use crate::{
@@ -14,13 +15,17 @@ use crate::{
 use std::collections::BTreeMap;
 
 impl Record for Campaign {
-    const VERSION: u16 = 3;
+    const VERSION: u16 = 4;
     const TREE: Tree = Tree::Campaigns;
 
     fn migrate(version: u16, bytes: &[u8]) -> Result<Self, Fault> {
         match version {
-            1 => wire::body(bytes).map(v1::v1_to_v2).map(v2::v2_to_v3),
-            2 => wire::body(bytes).map(v2::v2_to_v3),
+            1 => wire::body(bytes)
+                .map(v1::v1_to_v2)
+                .map(v2::v2_to_v3)
+                .map(v3::v3_to_v4),
+            2 => wire::body(bytes).map(v2::v2_to_v3).map(v3::v3_to_v4),
+            3 => wire::body(bytes).map(v3::v3_to_v4),
             found => Err(Fault::Older { found }),
         }
     }
@@ -39,12 +44,15 @@ impl Record for TrainingRun {
 }
 
 impl Record for Job {
-    const VERSION: u16 = 2;
+    const VERSION: u16 = 3;
     const TREE: Tree = Tree::Jobs;
 
     fn migrate(version: u16, bytes: &[u8]) -> Result<Self, Fault> {
         match version {
-            1 => wire::body(bytes).map(v2::job_v1_to_v2),
+            1 => wire::body(bytes)
+                .map(v2::job_v1_to_v2)
+                .map(v3::job_v2_to_v3),
+            2 => wire::body(bytes).map(v3::job_v2_to_v3),
             found => Err(Fault::Older { found }),
         }
     }

@@ -6,7 +6,7 @@ use crate::{
     artifacts::{create_dir_private, is_starved, jsonl::cut_torn_tail, named, room, sync_dir},
     executor::{
         identity::{Identity, group_members, with_environment},
-        job_dir::{Exit, JobDir, Request, TRY_AGAIN, TaskRequest, Work},
+        job_dir::{Exit, JobDir, Request, Scheduled, TRY_AGAIN, TaskRequest, Work},
     },
     points::point,
     time::Timestamp,
@@ -45,10 +45,23 @@ enum Happened {
     Told,
 }
 
+/// Which task of a job is meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Which {
+    /// The task of a shard.
+    Shard(u32),
+    /// The task at a position in the request: what a batch script knows.
+    Position(u32),
+}
+
 /// Runs one task of a job directory. The exit status is 0 when the task has an `exit.json`, this shim's or another's.
-pub fn exec(job_dir: &Path, shard: u32) -> ExitCode {
-    // Fails only for the leader of a group, which a batch script's shell may make it; the session is then its own.
-    let _ = setsid();
+pub fn exec(job_dir: &Path, which: Which) -> ExitCode {
+    let scheduled = scheduled();
+    // SLURM ends what it started by session where it has no control groups.
+    if scheduled.is_none() {
+        // Fails only for the leader of a group; the session is then its own.
+        let _ = setsid();
+    }
     let theirs = restore();
     // Before any thread exists, so that every thread inherits it and the signals wait for the one that asks.
     let signals: SigSet = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP]
@@ -58,10 +71,10 @@ pub fn exec(job_dir: &Path, shard: u32) -> ExitCode {
         return ExitCode::FAILURE;
     }
     let dir = JobDir::new(job_dir);
-    match run(&dir, shard, signals, theirs) {
+    match run(&dir, which, scheduled, signals, theirs) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("campaignd: task {shard} of {}: {error}", job_dir.display());
+            eprintln!("campaignd: {which:?} of {}: {error}", job_dir.display());
             if is_starved(&error) {
                 ExitCode::from(TRY_AGAIN)
             } else {
@@ -85,13 +98,40 @@ fn restore() -> Mode {
     told.map_or(found, Mode::from_bits_truncate)
 }
 
-fn run(dir: &JobDir, shard: u32, signals: SigSet, theirs: Mode) -> io::Result<()> {
+/// The run of a SLURM job that this process is, by what SLURM says in its environment.
+fn scheduled() -> Option<Scheduled> {
+    let told = |name: &str| std::env::var(name).ok()?.parse::<u64>().ok();
+    let job = told("SLURM_ARRAY_JOB_ID").or_else(|| told("SLURM_JOB_ID"))?;
+    let restarts = told("SLURM_RESTART_COUNT").unwrap_or(0);
+    Some(Scheduled {
+        job,
+        restarts: u32::try_from(restarts).unwrap_or(u32::MAX),
+    })
+}
+
+fn run(
+    dir: &JobDir,
+    which: Which,
+    scheduled: Option<Scheduled>,
+    signals: SigSet,
+    theirs: Mode,
+) -> io::Result<()> {
     point!("shim.started");
     let request = dir.read_request()?;
-    let task = request.tasks.iter().find(|task| task.shard == shard);
+    let task = match which {
+        Which::Shard(shard) => request.tasks.iter().find(|task| task.shard == shard),
+        Which::Position(position) => request.tasks.get(position as usize),
+    };
     let task = task.ok_or_else(|| io::Error::other("no such task in request.toml"))?;
+    let shard = task.shard;
+    // A local job may be made from within a SLURM job, and is none of that one's.
+    let scheduled = scheduled.filter(|_| request.slurm.is_some());
+    // A scheduler may start a task again that is over, or was ended on its own word.
+    if dir.read_exit(shard)?.is_some() {
+        return Ok(());
+    }
     let me = Identity::own()?;
-    if !dir.take_claim(shard, me, "shim")? {
+    if !dir.take_claim_of(shard, me, "shim", scheduled)? {
         return Ok(());
     }
     point!("shim.claimed");
@@ -124,6 +164,7 @@ fn run(dir: &JobDir, shard: u32, signals: SigSet, theirs: Mode) -> io::Result<()
         cannot_start: None,
         started_at,
         ended_at: clock(),
+        scheduler: None,
     };
     point!("shim.ended");
     if let Some(output) = &task.output {

@@ -32,6 +32,14 @@ pub(super) async fn submit(
         Some(tree) => tree.campaign.spec.retry,
         None => room.tuning.get().retry,
     };
+    // What a campaign leaves open is the site's to say, once.
+    let site = room.tuning.get().site;
+    for (phase, slurm) in &mut spec.slurm {
+        let frozen = known
+            .as_ref()
+            .and_then(|tree| tree.campaign.spec.slurm.get(phase));
+        *slurm = std::mem::take(slurm).or(frozen.unwrap_or(&site));
+    }
     let Some(tree) = known else {
         set_aside(&room, &id).await?;
         let event = Event::Submitted {

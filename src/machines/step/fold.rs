@@ -199,7 +199,7 @@ impl Stepper {
             .tree
             .jobs
             .values_mut()
-            .filter(|job| !job.state.ended() && !job.interrupted);
+            .filter(|job| !job.state.ended() && !job.interrupted && job.slurm.is_none());
         let count = live.map(|job| job.interrupted = true).count();
         if count == 0 {
             return Err(Refused::Pointless("no job runs".into()));

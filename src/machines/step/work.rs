@@ -1,6 +1,6 @@
 //! Jobs and training runs: started for a phase, retried by cause, ended, and their ends reported to the campaign.
 
-use super::{Refused, Stepper};
+use super::{Refused, Stepper, retry::Resources};
 use crate::{
     ids::EffectId,
     machines::{
@@ -16,15 +16,6 @@ use crate::{
 fn share(target: u64, shard: u32, shards: u32) -> u64 {
     let range = crate::generation::shard_range(target, u64::from(shard), u64::from(shards));
     range.end - range.start
-}
-
-/// So often a stage of training goes on after its time limit. Its checkpoints remain, so a time limit is legal work and costs
-/// no retry; this ends one whose limit is too short to ever reach a checkpoint.
-const MOST_TIME_LIMITS: u32 = 100;
-
-/// Whether a task vanished, or was made to: one budget.
-fn is_loss(cause: Cause) -> bool {
-    matches!(cause, Cause::Lost | Cause::Stopped)
 }
 
 impl Stepper {
@@ -43,17 +34,19 @@ impl Stepper {
         if open.is_empty() {
             open = (0..shards).collect();
         }
-        self.start_job(piece, &open, shards, 1, None);
+        let resources = self.resources(phase);
+        self.start_job(piece, &open, shards, 1, None, resources);
     }
 
     /// A new attempt: its record, and the obligation to launch it. The effect's id is the job's.
-    fn start_job(
+    pub(super) fn start_job(
         &mut self,
         piece: &Piece,
         shards: &[u32],
         of: u32,
         attempt: u32,
         retry_of: Option<EffectId>,
+        resources: Resources,
     ) {
         let phase = piece.phase;
         let target = self.tree.campaign.target(phase);
@@ -64,15 +57,6 @@ impl Stepper {
             end: None,
         };
         let campaign = &self.tree.campaign;
-        let time_seconds = match phase {
-            Phase::Pilot | Phase::Generate => campaign.spec.generator.time_seconds,
-            Phase::Train => campaign
-                .spec
-                .training
-                .as_ref()
-                .map(|spec| spec.time_seconds),
-            _ => None,
-        };
         let round = campaign.round(phase);
         let stage = self.tree.stage(piece);
         let id = self.owe(Effect::LaunchJob { phase });
@@ -91,7 +75,8 @@ impl Stepper {
             created_at: self.now,
             launched_at: None,
             ended_at: None,
-            time_seconds,
+            time_seconds: resources.time_seconds,
+            slurm: resources.slurm,
         };
         self.tree.jobs.insert(id, job);
     }
@@ -197,6 +182,7 @@ impl Stepper {
         // The job closes first, so that a failing campaign does not find it alive and end it.
         self.close_job_if_over(id)?;
         if end.done() && !ending {
+            self.start_waiting_again(id)?;
             return self.deal_what_is_left(id);
         }
         match end.cause {
@@ -235,146 +221,6 @@ impl Stepper {
             format!("{phase} is done")
         };
         self.fire(EventName::WorkDone, &text)
-    }
-
-    /// What becomes of tasks that ended undone: started again by a new job of theirs alone, or the campaign fails.
-    fn retry_or_fail(
-        &mut self,
-        id: &EffectId,
-        shards: &[u32],
-        cause: Cause,
-        text: &str,
-    ) -> Result<(), Refused> {
-        let Some(job) = self.tree.jobs.get(id) else {
-            return Ok(());
-        };
-        let (piece, attempt, interrupted) = (job.piece(), job.attempt, job.interrupted);
-        let of = job.tasks.first().map_or(1, |task| task.shards);
-        let campaign = &self.tree.campaign;
-        if campaign.state.ended() {
-            return Ok(());
-        }
-        let times = campaign.spec.retry;
-        let budget = match cause {
-            Cause::Lost | Cause::Stopped => times.lost,
-            Cause::Transient => times.transient,
-            Cause::TimeLimit if piece.phase == Phase::Train => MOST_TIME_LIMITS,
-            Cause::BudgetSpent if campaign.spec.budget.is_some() => {
-                return self.deal_again(&piece, of, text);
-            }
-            // A programme error comes back, and so does a limit that was too short.
-            _ => return self.piece_failed(&piece, &format!("job {id}: {text}")),
-        };
-        let spent = self.spent(id, cause);
-        if interrupted {
-            self.say("started again");
-        } else if spent < budget {
-            self.spend(&piece, cause);
-            let used = spent + 1;
-            self.say(format!("{cause}: retry {used} of {budget}"));
-        } else {
-            let cause = format!("job {id}: {text}; all {budget} retries are spent");
-            return self.piece_failed(&piece, &cause);
-        }
-        self.start_job(&piece, shards, of, attempt + 1, Some(id.clone()));
-        Ok(())
-    }
-
-    /// How many retries the job's piece of work has spent on causes of that kind. A stage of a training run has a budget of
-    /// its own, counted over the attempts that this one repeats: what befalls one run is no fault of another.
-    fn spent(&self, id: &EffectId, cause: Cause) -> u32 {
-        let campaign = &self.tree.campaign;
-        match self.tree.jobs.get(id) {
-            Some(job) if job.run.is_some() => self.repeated(job, cause),
-            _ if is_loss(cause) => campaign.spent_lost,
-            _ => campaign.spent_transient,
-        }
-    }
-
-    /// How many of the attempts before a training job ended by a cause of that kind.
-    fn repeated(&self, job: &Job, cause: Cause) -> u32 {
-        let kind = |other: Cause| other == cause || (is_loss(other) && is_loss(cause));
-        let before = |job: &&Job| self.tree.jobs.get(job.retry_of.as_ref()?);
-        let chain = std::iter::successors(before(&job), before);
-        let alike = chain
-            .filter(|job| !job.interrupted && job.tasks.iter().filter_map(Task::cause).any(kind));
-        u32::try_from(alike.count()).unwrap_or(u32::MAX)
-    }
-
-    /// Takes down a retry where no chain of jobs tells of it.
-    fn spend(&mut self, piece: &Piece, cause: Cause) {
-        let campaign = &mut self.tree.campaign;
-        match (&piece.run, is_loss(cause)) {
-            (Some(_), _) => {}
-            (None, true) => campaign.spent_lost += 1,
-            (None, false) => campaign.spent_transient += 1,
-        }
-    }
-
-    /// A task is done and leaves what it has not spent: tasks that ran out of theirs go on with it.
-    fn deal_what_is_left(&mut self, id: &EffectId) -> Result<(), Refused> {
-        let Some(job) = self.tree.jobs.get(id) else {
-            return Ok(());
-        };
-        let (piece, round) = (job.piece(), job.round);
-        let of = job.tasks.first().map_or(1, |task| task.shards);
-        let campaign = &self.tree.campaign;
-        if campaign.state.ended() || round != campaign.round(piece.phase) {
-            return Ok(());
-        }
-        self.start_waiting(&piece, of);
-        Ok(())
-    }
-
-    /// A task ran out of its slice. While others work, theirs may be left over, and the task waits for that; when none
-    /// does, the campaign's budget is spent, unless a task that was done left something since it was dealt last.
-    fn deal_again(&mut self, piece: &Piece, of: u32, text: &str) -> Result<(), Refused> {
-        let live = |job: &Job| job.tasks.iter().any(|task| task.end.is_none());
-        if self.tree.jobs_of(piece).any(live) {
-            self.say("its slice is spent; it waits for what others leave");
-            return Ok(());
-        }
-        let dealt = self.tree.jobs_of(piece).map(|job| job.created_at).max();
-        let left_over = self.tree.jobs_of(piece).any(|job| {
-            let mut ends = job.tasks.iter().filter_map(|task| task.end.as_ref());
-            ends.any(|end| end.done() && Some(end.at) >= dealt)
-        });
-        if left_over && self.start_waiting(piece, of) {
-            return Ok(());
-        }
-        self.piece_failed(piece, text)
-    }
-
-    /// Starts the shards that wait for a slice; whether there are any.
-    fn start_waiting(&mut self, piece: &Piece, of: u32) -> bool {
-        let spent = |shard: &u32| {
-            let latest = self.tree.jobs_of(piece).filter_map(|job| job.task(*shard));
-            latest.last().and_then(Task::cause) == Some(Cause::BudgetSpent)
-        };
-        let waiting: Vec<u32> = (0..of).filter(spent).collect();
-        if waiting.is_empty() {
-            return false;
-        }
-        let attempts = self.tree.jobs_of(piece).map(|job| job.attempt);
-        let attempt = attempts.max().unwrap_or(0) + 1;
-        self.say("the budget is dealt again");
-        self.start_job(piece, &waiting, of, attempt, None);
-        true
-    }
-
-    fn piece_failed(&mut self, piece: &Piece, cause: &str) -> Result<(), Refused> {
-        let Some(run) = &piece.run else {
-            return self.fail(cause);
-        };
-        // The other runs go on; what several of them failed of is all said in the end, the same thing once.
-        let text = cause.split_once(": ").map_or(cause, |(_, text)| text);
-        let said = &mut self.tree.campaign.cause;
-        *said = Some(match said.take() {
-            Some(before) if before.contains(text) => before,
-            Some(before) => format!("{before}; {cause}"),
-            None => cause.into(),
-        });
-        self.fire_run(run, EventName::WorkFailed)
     }
 
     /// Asks every live job to end.

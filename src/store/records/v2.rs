@@ -1,16 +1,17 @@
 //! The campaign's record as version 2 had it, and the records of runs and jobs as version 1 had them: one fine-tune a cycle,
 //! of which nothing was known but the number of its stages.
 
+use super::v3::{CampaignV3, JobV2, SpecV3};
 use crate::{
     evaluation::{Criteria, Verdict},
     ids::{CampaignId, EffectId},
     machines::{
-        campaign::{Approval, Campaign, StageTime, State, Transition},
-        job::{self, Job, Phase, Task},
+        campaign::{Approval, StageTime, State, Transition},
+        job::{self, Phase, Task},
         spec::{
-            BudgetSpec, CampaignSpec, CurationSpec, EvaluationSettings, ExecutionSpec,
-            ExecutorKind, GeneratorSpec, Parts, PlanningSpec, Provenance, RetryTimes, RunSpec,
-            StageData, StageSpec, TrainingSpec,
+            BudgetSpec, CurationSpec, EvaluationSettings, ExecutionSpec, ExecutorKind,
+            GeneratorSpec, Parts, PlanningSpec, Provenance, RetryTimes, RunSpec, StageData,
+            StageSpec, TrainingSpec,
         },
         training_run::{self, TrainingRun},
     },
@@ -22,7 +23,7 @@ use crate::{
 };
 use serde::{Deserialize, Serialize};
 
-/// [`Campaign`] as it was.
+/// A campaign as it was.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct CampaignV2 {
     pub(super) id: CampaignId,
@@ -49,7 +50,7 @@ pub struct CampaignV2 {
     pub(super) trail: Vec<Transition>,
 }
 
-/// [`CampaignSpec`] as it was.
+/// What was asked for, as it was.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct SpecV2 {
     pub(super) name: CampaignId,
@@ -84,8 +85,8 @@ pub struct EvaluationV2 {}
 
 /// Brings a campaign forward. One that asked for training asked no campaignd that could train; its one fine-tune has no name
 /// and no model, which is said when it comes to be launched.
-pub fn v2_to_v3(old: CampaignV2) -> Campaign {
-    Campaign {
+pub fn v2_to_v3(old: CampaignV2) -> CampaignV3 {
+    CampaignV3 {
         id: old.id,
         spec: spec(old.spec),
         parts: old.parts,
@@ -111,8 +112,8 @@ pub fn v2_to_v3(old: CampaignV2) -> Campaign {
     }
 }
 
-fn spec(old: SpecV2) -> CampaignSpec {
-    CampaignSpec {
+fn spec(old: SpecV2) -> SpecV3 {
+    SpecV3 {
         name: old.name,
         file: old.file,
         directory: old.directory,
@@ -180,7 +181,7 @@ pub fn run_v1_to_v2(old: RunV1) -> TrainingRun {
     }
 }
 
-/// [`Job`] as it was.
+/// A job as it was.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct JobV1 {
     id: EffectId,
@@ -200,9 +201,9 @@ pub struct JobV1 {
 }
 
 /// Brings a job forward: one that trains belongs to the one run of its cycle.
-pub fn job_v1_to_v2(old: JobV1) -> Job {
+pub fn job_v1_to_v2(old: JobV1) -> JobV2 {
     let trains = old.phase == Phase::Train;
-    Job {
+    JobV2 {
         id: old.id,
         phase: old.phase,
         round: old.round,
@@ -224,7 +225,10 @@ pub fn job_v1_to_v2(old: JobV1) -> Job {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::wire;
+    use crate::{
+        machines::{campaign::Campaign, job::Job},
+        store::wire,
+    };
 
     /// A campaign of version 2 that asked for training and evaluation; the rest is the golden one's.
     #[test]
