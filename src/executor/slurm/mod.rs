@@ -5,4 +5,8 @@
 //! runs, the job directory says whether it did.
 
 pub mod calls;
+pub mod commands;
+mod refusals;
+pub mod rows;
+pub mod script;
 pub mod words;
