@@ -1,11 +1,12 @@
 //! Why a campaign is where it is, what is seen of it, what it waits for, and where it can go.
 
-use super::{seen::Seen, view};
+use super::{seen::Seen, slurm_view, view};
 use crate::{
     control::api::{CampaignView, ExplainView, NextView, SeenView, VERSION, WaitsView, WhyView},
     executor::{
         job_dir::JobDir,
         local::{Local, Observed},
+        slurm::{desk::Slurm, look::look},
     },
     machines::{
         campaign::{Stage, State},
@@ -26,6 +27,7 @@ pub async fn explain(
     shown: CampaignView,
     seen: &Seen,
     state: &StateDir,
+    slurm: &Slurm,
     now: Timestamp,
 ) -> ExplainView {
     let campaign = &tree.campaign;
@@ -64,7 +66,7 @@ pub async fn explain(
         },
         next: next(tree),
         you: you(tree),
-        scheduler: Vec::new(),
+        scheduler: slurm_view::sentences(slurm, tree),
     }
 }
 
@@ -138,22 +140,29 @@ async fn observed(
             at: count.grew_at.map(|at| at.to_string()),
         });
     }
-    let (mut alive, mut asked) = (0, 0);
+    let (mut alive, mut asked, mut remote) = (0, 0, false);
     let local = Local;
     for job in tree.jobs.values().filter(|job| !job.state.ended()) {
         let dir = JobDir::new(state.job(&job.id));
         for task in job.tasks.iter().filter(|task| task.end.is_none()) {
             asked += 1;
-            alive += u64::from(matches!(
-                local.observe(&dir, task.shard).await,
-                Observed::Running(_)
-            ));
+            let observed = match &job.slurm {
+                Some(_) => look(&dir, task.shard),
+                None => local.observe(&dir, task.shard).await,
+            };
+            remote |= job.slurm.is_some();
+            alive += u64::from(matches!(observed, Observed::Running(_)));
         }
     }
     if asked > 0 {
         all.push(SeenView {
             what: "jobs".into(),
-            observed: format!("{alive} of {asked} tasks alive (PID, start time and boot id match)"),
+            observed: match remote {
+                true => format!("{alive} of {asked} tasks have begun, by their claims"),
+                false => {
+                    format!("{alive} of {asked} tasks alive (PID, start time and boot id match)")
+                }
+            },
             n: asked,
             at: Some(now.to_string()),
         });

@@ -12,7 +12,9 @@ use crate::{
     artifacts::{create_dir_private, write_atomic},
     executor::job_dir::JobDir,
     ids::CampaignId,
-    machines::{campaign::State, effect::Performer, job::Phase, tree::CampaignTree},
+    machines::{
+        campaign::State, effect::Performer, job::Phase, resolution::resolutions, tree::CampaignTree,
+    },
     manifest::StateDir,
     points::panic_point,
     report::mirror::{self, Facts, Measured},
@@ -221,6 +223,15 @@ impl Mirrored {
         for (name, value) in mirror::files(&facts) {
             write_atomic(&dir.join(name), &serde_json::to_vec_pretty(&value)?)?;
         }
+        let retries = resolutions(&self.tree);
+        if !retries.is_empty() {
+            let mut text = Vec::new();
+            for retry in &retries {
+                serde_json::to_writer(&mut text, retry)?;
+                text.push(b'\n');
+            }
+            write_atomic(&dir.join(mirror::RESOLUTIONS), &text)?;
+        }
         write_pids(&dir, &facts)?;
         let (pilot, full) = self.shown.unwrap_or((0, 0));
         let looks = [
@@ -299,7 +310,7 @@ fn running_pid(tree: &CampaignTree, state: &StateDir) -> Option<i32> {
     let jobs = tree
         .jobs
         .values()
-        .filter(|job| job.phase == Phase::Generate && !job.state.ended());
+        .filter(|job| job.phase == Phase::Generate && !job.state.ended() && job.slurm.is_none());
     let claims = jobs.flat_map(|job| {
         let dir = JobDir::new(state.job(&job.id));
         job.tasks

@@ -32,6 +32,7 @@ mod results;
 mod routes;
 mod slices;
 mod slurm;
+mod slurm_view;
 mod streams;
 mod view;
 mod watch;

@@ -8,7 +8,7 @@ use super::{
     desk::Desk,
     now,
     seen::Seen,
-    streams,
+    slurm_view, streams,
     tuning::Tuning,
     view,
 };
@@ -413,7 +413,7 @@ async fn status(room: web::Data<Room>, query: Query) -> Answered<web::Json<Statu
         started_at: room.started_at.to_string(),
         jobs_running,
         restart: room.restart.clone().filter(|_| fresh),
-        news: Vec::new(),
+        news: slurm_view::news(&room.slurm),
     };
     let campaigns = room.views(campaigns).await?;
     Ok(web::Json(StatusView {
@@ -463,7 +463,8 @@ async fn verdict(
 async fn explain(room: web::Data<Room>, id: web::Path<String>) -> Answered<HttpResponse> {
     let tree = room.find(&id).await?;
     let shown = room.view(Arc::clone(&tree)).await?;
-    let explained = super::explain::explain(&tree, shown, &room.seen, &room.state, now()).await;
+    let explained =
+        super::explain::explain(&tree, shown, &room.seen, &room.state, &room.slurm, now()).await;
     Ok(HttpResponse::Ok().json(explained))
 }
 
@@ -473,7 +474,8 @@ async fn jobs(room: web::Data<Room>, query: Query) -> Answered<web::Json<JobsVie
         None => room.trees().await?.into_values().collect::<Vec<_>>(),
     };
     let (seen, state) = (Arc::clone(&room.seen), room.state.clone());
-    let of = move |tree: &Arc<CampaignTree>| view::jobs(tree, &seen, &state);
+    let slurm = Arc::clone(&room.slurm);
+    let of = move |tree: &Arc<CampaignTree>| view::jobs(tree, &seen, &state, &slurm);
     let jobs = apart(move || Ok(trees.iter().flat_map(of).collect())).await?;
     Ok(web::Json(JobsView {
         version: VERSION,

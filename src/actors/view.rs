@@ -4,16 +4,19 @@ use super::{
     reported::Reported,
     results,
     seen::{Count, Seen},
+    slurm_view,
 };
 use crate::{
     control::api::{
-        CampaignView, CheckView, JobCounts, JobView, PhaseView, ProgressView, QualityView,
-        VerdictView,
+        Asked, CampaignView, CheckView, JobCounts, JobView, PhaseView, ProgressView, QualityView,
+        TaskOnSlurm, Used, VerdictView,
     },
     control::dataset::DatasetView,
+    executor::slurm::{desk::Slurm, reasons::hopeless},
     machines::{
         campaign::{Campaign, Stage, State},
         job::{Job, Phase, State as JobState, Task},
+        resolution::{JobResolution, resolutions},
         training_run::State as RunState,
         tree::CampaignTree,
     },
@@ -340,18 +343,37 @@ fn dataset(tree: &CampaignTree, state: &StateDir) -> Option<DatasetView> {
 }
 
 /// A row a task, of all jobs of a campaign.
-pub fn jobs(tree: &CampaignTree, seen: &Seen, state: &StateDir) -> Vec<JobView> {
-    tree.jobs
-        .values()
-        .flat_map(|job| {
-            job.tasks
-                .iter()
-                .map(move |task| job_row(tree, seen, job, task, state))
-        })
-        .collect()
+pub fn jobs(tree: &CampaignTree, seen: &Seen, state: &StateDir, slurm: &Slurm) -> Vec<JobView> {
+    let retries = resolutions(tree);
+    let mut rows = Vec::new();
+    for job in tree.jobs.values() {
+        for task in &job.tasks {
+            let on_slurm = slurm_view::task(slurm, job, task);
+            let obstacle = slurm_view::obstacle(slurm, job);
+            let mut row = job_row(tree, seen, job, task, state, on_slurm, obstacle);
+            let to_here = |one: &&JobResolution| one.shard == task.shard && one.retry <= job.id;
+            let phase = |one: &&JobResolution| {
+                let retried = tree.jobs.get(&one.retry);
+                retried
+                    .is_some_and(|other| other.piece() == job.piece() && other.round == job.round)
+            };
+            let mine = retries.iter().filter(to_here).filter(phase);
+            row.retries = mine.cloned().collect();
+            rows.push(row);
+        }
+    }
+    rows
 }
 
-fn job_row(tree: &CampaignTree, seen: &Seen, job: &Job, task: &Task, state: &StateDir) -> JobView {
+fn job_row(
+    tree: &CampaignTree,
+    seen: &Seen,
+    job: &Job,
+    task: &Task,
+    state: &StateDir,
+    on_slurm: Option<TaskOnSlurm>,
+    obstacle: Option<String>,
+) -> JobView {
     let shown = match &task.end {
         None => job.state,
         Some(end) if end.done() => JobState::Done,
@@ -370,20 +392,33 @@ fn job_row(tree: &CampaignTree, seen: &Seen, job: &Job, task: &Task, state: &Sta
     let said = seen.reported(&job.id.campaign, job.phase, piece);
     let dir = crate::executor::job_dir::JobDir::new(state.job(&job.id));
     let claim = dir.read_claim(task.shard);
+    let begun = claim.is_some();
+    let exit = task
+        .end
+        .as_ref()
+        .and_then(|_| dir.read_exit(task.shard).ok()?);
+    let pending =
+        job.state == JobState::Running && task.end.is_none() && !begun && on_slurm.is_some();
+    let place = match &on_slurm {
+        Some(on_slurm) if on_slurm.id.is_empty() => "slurm".into(),
+        Some(on_slurm) => format!("slurm {}", on_slurm.id),
+        None => claim.map_or("-".into(), |claim| format!("PID {}", claim.pid)),
+    };
     JobView {
         job: job.id.to_string(),
         campaign: job.id.campaign.to_string(),
         phase: tree.task_name(job, task),
-        place: claim.map_or("-".into(), |claim| format!("PID {}", claim.pid)),
-        state: shown.name().into(),
-        status: shown.spoken(job.launched_at.is_some()).into(),
+        place,
+        state: if pending { "pending" } else { shown.name() }.into(),
+        status: shown.spoken(job.launched_at.is_some() && !pending).into(),
         attempt: job.attempt,
         task: task.shard,
         launched_at: job.launched_at.map(|at| at.to_string()),
         ended_at: task.end.as_ref().map(|end| end.at.to_string()),
         note: match &task.end {
             Some(end) => end.text.clone(),
-            None if job.state == JobState::Waiting => waits.into(),
+            None if job.state == JobState::Waiting => obstacle.unwrap_or_else(|| waits.into()),
+            None if pending => on_slurm.as_ref().map_or_else(String::new, why_pending),
             None if job.silent_since.is_some() => "alive but silent".into(),
             None => said.map_or_else(
                 || format!("attempt {}", job.attempt),
@@ -391,5 +426,26 @@ fn job_row(tree: &CampaignTree, seen: &Seen, job: &Job, task: &Task, state: &Sta
             ),
         },
         directory: state.job(&job.id).to_string_lossy().into_owned(),
+        asked: Asked {
+            time_seconds: job.time_seconds,
+            slurm: job.slurm.clone(),
+        },
+        used: exit.map(|exit| Used {
+            wall_ms: exit.ended_at - exit.started_at,
+            cpu_ms: exit.used.map(|used| used.cpu_ms),
+            max_rss_kib: exit.used.map(|used| used.max_rss_kib),
+        }),
+        scheduler: on_slurm,
+        retries: Vec::new(),
+    }
+}
+
+/// SLURM's reason, and what it means where it never passes by itself.
+fn why_pending(on_slurm: &TaskOnSlurm) -> String {
+    match hopeless(&on_slurm.reason) {
+        Some(sentence) => format!("{}: {sentence}", on_slurm.reason),
+        None if on_slurm.state.is_empty() => "not seen in the queue yet".into(),
+        None if slurm_view::waits(on_slurm) => on_slurm.reason.clone(),
+        None => on_slurm.state.clone(),
     }
 }

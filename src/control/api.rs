@@ -3,7 +3,10 @@
 //! Timestamps are RFC 3339 in UTC and end in `_at`; durations are numbers and end in `_seconds`; what is unknown is null.
 
 use super::{dataset::DatasetView, training::RunView};
-use crate::machines::spec::{CampaignSpec, Parts};
+use crate::machines::{
+    resolution::JobResolution,
+    spec::{CampaignSpec, Parts, SlurmSpec},
+};
 use serde::{Deserialize, Serialize};
 
 /// The version of every answer.
@@ -187,6 +190,12 @@ pub struct NewsView {
     pub message: Option<String>,
     /// When it is asked again.
     pub next_try_at: Option<String>,
+    /// Since when it has not answered.
+    #[serde(default)]
+    pub silent_since_at: Option<String>,
+    /// How often it may be asked at once now; null where that is not bounded.
+    #[serde(default)]
+    pub calls_left: Option<u32>,
 }
 
 /// The daemon.
@@ -314,7 +323,7 @@ pub struct ExplainView {
     /// What a person can do.
     pub you: Vec<String>,
     /// What a scheduler says of its jobs.
-    pub scheduler: Vec<NextView>,
+    pub scheduler: Vec<String>,
 }
 
 /// One task of a job.
@@ -344,6 +353,53 @@ pub struct JobView {
     pub note: String,
     /// Its directory.
     pub directory: String,
+    /// What SLURM says of it; none where it runs on campaignd's machine.
+    #[serde(default)]
+    pub scheduler: Option<TaskOnSlurm>,
+    /// What it was given.
+    #[serde(default)]
+    pub asked: Asked,
+    /// What it used, once it has ended.
+    #[serde(default)]
+    pub used: Option<Used>,
+    /// The retries of this task up to this attempt, the first one first.
+    #[serde(default)]
+    pub retries: Vec<JobResolution>,
+}
+
+/// A task by SLURM's word.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskOnSlurm {
+    /// `918280_3`; empty before it is submitted.
+    pub id: String,
+    /// Its state by name; empty before it was seen.
+    pub state: String,
+    /// Why it waits, or ended.
+    pub reason: String,
+    /// Its nodes.
+    pub nodes: String,
+    /// Its partition.
+    pub partition: String,
+}
+
+/// What a task may use.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Asked {
+    /// Its limit in seconds.
+    pub time_seconds: Option<u64>,
+    /// What was asked of SLURM.
+    pub slurm: Option<SlurmSpec>,
+}
+
+/// What an ended task used.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Used {
+    /// From start to end, milliseconds.
+    pub wall_ms: i64,
+    /// Of processors, milliseconds; none where that was not measured.
+    pub cpu_ms: Option<u64>,
+    /// The largest of its processes, KiB; none where that was not measured.
+    pub max_rss_kib: Option<u64>,
 }
 
 /// `GET /v1/jobs`.

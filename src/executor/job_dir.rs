@@ -173,9 +173,21 @@ pub struct Exit {
     pub started_at: i64,
     /// When it ended, in milliseconds.
     pub ended_at: i64,
+    /// What it used, as far as the kernel counted it.
+    #[serde(default)]
+    pub used: Option<Usage>,
     /// What the scheduler says of its end: where the shim said nothing, or where it says more.
     #[serde(default)]
     pub scheduler: Option<SchedulerEnd>,
+}
+
+/// What the processes of a task used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Usage {
+    /// Processors, user and system together, in milliseconds.
+    pub cpu_ms: u64,
+    /// Memory of the largest process, KiB.
+    pub max_rss_kib: u64,
 }
 
 impl Exit {

@@ -9,6 +9,7 @@ pub mod campaign;
 pub mod effect;
 pub mod event;
 pub mod job;
+pub mod resolution;
 pub mod spec;
 pub mod step;
 pub mod table;

@@ -21,6 +21,8 @@ pub const ORCHESTRATION_LOG: &str = "training_orchestrator.log";
 pub const PILOT_LOG: &str = "pilot_campaign.log";
 /// The full generation's output.
 pub const FULL_LOG: &str = "full_campaign.log";
+/// What was done about tasks that ended undone, a retry a line.
+pub const RESOLUTIONS: &str = "error_resolutions.jsonl";
 /// The daemon's PID.
 pub const ORCHESTRATOR_PID: &str = "orchestrator.pid";
 /// The PID of the running generation's first task.

@@ -6,14 +6,14 @@ use crate::{
     artifacts::{create_dir_private, is_starved, jsonl::cut_torn_tail, named, room, sync_dir},
     executor::{
         identity::{Identity, group_members, with_environment},
-        job_dir::{Exit, JobDir, Request, Scheduled, TRY_AGAIN, TaskRequest, Work},
+        job_dir::{Exit, JobDir, Request, Scheduled, TRY_AGAIN, TaskRequest, Usage, Work},
     },
     points::point,
     time::Timestamp,
 };
 use nix::{
     sys::{
-        resource::{Resource, getrlimit, setrlimit},
+        resource::{Resource, UsageWho, getrlimit, getrusage, setrlimit},
         signal::{SigSet, Signal, killpg},
         stat::{Mode, umask},
     },
@@ -164,6 +164,7 @@ fn run(
         cannot_start: None,
         started_at,
         ended_at: clock(),
+        used: used(),
         scheduler: None,
     };
     point!("shim.ended");
@@ -174,6 +175,17 @@ fn run(
     let said = patiently(|| dir.write_exit(shard, &exit));
     point!("shim.told");
     said
+}
+
+/// What the ended children of this process used (getrusage(2), `RUSAGE_CHILDREN`).
+fn used() -> Option<Usage> {
+    let usage = getrusage(UsageWho::RUSAGE_CHILDREN).ok()?;
+    let time = usage.user_time() + usage.system_time();
+    let ms = time.tv_sec() * 1_000 + time.tv_usec() / 1_000;
+    Some(Usage {
+        cpu_ms: u64::try_from(ms).ok()?,
+        max_rss_kib: u64::try_from(usage.max_rss()).ok()?,
+    })
 }
 
 /// Says nothing while it waits: a shim has nobody to say it to, and the daemon notices the same want by itself.

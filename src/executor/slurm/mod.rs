@@ -13,6 +13,7 @@ pub mod dirs;
 pub mod handle;
 pub mod look;
 pub mod queue;
+pub mod reasons;
 mod refusals;
 pub mod rows;
 pub mod script;
