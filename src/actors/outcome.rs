@@ -7,7 +7,8 @@ use crate::{
     training::job::FineTune,
 };
 use std::{
-    fs, io,
+    fs,
+    io::{self, Read, Seek},
     path::{Path, PathBuf},
 };
 
@@ -49,6 +50,37 @@ fn adapter(job: &FineTune) -> io::Result<PathBuf> {
     };
     let found = run::read(dir).and_then(|manifest| run::stage(dir, &manifest, stage.number));
     found.map(|stage| stage.adapter).map_err(io::Error::other)
+}
+
+/// Of a log the end is read: what a program died of stands there.
+const END_OF_A_LOG: u64 = 64 << 10;
+
+/// How PyTorch, JAX and the CUDA libraries say that a GPU has no memory left. A scheduler knows nothing of that, and calls
+/// the task failed.
+const GPU_MEMORY: [&str; 5] = [
+    "torch.OutOfMemoryError",
+    "CUDA out of memory",
+    "CUDA error: out of memory",
+    "CUDA_ERROR_OUT_OF_MEMORY",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+];
+
+/// Whether a task that failed said that a GPU had no memory left for it.
+pub fn says_gpu_memory(dir: &JobDir, shard: u32) -> bool {
+    let says = |path: PathBuf| {
+        let text = end_of(&path).unwrap_or_default();
+        GPU_MEMORY.iter().any(|words| text.contains(words))
+    };
+    says(dir.stderr(shard)) || says(dir.stdout(shard))
+}
+
+fn end_of(path: &Path) -> io::Result<String> {
+    let mut file = fs::File::open(path)?;
+    let from = file.metadata()?.len().saturating_sub(END_OF_A_LOG);
+    file.seek(io::SeekFrom::Start(from))?;
+    let mut bytes = Vec::new();
+    file.take(END_OF_A_LOG).read_to_end(&mut bytes)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 #[cfg(test)]

@@ -29,6 +29,7 @@ pub fn campaign(
     tree: &CampaignTree,
     seen: &Seen,
     state: &StateDir,
+    slurm: &Slurm,
     now: Timestamp,
 ) -> CampaignView {
     let campaign = &tree.campaign;
@@ -55,7 +56,7 @@ pub fn campaign(
         progress: progress(tree, seen),
         phases,
         jobs: counts(tree),
-        warnings: warnings(tree, now),
+        warnings: [warnings(tree, now), slurm_view::warnings(slurm, tree)].concat(),
         dataset: dataset(tree, state),
         runs: results::shown(tree, state, now),
         campaign_target: campaign.spec.campaign_target,

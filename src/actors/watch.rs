@@ -311,6 +311,13 @@ impl Watch {
     /// Its samples cannot be read for now.
     fn judge(&self, task: &Task, exit: &Exit, made: io::Result<Made>) -> io::Result<TaskEnd> {
         let (cause, text) = match (exit.cause(), made) {
+            (Some(Cause::Program), _) if outcome::says_gpu_memory(&self.dir, task.shard) => {
+                let text = format!(
+                    "{}: a GPU had no memory left, its log says",
+                    exit.sentence()
+                );
+                (Some(Cause::GpuMemory), text)
+            }
             (Some(cause), _) => (Some(cause), exit.sentence()),
             (None, Err(error)) if is_starved(&error) => return Err(error),
             (None, Err(error)) => (Some(Cause::Transient), error.to_string()),

@@ -29,6 +29,7 @@ mod review;
 mod run;
 mod scorecard;
 mod screen;
+mod scripts;
 mod serve;
 mod simulate;
 mod steer;

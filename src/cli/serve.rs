@@ -14,6 +14,7 @@ use crate::{
         signals, telemetry,
     },
     executor::slurm::{bucket::Rate, desk::Terms},
+    machines::admission::Limits,
     manifest::StateDir,
     worker::{self, exec::Which},
 };
@@ -221,7 +222,7 @@ pub fn options(settings: &Settings, state_dir: &Path, socket: &Path) -> Result<O
 
 fn tuned(settings: &Settings) -> Tuned {
     Tuned {
-        limits: settings.limits,
+        limits: of_this_machine(settings.limits),
         pace: Pace {
             pilot: settings.pilot_interval,
             campaign: settings.campaign_interval,
@@ -235,9 +236,24 @@ fn tuned(settings: &Settings) -> Tuned {
                 burst: settings.calls_burst,
                 per_minute: settings.calls_per_minute,
             },
-            largest: settings.max_array_size,
+            largest: settings.limits.max_array_size,
             at_once: settings.limits.max_concurrent_jobs,
         },
+    }
+}
+
+/// The limits, with what this machine has: as many tasks as processors, and one that trains a GPU, where there are any.
+fn of_this_machine(limits: Limits) -> Limits {
+    let processors = std::thread::available_parallelism();
+    let gpus = std::fs::read_dir("/proc/driver/nvidia/gpus").map_or(0, Iterator::count);
+    let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+    Limits {
+        local_slots: processors.map_or(1, |count| number(count.get())),
+        local_training: match gpus {
+            0 => limits.max_training_jobs,
+            gpus => number(gpus),
+        },
+        ..limits
     }
 }
 

@@ -36,8 +36,6 @@ pub struct Settings {
     pub calls_burst: u32,
     /// Calls that come back in a minute.
     pub calls_per_minute: u32,
-    /// Tasks of one array at most.
-    pub max_array_size: u32,
 }
 
 impl Settings {
@@ -84,6 +82,9 @@ impl Settings {
                 max_concurrent_jobs: small("limits.max_concurrent_jobs"),
                 max_training_jobs: small("limits.max_training_jobs"),
                 max_jobs_per_hour: small("limits.max_jobs_per_hour"),
+                max_array_size: small("slurm.max_array_size"),
+                local_slots: u32::MAX,
+                local_training: u32::MAX,
             },
             retry: RetryTimes {
                 transient: small("retry.times.transient"),
@@ -93,7 +94,6 @@ impl Settings {
             poll_interval: time("slurm.poll_interval"),
             calls_burst: small("slurm.calls.burst"),
             calls_per_minute: small("slurm.calls.per_minute"),
-            max_array_size: small("slurm.max_array_size"),
         }
     }
 }

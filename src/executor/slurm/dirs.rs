@@ -80,7 +80,8 @@ impl Dirs for JobDirs {
             program: &self.program,
             first: planned.first,
             count: planned.count,
-            at_once: self.at_once.max(1),
+            // Its arrays run side by side.
+            at_once: (self.at_once / handle.parts.len().max(1) as u32).max(1),
             resources: slurm,
             log: &log,
             time_seconds: request
