@@ -69,11 +69,10 @@ impl Front {
 
 impl Drop for Front {
     fn drop(&mut self) {
-        let controller = self.site().join("controller");
-        if let Ok(held) = File::open(&controller) {
-            // Without this file the controller ends, and lets go of it when everything is killed.
-            let _ = fs::remove_file(Path::new(&controller));
-            let _ = Flock::lock(held, FlockArg::LockExclusive);
+        // The controller lets go of its lock when everything is killed.
+        let _ = fs::write(self.site().join("stop"), "");
+        if let Ok(lock) = File::create(self.site().join("controller")) {
+            let _ = Flock::lock(lock, FlockArg::LockExclusive);
         }
     }
 }

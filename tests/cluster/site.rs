@@ -104,7 +104,7 @@ pub fn ensure_controller() {
     drop(command.spawn());
 }
 
-/// Keeps time until the directory is gone, and takes everything that runs with it.
+/// Keeps time until the directory is gone or holds a file `stop`, and takes everything that runs with it.
 pub fn control(dir: &Path) -> ExitCode {
     let Ok(file) = File::create(dir.join("controller")) else {
         return ExitCode::FAILURE;
@@ -113,13 +113,16 @@ pub fn control(dir: &Path) -> ExitCode {
         return ExitCode::SUCCESS;
     };
     let mark = env::var_os("FAULTY_SLURM").unwrap_or_default();
-    while dir.join("controller").exists() && Site::open(dir).is_some_and(Site::close) {
+    while !dir.join("stop").exists() && Site::open(dir).is_some_and(Site::close) {
         sleep(TICK);
-        // Steps that this process started, and nobody waits for.
-        while waitpid(None, Some(WaitPidFlag::WNOHANG))
-            .is_ok_and(|status| status != WaitStatus::StillAlive)
-        {}
+        reap();
     }
     Processes::kill_all(&mark);
     ExitCode::SUCCESS
+}
+
+/// Steps that this process started end without anybody who waits for them.
+fn reap() {
+    let next = || waitpid(None, Some(WaitPidFlag::WNOHANG));
+    while next().is_ok_and(|status| status != WaitStatus::StillAlive) {}
 }
