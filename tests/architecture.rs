@@ -79,6 +79,10 @@ const FLOORS: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "collect",
+        &["ids", "time", "words", "workflow", "artifacts"],
+    ),
+    (
         "llm",
         &["points", "ids", "time", "words", "trajectory", "artifacts"],
     ),
