@@ -4,10 +4,10 @@
 //! says how many rows it rests on. Rows that are CACHED were made by an earlier run, with that run's times and metrics;
 //! so every sum is had with them and without them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::execution::ProcessMetrics;
 use super::columns::{Columns, MOVED, Values, name_of, peak_column};
+use super::execution::ProcessMetrics;
 use super::sums::{Sum, Sums, Wall};
 use super::table::{Row, Trace};
 use super::value::Milli;
@@ -62,16 +62,14 @@ pub struct Account {
     pub all: Sums,
     /// Over the rows that are not CACHED.
     pub fresh: Sums,
-    /// Whether a column is there: of processors, of requested memory.
-    pub has_cpus: bool,
-    /// Whether there is a column of requested memory.
-    pub has_memory: bool,
+    /// Names of the columns that any of the traces has.
+    pub columns: BTreeSet<String>,
     /// The column of peaks: `peak_rss`, or in older traces `rss`.
     pub peak_column: Option<&'static str>,
     /// Highest peak, bytes.
     pub peak: Option<Milli>,
     /// Names of the tasks that reached it.
-    pub peak_names: Vec<String>,
+    pub peak_names: BTreeSet<String>,
     /// Sum of peaks, bytes.
     pub peaks: Sum,
     /// Sums of `rchar`, `wchar`, `read_bytes`, `write_bytes`, bytes; none without the column.
@@ -100,10 +98,10 @@ impl Account {
         adding.close()
     }
 
-    /// Names of the tasks that failed and never succeeded, each once, in their order.
+    /// Names of the tasks that failed and never succeeded, each once, by name.
     pub fn lost(&self) -> Vec<String> {
         let lost = self.failures.iter().filter(|failure| !failure.recovered);
-        let names: std::collections::BTreeSet<&String> = lost.map(|failure| &failure.name).collect();
+        let names: BTreeSet<&String> = lost.map(|failure| &failure.name).collect();
         names.into_iter().cloned().collect()
     }
 
@@ -134,10 +132,12 @@ struct Adding<'t> {
 impl<'t> Adding<'t> {
     fn open(&mut self, trace: &Trace<'_>) {
         let account = &mut self.account;
-        account.has_cpus |= trace.column("cpus").is_some();
-        account.has_memory |= trace.column("memory").is_some();
+        account.columns.extend(trace.columns().iter().cloned());
         account.peak_column = account.peak_column.or(peak_column(trace));
-        for name in MOVED.into_iter().filter(|name| trace.column(name).is_some()) {
+        for name in MOVED
+            .into_iter()
+            .filter(|name| trace.column(name).is_some())
+        {
             account.moved.entry(name).or_default();
         }
     }
@@ -199,7 +199,7 @@ impl Account {
             self.peak_names.clear();
         }
         if self.peak == Some(peak) {
-            self.peak_names.push(name.to_owned());
+            self.peak_names.insert(name.to_owned());
         }
     }
 }

@@ -57,7 +57,9 @@ impl Columns {
 }
 
 pub(super) fn peak_column(trace: &Trace<'_>) -> Option<&'static str> {
-    ["peak_rss", "rss"].into_iter().find(|name| trace.column(name).is_some())
+    ["peak_rss", "rss"]
+        .into_iter()
+        .find(|name| trace.column(name).is_some())
 }
 
 /// The values of one row.
@@ -130,4 +132,3 @@ pub(super) fn name_of<'t>(row: Row<'t>, columns: &Columns) -> &'t str {
     let found = places.into_iter().find_map(|place| row.get(place));
     found.unwrap_or("-")
 }
-

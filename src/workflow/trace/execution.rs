@@ -85,7 +85,10 @@ impl From<&Account> for ExecutionMetrics {
     fn from(account: &Account) -> ExecutionMetrics {
         let count = |which: fn(&str) -> bool| -> u64 {
             let statuses = account.by_status.iter();
-            statuses.filter(|(word, _)| which(word)).map(|(_, rows)| rows).sum()
+            statuses
+                .filter(|(word, _)| which(word))
+                .map(|(_, rows)| rows)
+                .sum()
         };
         let (cpu, memory) = (account.fresh.cpu_hours(), account.fresh.memory_gib_hours());
         ExecutionMetrics {

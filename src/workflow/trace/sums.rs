@@ -1,11 +1,15 @@
 //! Exact sums over rows, and the time that they span.
 
+use std::cmp::Ordering;
+
 use super::columns::Values;
 use super::value::Milli;
 
 /// Milliseconds of an hour.
-const HOUR: f64 = 3_600_000.0;
-const GIB: f64 = (1_u64 << 30) as f64;
+const HOUR: u128 = 3_600_000;
+const GIB: u128 = 1 << 30;
+/// Of a sum of products: both factors are in thousandths.
+const MILLIONTHS: u128 = 1_000_000;
 
 /// A sum, and the rows that it rests on.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -49,23 +53,20 @@ impl Sums {
     /// Sum of `realtime` times `%cpu`: hours, to the millionth; and its rows.
     pub fn cpu_hours(&self) -> (f64, u64) {
         (
-            rounded(self.cpu.total as f64 / 1e6 / 100.0 / HOUR),
+            rounded(self.cpu.total, MILLIONTHS * 100 * HOUR),
             self.cpu.rows,
         )
     }
 
     /// Sum of `realtime` times `cpus`: what was set aside.
     pub fn cpu_hours_requested(&self) -> (f64, u64) {
-        (
-            rounded(self.cpus.total as f64 / 1e6 / HOUR),
-            self.cpus.rows,
-        )
+        (rounded(self.cpus.total, MILLIONTHS * HOUR), self.cpus.rows)
     }
 
     /// Sum of `realtime`, hours.
     pub fn realtime_hours(&self) -> (f64, u64) {
         (
-            rounded(self.realtime.total as f64 / 1e3 / HOUR),
+            rounded(self.realtime.total, 1_000 * HOUR),
             self.realtime.rows,
         )
     }
@@ -73,7 +74,7 @@ impl Sums {
     /// Sum of `duration`, hours: with the time in queues.
     pub fn duration_hours(&self) -> (f64, u64) {
         (
-            rounded(self.duration.total as f64 / 1e3 / HOUR),
+            rounded(self.duration.total, 1_000 * HOUR),
             self.duration.rows,
         )
     }
@@ -81,7 +82,7 @@ impl Sums {
     /// Sum of the peak of memory times `realtime`, GiB hours.
     pub fn memory_gib_hours(&self) -> (f64, u64) {
         (
-            rounded(self.peak.total as f64 / 1e6 / GIB / HOUR),
+            rounded(self.peak.total, MILLIONTHS * GIB * HOUR),
             self.peak.rows,
         )
     }
@@ -89,7 +90,7 @@ impl Sums {
     /// Sum of `memory` times `realtime`, GiB hours: what was set aside.
     pub fn memory_gib_hours_requested(&self) -> (f64, u64) {
         (
-            rounded(self.requested.total as f64 / 1e6 / GIB / HOUR),
+            rounded(self.requested.total, MILLIONTHS * GIB * HOUR),
             self.requested.rows,
         )
     }
@@ -105,9 +106,18 @@ impl Sums {
     }
 }
 
-/// To the millionth, as hours are told.
-fn rounded(hours: f64) -> f64 {
-    (hours * 1e6).round() / 1e6
+/// A fraction to the millionth, exactly; of two that are as near the even one.
+fn rounded(numerator: u128, denominator: u128) -> f64 {
+    let Some(scaled) = numerator.checked_mul(1_000_000) else {
+        return numerator as f64 / denominator as f64;
+    };
+    let (whole, rest) = (scaled / denominator, scaled % denominator);
+    let up = match (rest * 2).cmp(&denominator) {
+        Ordering::Less => false,
+        Ordering::Equal => whole % 2 == 1,
+        Ordering::Greater => true,
+    };
+    (whole + u128::from(up)) as f64 / 1e6
 }
 
 fn wide(value: Milli) -> u128 {
@@ -128,7 +138,8 @@ pub struct Wall {
 impl Wall {
     /// Length in minutes, to the millionth.
     pub fn minutes(self) -> f64 {
-        rounded(self.last.saturating_sub(self.first) as f64 / 60_000.0)
+        let length = self.last.saturating_sub(self.first);
+        rounded(u128::try_from(length).unwrap_or(0), 60_000)
     }
 
     pub(super) fn add(wall: &mut Option<Wall>, values: &Values) {
@@ -145,4 +156,3 @@ impl Wall {
         known.rows += 1;
     }
 }
-

@@ -141,7 +141,9 @@ fn scaled(number: &[u8], factor: u64) -> Option<Milli> {
             // Finer digits than these are below any step of the result.
             b'0'..=b'9' if places == 9 => {}
             b'0'..=b'9' => {
-                mantissa = mantissa.checked_mul(10)?.checked_add(u64::from(byte - b'0'))?;
+                mantissa = mantissa
+                    .checked_mul(10)?
+                    .checked_add(u64::from(byte - b'0'))?;
                 places += u32::from(point);
             }
             b'.' if !point => point = true,
