@@ -179,6 +179,7 @@ const FLOORS: &[(&str, &[&str])] = &[
     (
         "worker",
         &[
+            "collect",
             "digits",
             "training",
             "lora",
@@ -222,6 +223,7 @@ const FLOORS: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
+            "collect",
             "digits",
             "training",
             "ids",
@@ -299,6 +301,7 @@ const FENCES: &[(&str, &[&str])] = &[
     ("minijinja::", &["chat"]),
     ("minijinja_contrib::", &["chat"]),
     ("parquet::", &["artifacts"]),
+    ("aho_corasick::", &["workflow"]),
     ("cudarc::", &["lora"]),
     ("half::", &["lora"]),
     ("safetensors::", &["lora"]),
