@@ -185,8 +185,7 @@ fn processes(metrics: &ExecutionMetrics) -> String {
             .filter_map(|word| one.by_status.get(*word));
         let peak = one.max_peak_bytes;
         rows.push(Row {
-            // The scopes before it make a name wide, and people know it without.
-            name: clean(name.rsplit(':').next().unwrap_or(name)),
+            name: clean(shortest(name, &all)),
             cells: vec![
                 thousands(one.rows),
                 thousands(failed.sum()),
@@ -203,6 +202,16 @@ fn processes(metrics: &ExecutionMetrics) -> String {
         text += &format!("and {} more\n", all.len() - SHOWN);
     }
     text
+}
+
+/// A process without the scopes before it, which make its name wide; with them where another is called the same.
+fn shortest<'n>(name: &'n str, all: &[(&String, &ProcessMetrics)]) -> &'n str {
+    let short = |name: &'n str| name.rsplit(':').next().unwrap_or(name);
+    let own = short(name);
+    let same = all
+        .iter()
+        .filter(|(other, _)| other.rsplit(':').next() == Some(own));
+    if same.count() > 1 { name } else { own }
 }
 
 fn listed(title: &str, lines: &[String]) -> String {

@@ -99,3 +99,39 @@ impl<'a> Walk<'a> {
         Some((line, &rest[..end]))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::workflow::errors::entries;
+
+    fn visited(text: &str, scanner: &Scanner) -> Vec<u32> {
+        let mut walk = Walk::new(text);
+        let next = || walk.next(Some(scanner)).map(|(line, _)| line);
+        std::iter::from_fn(next).collect()
+    }
+
+    /// Each pattern, mark and control character stops the walk at its own line, and no ordinary line does.
+    #[test]
+    fn no_line_that_matters_is_passed_over() {
+        let scanner = Scanner::new(entries()).unwrap();
+        let patterns = entries().iter().flat_map(|entry| &entry.patterns);
+        let mut lines: Vec<String> = patterns.map(|parts| parts.join(" 17 ")).collect();
+        lines.extend(MARKS.map(str::to_owned));
+        lines.extend(["a\u{1b}[0mb", "a\0", "\u{85}", "10%\r20%", "\u{7f}x"].map(str::to_owned));
+        for line in lines {
+            let quiet = "INFO  submitted process > A (é)\r\n\n";
+            let text = format!("{}{line}\n{quiet}", quiet.repeat(5));
+            assert_eq!(visited(&text, &scanner), [11], "{line:?}");
+        }
+        assert_eq!(visited("", &scanner), [0_u32; 0]);
+    }
+
+    #[test]
+    fn without_a_scanner_every_line_comes() {
+        let mut walk = Walk::new("a\n\nb");
+        let next = || walk.next(None);
+        let lines: Vec<_> = std::iter::from_fn(next).collect();
+        assert_eq!(lines, [(1, "a"), (2, ""), (3, "b")]);
+    }
+}

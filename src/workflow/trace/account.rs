@@ -4,7 +4,7 @@
 //! says how many rows it rests on. Rows that are CACHED were made by an earlier run, with that run's times and metrics;
 //! so every sum is had with them and without them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::columns::{Columns, MOVED, Values, name_of, peak_column};
 use super::execution::ProcessMetrics;
@@ -126,7 +126,9 @@ struct Adding<'t> {
     account: Account,
     processes: BTreeMap<&'t str, Process>,
     /// Rows that succeeded, by name.
-    done: BTreeMap<&'t str, u64>,
+    done: HashMap<&'t str, u64>,
+    /// Status and exit status of a row, as they are counted together.
+    both: String,
 }
 
 impl<'t> Adding<'t> {
@@ -151,7 +153,9 @@ impl<'t> Adding<'t> {
         account.rows += 1;
         counted(&mut account.by_status, status);
         let exit = row.get(columns.exit).unwrap_or("-");
-        counted(&mut account.by_status_exit, &format!("{status}/{exit}"));
+        self.both.clear();
+        self.both.extend([status, "/", exit]);
+        counted(&mut account.by_status_exit, &self.both);
         account.all.add(&values);
         Wall::add(&mut account.wall, &values);
         account.see(&values, name);
