@@ -79,6 +79,10 @@ const FLOORS: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "collect",
+        &["ids", "time", "words", "workflow", "artifacts"],
+    ),
+    (
         "llm",
         &["points", "ids", "time", "words", "trajectory", "artifacts"],
     ),
@@ -175,6 +179,7 @@ const FLOORS: &[(&str, &[&str])] = &[
     (
         "worker",
         &[
+            "collect",
             "digits",
             "training",
             "lora",
@@ -218,6 +223,7 @@ const FLOORS: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
+            "collect",
             "digits",
             "training",
             "ids",
@@ -295,6 +301,7 @@ const FENCES: &[(&str, &[&str])] = &[
     ("minijinja::", &["chat"]),
     ("minijinja_contrib::", &["chat"]),
     ("parquet::", &["artifacts"]),
+    ("aho_corasick::", &["workflow"]),
     ("cudarc::", &["lora"]),
     ("half::", &["lora"]),
     ("safetensors::", &["lora"]),

@@ -13,6 +13,7 @@ mod base;
 mod bench_train;
 mod budget;
 mod check;
+mod collect;
 mod ctl;
 mod curate;
 mod dataset;

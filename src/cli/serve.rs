@@ -2,7 +2,7 @@
 
 use super::{
     args::{Place, Shape},
-    base, bench_train, check, curate, doctor, errors, evaluate,
+    base, bench_train, check, collect, curate, doctor, errors, evaluate,
     fail::Fail,
     lint, out, run, simulate, train,
 };
@@ -90,9 +90,11 @@ enum Verb {
     Lint(lint::LintArgs),
     /// What went wrong in a run, read from its output, and what helps
     #[command(
-        after_help = "Examples:\n  campaignd errors .nextflow.log\n  campaignd errors slurm-*.err --json\n\nExit statuses: 0 no error, 1 an error is found, 2 usage"
+        after_help = "Examples:\n  campaignd errors .nextflow.log\n  campaignd errors slurm-*.err --json\n\nWith --json an array: for each file is_failure, primary_kind and the errors.\nExit statuses: 0 no error, 1 an error is found, 2 usage"
     )]
     Errors(errors::ErrorsArgs),
+    /// What a run of a workflow did and used: tasks, hours, memory, failures, from what it left behind
+    Collect(collect::CollectArgs),
     /// A curated data set of any JSON lines: filtered, deduplicated, split without leaks, documented
     #[command(
         after_help = "Examples:\n  campaignd curate --input samples/ --output sets/mine\n  campaignd curate --input a.jsonl b.jsonl --dry-run --json\n  campaignd curate --input data/ --output set --config my.toml\n\nExit statuses: 0 made, 1 no room for now, 2 usage, or no usable row"
@@ -170,6 +172,7 @@ pub fn campaignd() -> ExitCode {
         Verb::Base(base) => base::run(&base, shape),
         Verb::BenchTrain(bench) => bench_train::run(&bench, shape),
         Verb::Errors(args) => errors::errors(&args, shape),
+        Verb::Collect(args) => collect::run(&args, shape),
         Verb::Completions { shell } => {
             out::completions(shell, <Campaignd as clap::CommandFactory>::command())
         }

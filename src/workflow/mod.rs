@@ -10,6 +10,7 @@ pub mod fix;
 pub mod lint;
 pub mod plan;
 pub mod repair;
+pub mod trace;
 pub mod writer;
 
 #[cfg(test)]
