@@ -173,6 +173,7 @@ fn work(kind: &str, dir: &Path, shard: u32) -> ExitCode {
     let done = match kind {
         "exec" => return worker::exec::exec(dir, shard),
         "generate" => worker::generate::run(dir, shard),
+        "execute" => worker::execute::run(dir, shard),
         "curate" => worker::curate::run(dir, shard),
         "train" => worker::train::run(dir, shard),
         "evaluate" => worker::evaluate::run(dir, shard),
