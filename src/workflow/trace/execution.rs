@@ -4,6 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::account::{Account, failed, succeeded};
+use super::sums::Wall;
+
 /// Metrics of one run of a workflow.
 ///
 /// A sum over rows that do not say the value is 0; [`Observations`] says how many rows stand behind it, and a sum of none
@@ -75,4 +78,35 @@ pub struct Observations {
     pub memory: u64,
     /// Rows with a beginning and an end.
     pub wall: u64,
+}
+
+impl From<&Account> for ExecutionMetrics {
+    /// The part of the metrics that the traces tell.
+    fn from(account: &Account) -> ExecutionMetrics {
+        let count = |which: fn(&str) -> bool| -> u64 {
+            let statuses = account.by_status.iter();
+            statuses
+                .filter(|(word, _)| which(word))
+                .map(|(_, rows)| rows)
+                .sum()
+        };
+        let (cpu, memory) = (account.fresh.cpu_hours(), account.fresh.memory_gib_hours());
+        ExecutionMetrics {
+            total_processes: account.rows,
+            completed_processes: count(succeeded),
+            failed_processes: count(failed),
+            total_cpu_hours: cpu.0,
+            total_memory_gb_hours: memory.0,
+            wall_time_minutes: account.wall_fresh.map_or(0.0, Wall::minutes),
+            process_metrics: account.processes.clone(),
+            error_processes: account.lost(),
+            by_status: account.by_status.clone(),
+            observations: Observations {
+                cpu: cpu.1,
+                memory: memory.1,
+                wall: account.wall_fresh.map_or(0, |wall| wall.rows),
+            },
+            ..ExecutionMetrics::default()
+        }
+    }
 }
