@@ -53,7 +53,8 @@ fn rows(dir: &Path, begin: &str) -> Vec<Value> {
         return all;
     };
     for entry in listed.flatten() {
-        if entry.file_name().to_string_lossy().starts_with(begin) {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if name.starts_with(begin) && name.ends_with(".jsonl") {
             let text = fs::read_to_string(entry.path()).unwrap();
             let whole = text
                 .split_inclusive('\n')

@@ -1,14 +1,14 @@
-# Stands in for Nextflow: run.sh WORKFLOW SHEET RESULTS counts the reads of a sample sheet and states two metrics. Like
-# Nextflow it starts in a directory of the run's own, leaves a trace there, and ends with a status other than 0 on a failure.
+# Stands in for Nextflow: run.sh WORKFLOW READS RESULTS counts the reads of files (commas between) and states two metrics.
+# Like Nextflow it starts in a directory of the run's own, leaves a trace there, and ends with another status than 0 when it
+# fails.
 set -eu
 grep -q '^workflow' "$1" || { echo "ERROR ~ $1 has no workflow" >&2; exit 1; }
 mkdir -p "$3"
 reads=0
-for file in $(tail -n +2 "$2" | cut -d, -f2); do
-    if [ -f "$file" ]; then
-        lines=$(wc -l < "$file")
-        reads=$((reads + lines / 4))
-    fi
+IFS=,
+for file in $2; do
+    lines=$(wc -l < "$file")
+    reads=$((reads + lines / 4))
 done
 tab=$(printf '\t')
 {
