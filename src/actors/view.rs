@@ -230,6 +230,7 @@ fn progress(tree: &CampaignTree, seen: &Seen) -> Option<ProgressView> {
         .map(|rate| total.saturating_sub(done) as f64 / rate);
     let unit = match phase {
         Phase::Pilot | Phase::Generate => "samples",
+        Phase::Execute => "workflows",
         Phase::Train => "steps",
         _ => "rows",
     };
@@ -389,8 +390,8 @@ fn job_row(
     } else {
         "to be launched"
     };
-    let piece = job.run.as_deref().unwrap_or_default();
-    let said = seen.reported(&job.id.campaign, job.phase, piece);
+    let piece = super::watch::piece_of(job, task.shard);
+    let said = seen.reported(&job.id.campaign, job.phase, &piece);
     let dir = crate::executor::job_dir::JobDir::new(state.job(&job.id));
     let claim = dir.read_claim(task.shard);
     let begun = claim.is_some();

@@ -5,7 +5,8 @@
 //! training without its adapter.
 
 use super::{
-    Pace, Perform, Surroundings, now, outcome,
+    Pace, Perform, Surroundings, now,
+    outcome::{self, Executed},
     patience::patiently,
     reported::ReportReader,
     seen::{Seen, ShardCount},
@@ -80,6 +81,8 @@ struct Made {
     count: ShardCount,
     /// What belongs to the result of a training or an evaluation, and is not there.
     missing: Option<PathBuf>,
+    /// What a task of the execution has run.
+    executed: Option<Executed>,
 }
 
 /// What one task says of itself.
@@ -268,7 +271,7 @@ impl Watch {
         let (here, dir) = (self.here.clone(), self.dir.clone());
         let (campaign, phase, shard) = (self.effect.campaign.clone(), self.job.phase, task.shard);
         let round = self.job.round;
-        let piece = self.job.run.clone().unwrap_or_default();
+        let piece = piece_of(&self.job, shard);
         let file: Option<PathBuf> = phase
             .makes_samples()
             .then(|| here.state.campaign(&campaign).shard(phase.name(), shard));
@@ -281,6 +284,15 @@ impl Watch {
             let at = now();
             if let Some(log) = log {
                 lock(&log).look(&here.seen, &campaign, (phase, round), &piece, at);
+            }
+            if phase == Phase::Execute {
+                let paths = here.state.campaign(&campaign);
+                let lines = paths.shard(phase.name(), shard);
+                let found = outcome::executed(&lines, &paths.execution_summary(shard))?;
+                return Ok(Made {
+                    executed: Some(found),
+                    ..Made::default()
+                });
             }
             if matches!(phase, Phase::Train | Phase::Evaluate) {
                 return outcome::missing(&dir).map(|missing| Made {
@@ -297,7 +309,7 @@ impl Watch {
             };
             Ok(Made {
                 count,
-                missing: None,
+                ..Made::default()
             })
         });
         read.await.unwrap_or_else(|panicked| {
@@ -318,12 +330,30 @@ impl Watch {
                 );
                 (Some(Cause::GpuMemory), text)
             }
-            (Some(cause), _) => (Some(cause), exit.sentence()),
+            (Some(cause), made) => {
+                let executed = made.ok().and_then(|made| made.executed);
+                let why = executed.as_ref().and_then(Executed::problem);
+                let why = why.map_or(String::new(), |why| format!(": {why}"));
+                (Some(cause), exit.sentence() + &why)
+            }
             (None, Err(error)) if is_starved(&error) => return Err(error),
             (None, Err(error)) => (Some(Cause::Transient), error.to_string()),
             (None, Ok(made)) if self.job.phase.makes_samples() => {
                 self.judge_samples(task, exit, made.count)
             }
+            (
+                None,
+                Ok(Made {
+                    executed: Some(executed),
+                    ..
+                }),
+            ) => match executed.judged() {
+                Ok(said) => (None, format!("{}, {said}", exit.sentence())),
+                Err(why) => {
+                    let text = format!("{} {why}", exit.sentence());
+                    (Some(Cause::Incomplete), text)
+                }
+            },
             (None, Ok(Made { missing: None, .. })) => (None, exit.sentence()),
             (
                 None,
@@ -489,6 +519,14 @@ impl TaskLog {
             self.spoke_at = at;
         }
         bytes > 0
+    }
+}
+
+/// What a worker's own progress is about: its training run; of the execution, where every task has its share, that.
+pub(super) fn piece_of(job: &Job, shard: u32) -> String {
+    match job.phase {
+        Phase::Execute => shard.to_string(),
+        _ => job.run.clone().unwrap_or_default(),
     }
 }
 

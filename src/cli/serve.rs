@@ -193,6 +193,7 @@ fn work(kind: &str, dir: &Path, shard: Option<u32>, position: Option<u32>) -> Ex
     let done = match kind {
         "exec" => return worker::exec::exec(dir, Which::Shard(shard)),
         "generate" => worker::generate::run(dir, shard),
+        "execute" => worker::execute::run(dir, shard),
         "curate" => worker::curate::run(dir, shard),
         "train" => worker::train::run(dir, shard),
         "evaluate" => worker::evaluate::run(dir, shard),

@@ -40,8 +40,10 @@ const GRACE: Duration = Duration::from_secs(5);
 const SOON: Duration = Duration::from_millis(2);
 
 /// What a shim waits for.
-enum Happened {
+pub(super) enum Happened {
+    /// The command has ended.
     Ended(io::Result<ExitStatus>),
+    /// A signal asks to end it.
     Told,
 }
 
@@ -274,9 +276,11 @@ fn make_durable(output: &Path) -> io::Result<()> {
 fn argv(dir: &JobDir, request: &Request, task: &TaskRequest) -> Vec<String> {
     let kind = match &request.work {
         Work::Command { argv } => {
-            return argv.iter().map(|word| fill(word, request, task)).collect();
+            let values = values(request, task);
+            return argv.iter().map(|word| fill(word, &values)).collect();
         }
         Work::Generate { .. } => "generate",
+        Work::Execute { .. } => "execute",
         Work::Curate { .. } => "curate",
         Work::Train { .. } => "train",
         Work::Evaluate { .. } => "evaluate",
@@ -304,8 +308,7 @@ fn values(request: &Request, task: &TaskRequest) -> [(&'static str, String); 6] 
 }
 
 /// One pass from left to right, so that a value that happens to hold braces is never filled in again.
-fn fill(word: &str, request: &Request, task: &TaskRequest) -> String {
-    let values = values(request, task);
+pub(super) fn fill(word: &str, values: &[(&str, String)]) -> String {
     let (mut filled, mut rest) = (String::new(), word);
     while let Some(open) = rest.find('{') {
         let (before, from) = rest.split_at(open);
@@ -376,7 +379,7 @@ fn attend(
 
 /// Kills what is left of the command: its process group, and what it started in groups and sessions of its own, found by
 /// the environment that it inherited. Returns when nothing of it lives: a signal sent is not yet a death.
-fn empty(group: Option<Pid>, mark: &str) {
+pub(super) fn empty(group: Option<Pid>, mark: &str) {
     loop {
         signal(group, Signal::SIGKILL);
         let members = group.map_or(Ok(Vec::new()), |group| group_members(group.as_raw()));
@@ -396,7 +399,8 @@ fn empty(group: Option<Pid>, mark: &str) {
     }
 }
 
-fn follow(
+/// Waits for a command's end; after its limit, or when told to, its group is asked to end and then made to.
+pub(super) fn follow(
     happenings: &Receiver<Happened>,
     group: Option<Pid>,
     limit: Option<Duration>,

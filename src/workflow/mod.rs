@@ -6,6 +6,7 @@ pub mod catalogue;
 pub mod defect;
 pub mod dsl;
 pub mod errors;
+pub mod expectation;
 pub mod fix;
 pub mod lint;
 pub mod plan;

@@ -105,7 +105,8 @@ impl Daemon {
                 world.dead = true;
                 return;
             }
-            self.queue.heard(&call, answer, Duration::from_millis(8), world, now);
+            self.queue
+                .heard(&call, answer, Duration::from_millis(8), world, now);
             self.bucket = self.queue.bucket();
         }
         self.perform(world, now);
@@ -173,7 +174,14 @@ impl Daemon {
                 if self.queue.is_ended(id) {
                     self.queue.forget(id);
                     let (effect, cause) = (id.clone(), Cause::CannotStart);
-                    self.commit(&Event::LaunchFailed { effect, cause, text }, now);
+                    self.commit(
+                        &Event::LaunchFailed {
+                            effect,
+                            cause,
+                            text,
+                        },
+                        now,
+                    );
                 }
             }
             _ => {}
@@ -254,5 +262,6 @@ fn all_cancelled(job: &Job, at: Timestamp) -> Vec<(u32, TaskEnd)> {
         text: "ended on request".into(),
         at,
     };
-    open.map(|task| (task.shard, end(Cause::Cancelled))).collect()
+    open.map(|task| (task.shard, end(Cause::Cancelled)))
+        .collect()
 }

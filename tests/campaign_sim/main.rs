@@ -12,13 +12,7 @@ mod world;
 use campaignd::{
     executor::slurm::{bucket::Rate, queue::Pace},
     generation::shard_range,
-    machines::{
-        admission::Limits,
-        campaign::State,
-        event::Event,
-        spec::CampaignSpec,
-        step::step,
-    },
+    machines::{admission::Limits, campaign::State, event::Event, spec::CampaignSpec, step::step},
     time::Timestamp,
 };
 use cluster::{Chances, Cluster, Fates, Faults, Outage};
@@ -52,7 +46,8 @@ fn spec(shards: u32) -> CampaignSpec {
         grow_percent: 50,
         ..Default::default()
     };
-    spec.slurm.insert(campaignd::machines::job::Phase::Generate, slurm);
+    spec.slurm
+        .insert(campaignd::machines::job::Phase::Generate, slurm);
     spec
 }
 
@@ -126,9 +121,18 @@ fn run(seed: u64) -> Sums {
         seed,
         3,
         &[
-            Rate { burst: 40, per_minute: 4 },
-            Rate { burst: 40, per_minute: 30 },
-            Rate { burst: 1000, per_minute: 600 },
+            Rate {
+                burst: 40,
+                per_minute: 4,
+            },
+            Rate {
+                burst: 40,
+                per_minute: 30,
+            },
+            Rate {
+                burst: 1000,
+                per_minute: 600,
+            },
         ],
     );
     let pace = Pace {
@@ -218,18 +222,32 @@ fn check(
     assert_eq!(world.tally.doubles, Vec::<String>::new(), "seed {seed}");
     assert_eq!(world.running(), 0, "seed {seed}: a command runs on");
     for (shard, target) in targets {
-        assert_eq!(world.samples.get(shard), Some(target), "seed {seed} shard {shard}");
+        assert_eq!(
+            world.samples.get(shard),
+            Some(target),
+            "seed {seed} shard {shard}"
+        );
     }
-    assert_eq!(acknowledged, targets, "seed {seed}: every task was acknowledged once");
+    assert_eq!(
+        acknowledged, targets,
+        "seed {seed}: every task was acknowledged once"
+    );
     assert_eq!(world.acknowledged.len(), targets.len());
     let made: u64 = world.samples.values().sum();
     assert_eq!(made, SAMPLES, "seed {seed}");
     assert!(world.tally.commands >= targets.len() as u64, "seed {seed}");
-    assert_eq!(cluster.foreign_hits(), 0, "seed {seed}: somebody else's job was cancelled");
+    assert_eq!(
+        cluster.foreign_hits(),
+        0,
+        "seed {seed}: somebody else's job was cancelled"
+    );
     let rate = daemon.pace.rate;
     let most = rate.burst + rate.per_minute + 2;
     let busiest = cluster.busiest(Duration::from_secs(60));
-    assert!(busiest <= most as usize, "seed {seed}: {busiest} calls in a minute");
+    assert!(
+        busiest <= most as usize,
+        "seed {seed}: {busiest} calls in a minute"
+    );
 }
 
 fn number(name: &str) -> Option<u64> {
@@ -258,8 +276,16 @@ fn campaigns_come_through_a_faulty_cluster() {
         "{count} campaigns from CAMPAIGND_SEED={first}: {} samples, {} tasks, {} commands begun, {} retries, {} daemons killed, \
          {} jobs adopted, {} copies in the queue, {} of their starts turned away, {} ends on the scheduler's word, \
          {:.0} hours; started twice 0, forgotten 0, acknowledged samples lost 0",
-        count * SAMPLES, all.tasks, all.commands, all.retries, all.kills, all.adopted, all.copies, all.turned_away,
-        all.ends_on_word, all.hours
+        count * SAMPLES,
+        all.tasks,
+        all.commands,
+        all.retries,
+        all.kills,
+        all.adopted,
+        all.copies,
+        all.turned_away,
+        all.ends_on_word,
+        all.hours
     );
     assert!(all.tasks > count && all.commands > all.tasks && all.retries > 0);
     assert!(all.kills > 0 && all.adopted > 0 && all.turned_away > 0 && all.ends_on_word > 0);
@@ -272,7 +298,10 @@ fn a_cancelled_campaign_leaves_nothing() {
     for seed in 0..20 {
         let pace = Pace {
             interval: Duration::from_secs(60),
-            rate: Rate { burst: 1000, per_minute: 600 },
+            rate: Rate {
+                burst: 1000,
+                per_minute: 600,
+            },
             largest: 50,
         };
         let limits = Limits {
@@ -311,7 +340,10 @@ fn a_cancelled_campaign_leaves_nothing() {
             now = now.after(TICK);
         }
         assert_eq!(world.running(), 0, "seed {seed}");
-        assert_eq!(world.tally.commands, before, "seed {seed}: something began after the end");
+        assert_eq!(
+            world.tally.commands, before,
+            "seed {seed}: something began after the end"
+        );
         assert_eq!(world.tally.doubles, Vec::<String>::new(), "seed {seed}");
         ended += u64::from(daemon.tree.campaign.state == State::Cancelled);
     }

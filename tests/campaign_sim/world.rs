@@ -197,7 +197,8 @@ impl World {
         let Some(task) = self.task(&job, shard) else {
             return false;
         };
-        let earlier = matches!(task.claim, Some(Claim::Shim(id, n)) if id == run.id && n < run.restarts);
+        let earlier =
+            matches!(task.claim, Some(Claim::Shim(id, n)) if id == run.id && n < run.restarts);
         let free = task.claim.is_none();
         if task.exit.is_some() || !(free || earlier) {
             self.tally.turned_away += 1;
@@ -234,7 +235,11 @@ impl Nodes for World {
         let whole = self.per_sample * u32::try_from(left).unwrap();
         let words = [job.number, u64::from(shard), u64::from(run.restarts)];
         let fails = chance(self.seed, &words) < self.failing;
-        let share = if fails { chance(self.seed, &[words[0], words[1], 5]) } else { 1.0 };
+        let share = if fails {
+            chance(self.seed, &[words[0], words[1], 5])
+        } else {
+            1.0
+        };
         let active = Active {
             job,
             shard,
@@ -244,12 +249,16 @@ impl Nodes for World {
             fails,
             told: false,
         };
-        self.active.insert((run.serial, run.index.unwrap_or(0)), active);
+        self.active
+            .insert((run.serial, run.index.unwrap_or(0)), active);
     }
 
     fn look(&mut self, run: &Run, now: Timestamp) -> Option<BatchExit> {
         let key = (run.serial, run.index.unwrap_or(0));
-        let ended = BatchExit { status: 0, signal: 0 };
+        let ended = BatchExit {
+            status: 0,
+            signal: 0,
+        };
         let Some(active) = self.active.get(&key) else {
             return Some(ended);
         };
