@@ -36,6 +36,13 @@ use std::{
 /// How long a command that is asked to end may take.
 const GRACE: Duration = Duration::from_secs(5);
 
+/// NFS keeps what it knows of a directory for 60 s at most by default (`acdirmax`, nfs(5)).
+const VISIBLE_WITHIN: Duration = Duration::from_secs(90);
+/// Between two signs of life.
+const BEAT: Duration = Duration::from_secs(30);
+/// Between two looks at a job directory that is not there yet.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(200);
+
 /// Between two looks at processes that are about to be gone.
 const SOON: Duration = Duration::from_millis(2);
 
@@ -111,6 +118,24 @@ fn scheduled() -> Option<Scheduled> {
     })
 }
 
+/// A node may see a job directory later than the machine that wrote it: shared file systems remember for a while that
+/// something was not there.
+fn read_request(dir: &JobDir, elsewhere: bool) -> io::Result<Request> {
+    let until = Instant::now() + VISIBLE_WITHIN;
+    loop {
+        match dir.read_request() {
+            Err(error)
+                if elsewhere
+                    && error.kind() == io::ErrorKind::NotFound
+                    && Instant::now() < until =>
+            {
+                thread::sleep(BETWEEN_LOOKS);
+            }
+            read => return read,
+        }
+    }
+}
+
 fn run(
     dir: &JobDir,
     which: Which,
@@ -119,7 +144,7 @@ fn run(
     theirs: Mode,
 ) -> io::Result<()> {
     point!("shim.started");
-    let request = dir.read_request()?;
+    let request = read_request(dir, scheduled.is_some())?;
     let task = match which {
         Which::Shard(shard) => request.tasks.iter().find(|task| task.shard == shard),
         Which::Position(position) => request.tasks.get(position as usize),
@@ -155,6 +180,9 @@ fn run(
         }
     };
     point!("shim.spawned");
+    if scheduled.is_some() {
+        give_signs_of_life(dir.clone(), shard);
+    }
     let limit = request.time_seconds.map(Duration::from_secs);
     let (status, told, timed_out) = attend(child, signals, limit, &dir.mark(shard));
     let status = status?;
@@ -188,6 +216,17 @@ fn used() -> Option<Usage> {
         cpu_ms: u64::try_from(ms).ok()?,
         max_rss_kib: u64::try_from(usage.max_rss()).ok()?,
     })
+}
+
+/// Where nobody can look at this process, it says by itself that it lives: until it ends.
+fn give_signs_of_life(dir: JobDir, shard: u32) {
+    thread::spawn(move || {
+        loop {
+            // A sign that cannot be given now is given later: it is believed for minutes.
+            let _ = dir.beat(shard);
+            thread::sleep(BEAT);
+        }
+    });
 }
 
 /// Says nothing while it waits: a shim has nobody to say it to, and the daemon notices the same want by itself.

@@ -44,6 +44,10 @@ pub struct Daemon {
     pub launched: u64,
     pub adopted: u64,
     pub launch_failures: Vec<String>,
+    /// The most tries in a row without an answer.
+    pub longest_silence: u32,
+    /// Calls that a limit turned away.
+    pub turned_away: u64,
 }
 
 impl Daemon {
@@ -63,6 +67,8 @@ impl Daemon {
             launched: 0,
             adopted: 0,
             launch_failures: Vec::new(),
+            longest_silence: 0,
+            turned_away: 0,
         }
     }
 
@@ -105,9 +111,15 @@ impl Daemon {
                 world.dead = true;
                 return;
             }
+            if let Err(no) = &answer {
+                self.turned_away += u64::from(no.text().contains("Rate limit"));
+            }
             self.queue
                 .heard(&call, answer, Duration::from_millis(8), world, now);
             self.bucket = self.queue.bucket();
+            let silence = self.queue.contact().silence.as_ref();
+            let tries = silence.map_or(0, |silence| silence.tries);
+            self.longest_silence = self.longest_silence.max(tries);
         }
         self.perform(world, now);
     }

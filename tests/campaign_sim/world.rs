@@ -352,6 +352,12 @@ impl Dirs for World {
         Ok(task.is_some_and(over))
     }
 
+    fn beat(&self, job: &EffectId, shard: u32) -> io::Result<Option<i64>> {
+        let mine = |active: &&Active| active.job == *job && active.shard == shard;
+        let running = self.active.values().find(mine);
+        Ok(running.map(|active| (self.now.since(active.begun).as_secs() / 30) as i64))
+    }
+
     fn tell_end(&mut self, job: &EffectId, shard: u32, end: &SchedulerEnd) -> io::Result<()> {
         if !self.touch()? {
             return Err(io::Error::other("the daemon is dead"));

@@ -111,6 +111,10 @@ impl Dirs for JobDirs {
         Ok(matches!(dir.claimed(shard)?, Claimed::By(claim) if claim.by == "canceller"))
     }
 
+    fn beat(&self, job: &EffectId, shard: u32) -> io::Result<Option<i64>> {
+        self.dir(job).read_beat(shard)
+    }
+
     fn tell_end(&mut self, job: &EffectId, shard: u32, end: &SchedulerEnd) -> io::Result<()> {
         self.dir(job).write_end(shard, end)
     }

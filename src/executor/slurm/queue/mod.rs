@@ -11,6 +11,7 @@
 
 mod asking;
 mod hearing;
+mod seen;
 mod unit;
 
 use super::{
@@ -21,9 +22,10 @@ use super::{
     words::{Meaning, State},
 };
 use crate::{ids::EffectId, machines::job::Cause, time::Timestamp};
+use seen::Stage;
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, io, path::PathBuf, time::Duration};
-use unit::{Stage, Unit};
+use unit::Unit;
 
 /// How often, how much, how large.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,6 +102,11 @@ pub trait Dirs {
     /// # Errors
     /// Those of reading.
     fn is_over(&self, job: &EffectId, shard: u32) -> io::Result<bool>;
+    /// A task's latest sign of life: it changes as long as its shim runs.
+    ///
+    /// # Errors
+    /// Those of reading.
+    fn beat(&self, job: &EffectId, shard: u32) -> io::Result<Option<i64>>;
     /// Ends a task on the scheduler's word, unless it is over already.
     ///
     /// # Errors
