@@ -121,7 +121,7 @@ fn a_campaign_runs_its_workflows_mends_what_it_can_and_learns_what_ran() {
         if let Some(code) = code {
             assert_eq!(run["exit_code"], code);
         }
-        if number % 4 == 0 {
+        if number.is_multiple_of(4) {
             let repair = &by_id[&format!("{id}.r1")];
             assert_eq!(
                 (word(repair, "parent"), word(repair, "outcome")),

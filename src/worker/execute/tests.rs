@@ -134,7 +134,7 @@ fn what_memory_kills_is_mended_by_the_writer_and_run_again() {
         ),
         (2, 2, 1, 1)
     );
-    let joined = executions::Executions::read(&[bench.job.output.clone()]).unwrap();
+    let joined = executions::Executions::read(std::slice::from_ref(&bench.job.output)).unwrap();
     let Value::Object(mut row) =
         json!({ "id": "a", "outcome": "success", "error_resolutions": [] })
     else {
