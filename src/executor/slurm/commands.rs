@@ -237,6 +237,7 @@ impl Commands {
                     // It may have ended by itself at this moment; it has not been waited for, so the id is still its own.
                     let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
                 }
+                let _ = child.start_kill();
                 let _ = child.wait().await;
                 let limit = two_units(self.within);
                 Err(Unanswered::Unsure(format!(

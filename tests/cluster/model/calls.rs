@@ -100,6 +100,12 @@ fn a_job_can_be_forgotten_by_both() {
     world.pass(310);
     assert_eq!(world.queue(), []);
     assert_eq!(world.by_id(id), []);
+    let named = Inquiry {
+        names: ["a".into()].into(),
+        since: NOON,
+        ..Inquiry::default()
+    };
+    assert_eq!(world.accounts(named), []);
 }
 
 #[test]
