@@ -90,6 +90,21 @@ fn a_queue_that_lags_shows_the_past_and_one_that_is_cut_shows_less() {
 }
 
 #[test]
+fn an_old_picture_has_old_states() {
+    let mut world = World::new(on("squeue", 2, 99, Fault::Old), Sim::new(40));
+    for _ in 0..2 {
+        world.submit("a", &["--dependency=singleton"]).unwrap();
+    }
+    world.pass(60);
+    assert_eq!(world.shown(), ["a COMPLETED/", "a RUNNING/"]);
+    let old: Vec<_> = (0..30).map(|_| world.shown()).collect();
+    assert!(
+        old.contains(&vec!["a RUNNING/".into(), "a PENDING/Dependency".into()]),
+        "{old:?}"
+    );
+}
+
+#[test]
 fn a_job_can_be_forgotten_by_both() {
     let faults = Faults {
         forgotten: 1.0,
