@@ -49,6 +49,7 @@ const SACCT: &Known = &[
     ("user", "u", true),
     ("name", "", true),
     ("starttime", "S", true),
+    ("endtime", "E", true),
     ("state", "s", true),
     ("clusters", "M", true),
 ];
@@ -317,6 +318,10 @@ fn sacct(site: &mut Site, arguments: &Arguments) -> Said {
         since: since.unwrap_or_default(),
     };
     let mut accounts = site.cluster.sacct(&inquiry, clock())?;
+    if arguments.get("state").is_some() && arguments.get("endtime").is_none() {
+        // Then the end is the start, and nothing of this site was in any state at that instant.
+        accounts.clear();
+    }
     // Two questions at once are one about jobs that fit both.
     accounts.retain(|account| {
         !both || (ids.contains(&account.row.id) && names.contains(&account.row.name))

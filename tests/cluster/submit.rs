@@ -76,10 +76,15 @@ impl Cluster {
             purged: None,
             tasks: Vec::new(),
         };
-        let not_before = now.after(self.some_seconds(self.faults.start_seconds));
+        let begin = match job.options.get("begin").map(String::as_str) {
+            Some("now+1hour") => now.after(Duration::from_secs(3600)),
+            _ => now,
+        };
+        let not_before = begin.after(self.some_seconds(self.faults.start_seconds));
         let mut first = self.entry("PENDING", now);
         first.reason = match job.is_singleton() && self.is_blocked(&job) {
             true => "Dependency".into(),
+            false if begin > now => "BeginTime".into(),
             false => "Priority".into(),
         };
         let tasks = list.into_iter();
