@@ -1,6 +1,9 @@
 //! One submission: a part of a job, from the intention to its last task.
 
-use super::{Dirs, SchedulerEnd};
+use super::{
+    Dirs, SchedulerEnd,
+    seen::{Row, Seen},
+};
 use crate::{
     executor::slurm::{
         calls::{AccountRow, Indices, QueueRow},
@@ -67,38 +70,6 @@ impl Stage {
             _ => None,
         }
     }
-}
-
-/// What is seen of a task.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Seen {
-    /// The job directory calls it over.
-    pub over: bool,
-    /// The latest row about it.
-    pub row: Option<Row>,
-    /// How often in a row the scheduler called it over and the job directory did not.
-    pub ended: u32,
-    /// Polls in a row that did not show it.
-    pub absent: u32,
-    /// Of these, answers of the accounts without it.
-    pub unknown: u32,
-    /// Of these, answers of the accounts by which it goes on.
-    pub stale: u32,
-    /// Since which poll a word about its end is waited for.
-    pub word_since: Option<u32>,
-}
-
-/// What a row said.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Row {
-    /// Its state.
-    pub state: State,
-    /// Its reason.
-    pub reason: String,
-    /// Its nodes.
-    pub nodes: String,
-    /// Its partition.
-    pub partition: String,
 }
 
 /// Whose unit it is, and where its directory is.
@@ -199,11 +170,7 @@ impl Unit {
     }
 
     fn waits_for_a_word(&self) -> bool {
-        let waits = |seen: &Seen| {
-            let said = seen.row.as_ref().map(|row| row.state.meaning());
-            seen.word_since.is_some() && !matches!(said, Some(Meaning::Over(_)))
-        };
-        self.tasks.iter().any(waits)
+        self.tasks.iter().any(Seen::waits_for_a_word)
     }
 
     /// Whether a cancellation is to be sent: never sent so far, or without effect.
@@ -309,8 +276,13 @@ impl Unit {
     fn task_seen(&mut self, index: usize, row: &QueueRow, place: &mut Place<'_>) -> io::Result<()> {
         let seen = &mut self.tasks[index];
         (seen.absent, seen.unknown, seen.stale) = (0, 0, 0);
+        let known = seen.row.take().map(|row| row.state);
+        let state = match (&row.state, known) {
+            (State::Cancelled { by: None }, Some(known @ State::Cancelled { .. })) => known,
+            (state, _) => state.clone(),
+        };
         seen.row = Some(Row {
-            state: row.state.clone(),
+            state,
             reason: row.reason.clone(),
             nodes: row.nodes.clone(),
             partition: row.partition.clone(),
@@ -383,9 +355,9 @@ impl Unit {
     /// The indices of tasks that the accounts are to be asked about.
     pub fn missing(&self) -> impl Iterator<Item = usize> {
         let wanted = |seen: &Seen| {
-            let said = seen.row.as_ref().map(|row| row.state.meaning());
-            let word = seen.word_since.is_some() && !matches!(said, Some(Meaning::Over(_)));
-            seen.absent > 0 && (!seen.over || word)
+            let waits = seen.waits_for_a_word();
+            let hidden = seen.absent > 0 && (!seen.over || waits);
+            hidden || (seen.is_cancelled_by_nobody() && (waits || (!seen.over && seen.ended > 0)))
         };
         let known = matches!(self.stage, Stage::Known(_));
         let tasks = self.tasks.iter().enumerate();
@@ -439,6 +411,10 @@ impl Unit {
                     nodes: row.nodes.clone(),
                     partition: String::new(),
                 });
+                // Of what the queue shows as well, its word counts: this one tells who cancelled it.
+                if seen.absent == 0 {
+                    return Ok(());
+                }
                 self.task_over(index, place)
             }
             (Some(_), _) => {
