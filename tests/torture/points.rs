@@ -32,8 +32,8 @@ fn points() -> Vec<String> {
         &Path::new(env!("CARGO_MANIFEST_DIR")).join("src"),
         &mut found,
     );
-    // The trainer's have a test of their own: tests/resume.rs.
-    found.retain(|point| !point.starts_with("train."));
+    // The trainer's have a test of their own, tests/resume.rs, and those of SLURM too, tests/slurm/kills.rs.
+    found.retain(|point| !point.starts_with("train.") && !point.starts_with("slurm."));
     found.sort();
     found.dedup();
     assert!(found.len() > 20, "the points are not found: {found:?}");

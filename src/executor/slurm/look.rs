@@ -43,12 +43,8 @@ pub fn wants_a_word(exit: &Exit) -> bool {
 
 /// A task's end with what the scheduler says of it, where that says more.
 pub fn with_word(mut exit: Exit, state: &State, reason: &str, task: &str) -> Exit {
-    let more = match state.meaning() {
-        Meaning::Over(Some(Cause::Stopped)) => exit.cause() == Some(Cause::Stopped),
-        Meaning::Over(cause) => cause.is_some(),
-        _ => false,
-    };
-    if let (true, Meaning::Over(Some(cause))) = (more, state.meaning()) {
+    // What somebody cancelled ended of that, whatever its command made of the signal: SLURM signals both it and its shim.
+    if let (Some(_), Meaning::Over(Some(cause))) = (exit.cause(), state.meaning()) {
         exit.scheduler = Some(SchedulerEnd {
             state: state.to_string(),
             reason: reason.into(),

@@ -331,17 +331,22 @@ impl Queue {
             return Word::Nothing;
         };
         seen.over = true;
+        let since = *seen.word_since.get_or_insert(polls);
+        // Accounting is asked who cancelled it once the queue shows that somebody did.
+        let looks = match seen.is_cancelled_by_nobody() {
+            true => 2 * unit::LOOKS_FOR_A_WORD,
+            false => unit::LOOKS_FOR_A_WORD,
+        };
+        let given_up = !known || polls.wrapping_sub(since) >= looks;
+        seen.word_told |= given_up || seen.says_it_all();
+        if !seen.word_told {
+            return Word::NotYet;
+        }
         match &seen.row {
             Some(row) if matches!(row.state.meaning(), Meaning::Over(_)) => {
-                return Word::Said(row.state.clone(), row.reason.clone());
+                Word::Said(row.state.clone(), row.reason.clone())
             }
-            _ => {}
-        }
-        let since = *seen.word_since.get_or_insert(polls);
-        if !known || polls >= since + unit::LOOKS_FOR_A_WORD {
-            Word::Nothing
-        } else {
-            Word::NotYet
+            _ => Word::Nothing,
         }
     }
 

@@ -1,6 +1,9 @@
 //! What is known of a submission, and what is seen of each of its tasks.
 
-use crate::{executor::slurm::words::State, time::Timestamp};
+use crate::{
+    executor::slurm::words::{Meaning, State},
+    time::Timestamp,
+};
 use std::time::Duration;
 
 /// Where a submission is.
@@ -65,9 +68,29 @@ pub struct Seen {
     pub stale: u32,
     /// Since which poll a word about its end is waited for.
     pub word_since: Option<u32>,
+    /// The word was given, or given up.
+    pub word_told: bool,
 }
 
 impl Seen {
+    /// Whether the scheduler has not said yet how it ended, and somebody waits for that.
+    pub fn waits_for_a_word(&self) -> bool {
+        self.word_since.is_some() && !self.word_told && !self.says_it_all()
+    }
+
+    /// Whether the latest row tells the end, and of a cancellation who did it.
+    pub fn says_it_all(&self) -> bool {
+        let state = self.row.as_ref().map(|row| &row.state);
+        state.is_some_and(|state| matches!(state.meaning(), Meaning::Over(_)))
+            && !self.is_cancelled_by_nobody()
+    }
+
+    /// `squeue` never says who cancelled a job; `sacct` does.
+    pub fn is_cancelled_by_nobody(&self) -> bool {
+        let state = self.row.as_ref().map(|row| &row.state);
+        state == Some(&State::Cancelled { by: None })
+    }
+
     /// Whether so many looks without it are enough.
     pub fn gone(&self, looks: u32, (least, over): (u32, Duration), now: Timestamp) -> bool {
         looks >= least && now.since(self.absent_since) >= over

@@ -132,11 +132,7 @@ impl Unit {
     }
 
     fn waits_for_a_word(&self) -> bool {
-        let waits = |seen: &Seen| {
-            let said = seen.row.as_ref().map(|row| row.state.meaning());
-            seen.word_since.is_some() && !matches!(said, Some(Meaning::Over(_)))
-        };
-        self.tasks.iter().any(waits)
+        self.tasks.iter().any(Seen::waits_for_a_word)
     }
 
     /// Whether a cancellation is to be sent: never sent so far, or without effect.
@@ -242,8 +238,13 @@ impl Unit {
     fn task_seen(&mut self, index: usize, row: &QueueRow, place: &mut Place<'_>) -> io::Result<()> {
         let seen = &mut self.tasks[index];
         (seen.absent, seen.unknown, seen.stale) = (0, 0, 0);
+        let known = seen.row.take().map(|row| row.state);
+        let state = match (&row.state, known) {
+            (State::Cancelled { by: None }, Some(known @ State::Cancelled { .. })) => known,
+            (state, _) => state.clone(),
+        };
         seen.row = Some(Row {
-            state: row.state.clone(),
+            state,
             reason: row.reason.clone(),
             nodes: row.nodes.clone(),
             partition: row.partition.clone(),
@@ -324,9 +325,9 @@ impl Unit {
     /// The indices of tasks that the accounts are to be asked about.
     pub fn missing(&self) -> impl Iterator<Item = usize> {
         let wanted = |seen: &Seen| {
-            let said = seen.row.as_ref().map(|row| row.state.meaning());
-            let word = seen.word_since.is_some() && !matches!(said, Some(Meaning::Over(_)));
-            seen.absent > 0 && (!seen.over || word)
+            let waits = seen.waits_for_a_word();
+            let hidden = seen.absent > 0 && (!seen.over || waits);
+            hidden || (seen.is_cancelled_by_nobody() && (waits || (!seen.over && seen.ended > 0)))
         };
         let known = matches!(self.stage, Stage::Known(_));
         let tasks = self.tasks.iter().enumerate();
@@ -380,8 +381,13 @@ impl Unit {
                     nodes: row.nodes.clone(),
                     partition: String::new(),
                 });
+                // Of what the queue shows as well, its word counts: this one tells who cancelled it.
+                if seen.absent == 0 {
+                    return Ok(());
+                }
                 self.task_over(index, place)
             }
+            _ if seen.absent == 0 => Ok(()),
             (Some(_), _) => {
                 seen.stale += 1;
                 let gone = seen.gone(seen.stale, STALE_ACCOUNTS, place.now);
