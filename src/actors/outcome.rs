@@ -207,6 +207,25 @@ mod tests {
     }
 
     #[test]
+    fn a_gpu_without_memory_is_known_from_the_log() {
+        let root = tempfile::tempdir().unwrap();
+        let dir = JobDir::new(root.path());
+        assert!(!says_gpu_memory(&dir, 0), "there is no log");
+        fs::create_dir_all(dir.task(0)).unwrap();
+        fs::write(dir.stdout(0), "step 12, loss 0.4\n").unwrap();
+        fs::write(dir.stderr(0), "CUDA out of disk, not of what was asked\n").unwrap();
+        assert!(!says_gpu_memory(&dir, 0));
+        let said = "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB.\n";
+        let long = "x".repeat(200_000) + "\n" + said + &"at frame\n".repeat(50);
+        fs::write(dir.stderr(0), &long).unwrap();
+        assert!(says_gpu_memory(&dir, 0));
+        // What was said long before the end is not what it died of.
+        let early = said.to_string() + &"step\n".repeat(50_000);
+        fs::write(dir.stderr(0), early).unwrap();
+        assert!(!says_gpu_memory(&dir, 0));
+    }
+
+    #[test]
     fn other_work_is_judged_otherwise() {
         let work = Work::Command { argv: Vec::new() };
         assert_eq!(expected(&work).unwrap(), Vec::<PathBuf>::new());

@@ -192,7 +192,7 @@ impl World {
     }
 
     /// A shim begins its command, unless somebody else has the task.
-    fn shim(&mut self, run: &Run, job: EffectId, shard: u32, now: Timestamp) -> bool {
+    fn shim(&mut self, run: &Run, job: EffectId, shard: u32) -> bool {
         let me = Claim::Shim(run.id, run.restarts);
         let Some(task) = self.task(&job, shard) else {
             return false;
@@ -227,7 +227,7 @@ impl Nodes for World {
         let Some((job, shard)) = self.place(run) else {
             return;
         };
-        if !self.shim(run, job.clone(), shard, now) {
+        if !self.shim(run, job.clone(), shard) {
             return;
         }
         let before = self.samples.get(&shard).copied().unwrap_or(0);
