@@ -6,17 +6,22 @@ use crate::{
 };
 use serde_json::Value;
 
-/// The one retry of a campaign, once the campaign is completed.
-fn retry(site: &Site, name: &str) -> Value {
+/// The retries of a campaign, once it is completed.
+fn retries(site: &Site, name: &str, expected: usize) -> Vec<Value> {
     site.until_state(name, "completed");
     let mut rows = Vec::new();
-    site.until("the retry is written down with its end", || {
+    site.until("the retries are written down with their ends", || {
         rows = site.resolutions(name);
         rows.iter().all(|row| row["resolution_success"] == true) && !rows.is_empty()
     });
-    assert_eq!(rows.len(), 1, "{rows:?}");
-    println!("{name}: {}", rows[0]);
-    rows.remove(0)
+    assert_eq!(rows.len(), expected, "{rows:?}");
+    println!("{name}: {}", Value::from(rows.clone()));
+    rows
+}
+
+/// The only one.
+fn retry(site: &Site, name: &str) -> Value {
+    retries(site, name, 1).remove(0)
 }
 
 /// The row of a task in a job's own view.
@@ -27,33 +32,46 @@ fn task_of(site: &Site, job: &str, shard: u64) -> Value {
 }
 
 #[test]
-fn a_task_that_somebody_cancels_is_started_again_and_who_it_was_is_told() {
-    let Some(cluster) = cluster::shared("a_task_that_somebody_cancels") else {
+fn tasks_that_somebody_cancels_are_started_again_and_who_it_was_is_told() {
+    let Some(cluster) = cluster::shared("tasks_that_somebody_cancels") else {
         return;
     };
-    let mut site = Site::new(cluster, QUICK);
+    let settings = format!("{QUICK}[limits]\nmax_concurrent_jobs = 2\n");
+    let mut site = Site::new(cluster, &settings);
     site.hold();
     site.serve();
-    site.campaign("ended", 2, "", "", STEADY);
+    site.campaign("ended", 3, "", "", STEADY);
     site.submit("ended");
     site.until_begun("ended", 2);
+    // Task 0 runs, task 2 waits for its turn.
     let array = site.lines("ended")[0].job;
-    site.cluster.say(&["scancel", &format!("{array}_0")]);
-    site.until("the task is over", || {
-        let over = |row: &Value| row["task"] == 0 && row["status"] == "FAILED";
-        site.jobs("ended").iter().any(over)
+    for task in [0, 2] {
+        site.cluster.say(&["scancel", &format!("{array}_{task}")]);
+    }
+    site.until("two tasks are over", || {
+        let over = |row: &&Value| row["status"] == "FAILED";
+        site.jobs("ended").iter().filter(over).count() == 2
     });
     site.release();
-    let row = retry(&site, "ended");
-    assert_eq!(row["error_type"], "stopped", "{row}");
-    let message = row["error_message"].as_str().unwrap();
-    assert!(message.contains("CANCELLED by 0"), "{message}");
-    assert!(message.contains(&format!("{array}_0")), "{message}");
-    assert_eq!(row["resolution_attempted"], "resubmit");
-    assert_eq!((&row["shard"], &row["iterations"]), (&0.into(), &1.into()));
-    let counts = site.counts("ended");
-    assert_eq!(counts[&0], (2, 1), "the one that was ended: twice begun");
-    assert_eq!(counts[&1], (1, 1), "the other one: once");
+    let rows = retries(&site, "ended", 2);
+    for (row, task) in rows.iter().zip([0, 2]) {
+        assert_eq!(row["error_type"], "stopped", "{row}");
+        let message = row["error_message"].as_str().unwrap();
+        assert!(message.contains("CANCELLED by 0"), "{message}");
+        assert!(
+            message.ends_with(&format!(" of {array}_{task}")),
+            "{message}"
+        );
+        assert_eq!(row["resolution_attempted"], "resubmit");
+        assert_eq!(
+            (&row["shard"], &row["iterations"]),
+            (&task.into(), &1.into())
+        );
+        assert_eq!(row["retry"], rows[0]["retry"], "one array for both");
+    }
+    let counts: Vec<_> = site.counts("ended").into_values().collect();
+    // Begun twice, once, and once: the last had only waited.
+    assert_eq!(counts, [(2, 1), (1, 1), (1, 1)]);
 }
 
 #[test]
