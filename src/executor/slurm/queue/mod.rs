@@ -202,6 +202,8 @@ pub struct Queue {
 struct Followed {
     handle: Handle,
     shards: Vec<u32>,
+    /// Positions by shard.
+    positions: BTreeMap<u32, u32>,
     units: Vec<Unit>,
     /// It is being ended.
     ending: bool,
@@ -250,6 +252,7 @@ impl Queue {
         let units = handle.parts.iter().map(Unit::of).collect();
         let followed = Followed {
             handle,
+            positions: asked.shards.iter().copied().zip(0..).collect(),
             shards: asked.shards.clone(),
             units,
             ending: false,
@@ -391,8 +394,7 @@ impl Queue {
 impl Followed {
     /// The part of a shard, and its index there.
     fn place(&self, shard: u32) -> Option<(usize, u32)> {
-        let position = self.shards.iter().position(|one| *one == shard)?;
-        let position = u32::try_from(position).ok()?;
+        let position = *self.positions.get(&shard)?;
         let within = |part: &super::handle::Part| {
             (part.first..part.first.saturating_add(part.count)).contains(&position)
         };
