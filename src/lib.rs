@@ -35,6 +35,7 @@ pub mod artifacts;
 pub mod points;
 
 // floor 4: edges, never each other
+pub mod collect;
 pub mod config;
 pub mod control;
 pub mod executor;

@@ -117,6 +117,16 @@ impl CampaignManifest {
             .join(format!("ledger-{shard}.jsonl"))
     }
 
+    /// What one shard of the execution comes to; exists only when all its workflows have run.
+    pub fn execution_summary(&self, shard: u32) -> PathBuf {
+        self.data("execute").join(format!("summary-{shard}.json"))
+    }
+
+    /// The directories in which workflows are run, each named by its trajectory's id.
+    pub fn executions(&self) -> PathBuf {
+        self.root.join("executions")
+    }
+
     /// The curated data set; exists only when complete.
     pub fn dataset(&self) -> PathBuf {
         self.root.join("dataset")

@@ -49,6 +49,7 @@ const FLOORS: &[(&str, &[&str])] = &[
             "words",
             "evaluation",
             "generation",
+            "workflow",
             "trajectory",
             "training",
         ],
@@ -58,7 +59,14 @@ const FLOORS: &[(&str, &[&str])] = &[
     (
         "artifacts",
         &[
-            "ids", "time", "words", "manifest", "training", "curation", "points",
+            "ids",
+            "time",
+            "words",
+            "manifest",
+            "training",
+            "trajectory",
+            "curation",
+            "points",
         ],
     ),
     // floor 4: edges, never each other
@@ -72,11 +80,16 @@ const FLOORS: &[(&str, &[&str])] = &[
             "manifest",
             "evaluation",
             "generation",
+            "workflow",
             "trajectory",
             "curation",
             "machines",
             "artifacts",
         ],
+    ),
+    (
+        "collect",
+        &["ids", "time", "words", "workflow", "artifacts"],
     ),
     (
         "llm",
@@ -175,9 +188,11 @@ const FLOORS: &[(&str, &[&str])] = &[
     (
         "worker",
         &[
+            "collect",
             "digits",
             "training",
             "lora",
+            "collect",
             "manifest",
             "points",
             "ids",
@@ -218,6 +233,7 @@ const FLOORS: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
+            "collect",
             "digits",
             "training",
             "ids",
@@ -295,6 +311,7 @@ const FENCES: &[(&str, &[&str])] = &[
     ("minijinja::", &["chat"]),
     ("minijinja_contrib::", &["chat"]),
     ("parquet::", &["artifacts"]),
+    ("aho_corasick::", &["workflow"]),
     ("cudarc::", &["lora"]),
     ("half::", &["lora"]),
     ("safetensors::", &["lora"]),

@@ -159,7 +159,7 @@ fn set(campaign: &Campaign, run: &RunView) -> BTreeMap<String, String> {
 fn experiment(here: &Surroundings, tree: &CampaignTree, cycle: u32) -> Experiment {
     let campaign = &tree.campaign;
     let ended_at = campaign.state_since;
-    let shown = view::campaign(tree, &here.seen, &here.state, ended_at);
+    let shown = view::campaign(tree, &here.seen, &here.state, &here.slurm, ended_at);
     let mut metrics =
         BTreeMap::from([("samples".to_string(), campaign.spec.campaign_target as f64)]);
     if let Some(mean) = campaign.verdict.as_ref().and_then(|verdict| verdict.mean) {

@@ -1,13 +1,17 @@
-//! What a training or an evaluation must have left when it says that it is done: an exit status alone is no adapter.
+//! What a job must have left when it says that it is done: an exit status alone is no adapter, and no workflow that has run.
 
 use crate::{
-    artifacts::{named, run},
+    artifacts::{
+        executions::{self, Summary},
+        named, run,
+    },
     evaluation::job::Measure,
     executor::job_dir::{JobDir, Work},
     training::job::FineTune,
 };
 use std::{
-    fs, io,
+    fs,
+    io::{self, Read, Seek},
     path::{Path, PathBuf},
 };
 
@@ -24,6 +28,54 @@ pub(super) fn missing(dir: &JobDir) -> io::Result<Option<PathBuf>> {
         }
     }
     Ok(None)
+}
+
+/// What a task of the execution has left.
+#[derive(Debug, Default)]
+pub(super) struct Executed {
+    /// What it says of itself, once it has nothing more to run.
+    pub summary: Option<Summary>,
+    /// Distinct workflows that its lines tell of.
+    pub run: u64,
+}
+
+/// Looks at the files of one task of the execution.
+///
+/// # Errors
+/// Those of reading them.
+pub(super) fn executed(lines: &Path, summary: &Path) -> io::Result<Executed> {
+    let summary = executions::summary(summary)?;
+    // Lines are long: they are counted when the task says that it is done.
+    let run = match &summary {
+        Some(_) => executions::count(lines)?,
+        None => 0,
+    };
+    Ok(Executed { summary, run })
+}
+
+impl Executed {
+    /// Why a task that ended with status 0 is not done, or what it did. Its lines on disk are the evidence: a task that was
+    /// given workflows and ran none is not complete, and neither is one where there was none to run at all.
+    pub fn judged(&self) -> Result<String, String> {
+        let Some(summary) = &self.summary else {
+            return Err("and no account of what was run".into());
+        };
+        let (given, run) = (summary.given, self.run);
+        match &summary.problem {
+            Some(problem) => Err(format!("and {problem}")),
+            None if summary.workflows == 0 => Err("and there was no workflow to run".into()),
+            None if run < given => Err(format!("and too few workflows run: {run} of {given}")),
+            None => Ok(format!(
+                "{run} workflows run, {} with success",
+                summary.succeeded
+            )),
+        }
+    }
+
+    /// Why a task that failed could not go on, where it says so.
+    pub fn problem(&self) -> Option<&str> {
+        self.summary.as_ref()?.problem.as_deref()
+    }
 }
 
 /// The files that tell of a whole result: each is the last, or appears with its directory.
@@ -49,6 +101,37 @@ fn adapter(job: &FineTune) -> io::Result<PathBuf> {
     };
     let found = run::read(dir).and_then(|manifest| run::stage(dir, &manifest, stage.number));
     found.map(|stage| stage.adapter).map_err(io::Error::other)
+}
+
+/// Of a log the end is read: what a program died of stands there.
+const END_OF_A_LOG: u64 = 64 << 10;
+
+/// How PyTorch, JAX and the CUDA libraries say that a GPU has no memory left. A scheduler knows nothing of that, and calls
+/// the task failed.
+const GPU_MEMORY: [&str; 5] = [
+    "torch.OutOfMemoryError",
+    "CUDA out of memory",
+    "CUDA error: out of memory",
+    "CUDA_ERROR_OUT_OF_MEMORY",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+];
+
+/// Whether a task that failed said that a GPU had no memory left for it.
+pub fn says_gpu_memory(dir: &JobDir, shard: u32) -> bool {
+    let says = |path: PathBuf| {
+        let text = end_of(&path).unwrap_or_default();
+        GPU_MEMORY.iter().any(|words| text.contains(words))
+    };
+    says(dir.stderr(shard)) || says(dir.stdout(shard))
+}
+
+fn end_of(path: &Path) -> io::Result<String> {
+    let mut file = fs::File::open(path)?;
+    let from = file.metadata()?.len().saturating_sub(END_OF_A_LOG);
+    file.seek(io::SeekFrom::Start(from))?;
+    let mut bytes = Vec::new();
+    file.take(END_OF_A_LOG).read_to_end(&mut bytes)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 #[cfg(test)]
@@ -90,6 +173,56 @@ mod tests {
                 adapter.join("training.json")
             ]
         );
+    }
+
+    #[test]
+    fn a_task_that_ran_fewer_workflows_than_it_was_given_is_not_done() {
+        let dir = tempfile::tempdir().unwrap();
+        let (lines, summary) = (dir.path().join("shard-0.jsonl"), dir.path().join("s.json"));
+        let judged = || executed(&lines, &summary).unwrap().judged();
+        assert!(judged().is_err(), "it says nothing");
+        let say = |workflows: u64, given: u64| {
+            let said = Summary {
+                workflows,
+                given,
+                ..Summary::default()
+            };
+            fs::write(&summary, serde_json::to_vec(&said).unwrap()).unwrap();
+        };
+        say(0, 0);
+        assert!(judged().is_err(), "0 of 0");
+        say(3, 2);
+        assert_eq!(judged().unwrap_err(), "and too few workflows run: 0 of 2");
+        let repair = "{\"id\":\"a.r1\",\"parent\":\"a\"}\n";
+        let line = "{\"id\":\"a\",\"parent\":null}\n";
+        fs::write(&lines, format!("{line}{repair}{line}")).unwrap();
+        assert!(
+            judged().is_err(),
+            "a repair, or a line twice, is no workflow"
+        );
+        fs::write(&lines, format!("{line}{repair}{{\"id\":\"b\"}}\n")).unwrap();
+        assert_eq!(judged().unwrap(), "2 workflows run, 0 with success");
+        say(3, 0);
+        assert!(judged().is_ok(), "others have the workflows");
+    }
+
+    #[test]
+    fn a_gpu_without_memory_is_known_from_the_log() {
+        let root = tempfile::tempdir().unwrap();
+        let dir = JobDir::new(root.path());
+        assert!(!says_gpu_memory(&dir, 0), "there is no log");
+        fs::create_dir_all(dir.task(0)).unwrap();
+        fs::write(dir.stdout(0), "step 12, loss 0.4\n").unwrap();
+        fs::write(dir.stderr(0), "CUDA out of disk, not of what was asked\n").unwrap();
+        assert!(!says_gpu_memory(&dir, 0));
+        let said = "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB.\n";
+        let long = "x".repeat(200_000) + "\n" + said + &"at frame\n".repeat(50);
+        fs::write(dir.stderr(0), &long).unwrap();
+        assert!(says_gpu_memory(&dir, 0));
+        // What was said long before the end is not what it died of.
+        let early = said.to_string() + &"step\n".repeat(50_000);
+        fs::write(dir.stderr(0), early).unwrap();
+        assert!(!says_gpu_memory(&dir, 0));
     }
 
     #[test]

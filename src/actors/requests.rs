@@ -8,11 +8,15 @@ use crate::{
     ids::EffectId,
     machines::{
         job::{Job, Phase},
-        spec::Brain,
+        spec::{Brain, CampaignSpec},
         tree::CampaignTree,
     },
-    manifest::StateDir,
+    manifest::{CampaignManifest, StateDir},
 };
+use std::path::PathBuf;
+
+/// The phase, by the name of its files, whose samples are repairs.
+const REPAIRS: &str = "repair";
 
 /// The full generation draws from another seed than the pilot, so that a foreign generator does not repeat itself.
 const GENERATION_SEED: u64 = 0x9E37_79B9_7F4A_7C15;
@@ -74,6 +78,7 @@ fn work(state: &StateDir, tree: &CampaignTree, job: &Job) -> Result<Work, Troubl
             },
             agents: spec.generator.agents.clone(),
         }),
+        (Phase::Execute, _) => Ok(execute(state, tree)?),
         (Phase::Curate, _) => Ok(curate(state, tree)?),
         (Phase::Train, _) => Ok(Work::Train {
             job: fine_tunes::fine_tune(state, tree, job)?,
@@ -81,24 +86,47 @@ fn work(state: &StateDir, tree: &CampaignTree, job: &Job) -> Result<Work, Troubl
         (Phase::Evaluate, _) => Ok(Work::Evaluate {
             jobs: fine_tunes::measures(state, tree)?,
         }),
-        (phase, _) => {
-            let text = format!("this campaignd has no worker for {phase} yet");
-            Err(text.into())
-        }
     }
+}
+
+fn text(path: PathBuf) -> String {
+    path.to_string_lossy().into_owned()
+}
+
+/// The files of the samples, the pilot's first.
+fn samples(spec: &CampaignSpec, paths: &CampaignManifest) -> Vec<PathBuf> {
+    let pilot = [paths.shard(Phase::Pilot.name(), 0)];
+    let shards = (0..spec.shards(false)).map(|shard| paths.shard(Phase::Generate.name(), shard));
+    pilot.into_iter().chain(shards).collect()
+}
+
+fn execute(state: &StateDir, tree: &CampaignTree) -> Result<Work, String> {
+    let spec = &tree.campaign.spec;
+    let paths = state.campaign(&spec.name);
+    let settings = spec.execution.as_ref();
+    let settings = settings.ok_or("execution is not asked for")?;
+    Ok(Work::Execute {
+        inputs: samples(spec, &paths).into_iter().map(text).collect(),
+        executions: text(paths.executions()),
+        repairs: text(paths.data(REPAIRS)),
+        settings: settings.clone(),
+        max_repairs: spec.generator.agents.cycles(),
+    })
 }
 
 fn curate(state: &StateDir, tree: &CampaignTree) -> Result<Work, String> {
     let spec = &tree.campaign.spec;
     let paths = state.campaign(&spec.name);
     let settings = spec.curation.as_ref().ok_or("curation is not asked for")?;
-    let pilot = [paths.shard(Phase::Pilot.name(), 0)];
-    let shards = (0..spec.shards(false)).map(|shard| paths.shard(Phase::Generate.name(), shard));
-    let inputs = pilot.into_iter().chain(shards);
+    let shards = spec.execution.as_ref().map_or(0, |spec| spec.shards);
+    let run = (0..shards).map(|shard| paths.shard(Phase::Execute.name(), shard));
+    // A task that repaired nothing has left no file.
+    let repaired = (0..shards).map(|shard| paths.shard(REPAIRS, shard));
+    let repaired = repaired.filter(|path| path.exists());
+    let inputs = samples(spec, &paths).into_iter().chain(repaired);
     Ok(Work::Curate {
-        inputs: inputs
-            .map(|path| path.to_string_lossy().into_owned())
-            .collect(),
+        inputs: inputs.map(text).collect(),
+        executions: run.map(text).collect(),
         output: paths.dataset().to_string_lossy().into_owned(),
         seed: spec.seed,
         name: spec.name.to_string(),
@@ -115,11 +143,8 @@ fn task_request(state: &StateDir, tree: &CampaignTree, job: &Job, shard: u32) ->
         u64::from(shards),
     );
     let paths = state.campaign(&spec.name);
-    let text = |path: std::path::PathBuf| path.to_string_lossy().into_owned();
-    let output = job
-        .phase
-        .makes_samples()
-        .then(|| text(paths.shard(job.phase.name(), shard)));
+    let appends = job.phase.makes_samples() || job.phase == Phase::Execute;
+    let output = appends.then(|| text(paths.shard(job.phase.name(), shard)));
     let built_in = job.phase.makes_samples() && spec.generator.brain != Brain::Command;
     let asks = built_in && spec.generator.brain == Brain::Endpoint;
     let phase_seed = if job.phase == Phase::Pilot {

@@ -15,7 +15,7 @@ use super::{
 use crate::{
     control::api::{
         Accepted, CampaignView, DaemonView, ErrorBody, ErrorView, JobsView, ListView, RestartView,
-        StatusView, StopRequest, VERSION, VerdictAnswer,
+        SlurmSite, StatusView, StopRequest, VERSION, VerdictAnswer,
     },
     executor::slurm::desk::Slurm,
     ids::CampaignId,
@@ -143,6 +143,7 @@ pub fn routes(config: &mut web::ServiceConfig) {
         .configure(dataset::routes)
         .route("/v1/campaigns/{id}/{verb}", web::post().to(change::act))
         .route("/v1/jobs", web::get().to(jobs))
+        .route("/v1/slurm", web::get().to(slurm))
         .route("/v1/events", web::get().to(streams::events))
         .route("/v1/stop", web::post().to(stop))
         .default_service(web::to(nowhere));
@@ -185,8 +186,10 @@ impl Room {
     /// Campaigns for a screen. What their runs came to is read from disk: not on the thread that answers.
     async fn views(&self, trees: Vec<Arc<CampaignTree>>) -> Answered<Vec<CampaignView>> {
         let (seen, state) = (Arc::clone(&self.seen), self.state.clone());
+        let slurm = Arc::clone(&self.slurm);
         apart(move || {
-            let view = |tree: &Arc<CampaignTree>| view::campaign(tree, &seen, &state, now());
+            let view =
+                |tree: &Arc<CampaignTree>| view::campaign(tree, &seen, &state, &slurm, now());
             Ok(trees.iter().map(view).collect())
         })
         .await
@@ -481,6 +484,18 @@ async fn jobs(room: web::Data<Room>, query: Query) -> Answered<web::Json<JobsVie
         version: VERSION,
         jobs,
     }))
+}
+
+async fn slurm(room: web::Data<Room>) -> web::Json<SlurmSite> {
+    let tuned = room.tuning.get();
+    web::Json(SlurmSite {
+        version: VERSION,
+        state_dir: room.state.root().display().to_string(),
+        site: tuned.site,
+        at_once: tuned.slurm.at_once,
+        max_array_size: tuned.slurm.largest,
+        news: slurm_view::news(&room.slurm),
+    })
 }
 
 async fn stop(

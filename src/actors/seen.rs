@@ -3,14 +3,17 @@
 
 use super::reported::Reported;
 use crate::{
-    artifacts::rows::RowReader,
+    artifacts::{executions, rows::RowReader},
     generation::{
         progress::Progress,
         tally::{Counted, Line, Tally},
     },
     ids::CampaignId,
-    machines::{job::Phase, tree::CampaignTree},
-    manifest::StateDir,
+    machines::{
+        job::{Job, Phase},
+        tree::CampaignTree,
+    },
+    manifest::{CampaignManifest, StateDir},
     time::Timestamp,
 };
 use std::{
@@ -170,8 +173,34 @@ impl Seen {
                 tracing::warn!(campaign = %tree.campaign.id, "{error}");
             }
         }
+        self.recount_executions(tree, &dirs, now);
         if tree.campaign.state.ended() {
             self.rest(&tree.campaign.id);
+        }
+    }
+
+    /// Tasks of the execution that have ended say nothing more: what they did stands in their summaries.
+    fn recount_executions(&self, tree: &CampaignTree, dirs: &CampaignManifest, now: Timestamp) {
+        let phase = Phase::Execute;
+        let jobs = tree.jobs.values().filter(|job| job.phase == phase);
+        let ended = |job: &Job| {
+            let tasks = job.tasks.iter().filter(|task| task.end.is_some());
+            tasks.map(|task| task.shard).collect::<Vec<u32>>()
+        };
+        let shards: BTreeSet<u32> = jobs.flat_map(ended).collect();
+        for shard in shards {
+            if let Ok(Some(found)) = executions::summary(&dirs.execution_summary(shard)) {
+                let (done, total) = (found.run, found.given);
+                let said = Reported { done, total };
+                let round = tree.campaign.round(phase);
+                self.report(
+                    &tree.campaign.id,
+                    (phase, round),
+                    &shard.to_string(),
+                    said,
+                    now,
+                );
+            }
         }
     }
 

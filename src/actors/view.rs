@@ -29,6 +29,7 @@ pub fn campaign(
     tree: &CampaignTree,
     seen: &Seen,
     state: &StateDir,
+    slurm: &Slurm,
     now: Timestamp,
 ) -> CampaignView {
     let campaign = &tree.campaign;
@@ -55,7 +56,7 @@ pub fn campaign(
         progress: progress(tree, seen),
         phases,
         jobs: counts(tree),
-        warnings: warnings(tree, now),
+        warnings: [warnings(tree, now), slurm_view::warnings(slurm, tree)].concat(),
         dataset: dataset(tree, state),
         runs: results::shown(tree, state, now),
         campaign_target: campaign.spec.campaign_target,
@@ -229,6 +230,7 @@ fn progress(tree: &CampaignTree, seen: &Seen) -> Option<ProgressView> {
         .map(|rate| total.saturating_sub(done) as f64 / rate);
     let unit = match phase {
         Phase::Pilot | Phase::Generate => "samples",
+        Phase::Execute => "workflows",
         Phase::Train => "steps",
         _ => "rows",
     };
@@ -388,8 +390,8 @@ fn job_row(
     } else {
         "to be launched"
     };
-    let piece = job.run.as_deref().unwrap_or_default();
-    let said = seen.reported(&job.id.campaign, job.phase, piece);
+    let piece = super::watch::piece_of(job, task.shard);
+    let said = seen.reported(&job.id.campaign, job.phase, &piece);
     let dir = crate::executor::job_dir::JobDir::new(state.job(&job.id));
     let claim = dir.read_claim(task.shard);
     let begun = claim.is_some();

@@ -4,26 +4,28 @@
 //! from the samples on disk: an exit status of 0 with fewer distinct ids than asked is not complete, and neither is one of a
 //! training without its adapter.
 
+mod judge;
+mod log;
+
 use super::{
-    Pace, Perform, Surroundings, now, outcome,
+    Pace, Perform, Surroundings, now,
+    outcome::{self, Executed},
     patience::patiently,
-    reported::ReportReader,
-    seen::{Seen, ShardCount},
+    seen::ShardCount,
     slurm,
 };
 use crate::{
-    artifacts::{follow::Follower, is_starved, named},
+    artifacts::named,
     executor::{
         identity::Identity,
-        job_dir::{Exit, JobDir},
+        job_dir::JobDir,
         local::{Local, Observed},
         slurm::{
             look::{look, wants_a_word, with_word},
             queue::Word,
         },
     },
-    generation::progress::ProgressReader,
-    ids::{CampaignId, EffectId},
+    ids::EffectId,
     machines::{
         effect::Effect,
         event::Event,
@@ -32,10 +34,11 @@ use crate::{
     time::{Timestamp, two_units},
 };
 use futures_util::future::select_all;
+use log::{TaskLog, lock};
 use std::{
     io,
     path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 
@@ -43,8 +46,8 @@ use std::{
 const EAGER: Duration = Duration::from_millis(100);
 /// A job's age over this is the pace: a job of 200 s is looked at every 10 s.
 const AGE_SHARE: u32 = 20;
-/// At most this much of a task's output is read in one look.
-const LOOK_BYTES: u64 = 256 << 20;
+/// Of a job elsewhere so much time lies between two looks for each of its tasks.
+const LOOK_SHARE: Duration = Duration::from_millis(17);
 
 /// One watch under way.
 struct Watch {
@@ -80,17 +83,8 @@ struct Made {
     count: ShardCount,
     /// What belongs to the result of a training or an evaluation, and is not there.
     missing: Option<PathBuf>,
-}
-
-/// What one task says of itself.
-struct TaskLog {
-    shard: u32,
-    stdout: Follower,
-    stderr: Follower,
-    own: Follower,
-    reader: ProgressReader,
-    steps: ReportReader,
-    spoke_at: Timestamp,
+    /// What a task of the execution has run.
+    executed: Option<Executed>,
 }
 
 /// Follows the job of a watch until its last task has ended, and reports each end.
@@ -125,7 +119,8 @@ pub async fn watch(here: &Surroundings, perform: &Perform, pace: fn(&Pace) -> Du
         watch.flag_silence();
         let age = now().since(watch.began) / AGE_SHARE;
         let most = pace(&here.tuning.get().pace).max(EAGER);
-        watch.wait(alive, age.clamp(EAGER, most)).await;
+        let pause = age.clamp(EAGER, most).max(watch.dearest().min(most));
+        watch.wait(alive, pause).await;
     }
     if let Place::Slurm(clusters) = &watch.place {
         here.slurm.forget(clusters, &job.id);
@@ -222,6 +217,16 @@ impl Watch {
         alive
     }
 
+    /// How rarely a job elsewhere is looked at for its size: a look at each of thousands of tasks is not for every second.
+    fn dearest(&self) -> Duration {
+        match self.place {
+            Place::Here => Duration::ZERO,
+            Place::Slurm(_) => {
+                LOOK_SHARE.saturating_mul(u32::try_from(self.open.len()).unwrap_or(u32::MAX))
+            }
+        }
+    }
+
     /// Looks at a task where it runs.
     async fn observe(&self, task: &Task) -> Observed {
         let Place::Slurm(clusters) = &self.place else {
@@ -268,7 +273,7 @@ impl Watch {
         let (here, dir) = (self.here.clone(), self.dir.clone());
         let (campaign, phase, shard) = (self.effect.campaign.clone(), self.job.phase, task.shard);
         let round = self.job.round;
-        let piece = self.job.run.clone().unwrap_or_default();
+        let piece = piece_of(&self.job, shard);
         let file: Option<PathBuf> = phase
             .makes_samples()
             .then(|| here.state.campaign(&campaign).shard(phase.name(), shard));
@@ -281,6 +286,15 @@ impl Watch {
             let at = now();
             if let Some(log) = log {
                 lock(&log).look(&here.seen, &campaign, (phase, round), &piece, at);
+            }
+            if phase == Phase::Execute {
+                let paths = here.state.campaign(&campaign);
+                let lines = paths.shard(phase.name(), shard);
+                let found = outcome::executed(&lines, &paths.execution_summary(shard))?;
+                return Ok(Made {
+                    executed: Some(found),
+                    ..Made::default()
+                });
             }
             if matches!(phase, Phase::Train | Phase::Evaluate) {
                 return outcome::missing(&dir).map(|missing| Made {
@@ -297,81 +311,12 @@ impl Watch {
             };
             Ok(Made {
                 count,
-                missing: None,
+                ..Made::default()
             })
         });
         read.await.unwrap_or_else(|panicked| {
             Err(io::Error::other(format!("counting failed: {panicked}")))
         })
-    }
-
-    /// Whether an ended task did what was asked.
-    ///
-    /// # Errors
-    /// Its samples cannot be read for now.
-    fn judge(&self, task: &Task, exit: &Exit, made: io::Result<Made>) -> io::Result<TaskEnd> {
-        let (cause, text) = match (exit.cause(), made) {
-            (Some(cause), _) => (Some(cause), exit.sentence()),
-            (None, Err(error)) if is_starved(&error) => return Err(error),
-            (None, Err(error)) => (Some(Cause::Transient), error.to_string()),
-            (None, Ok(made)) if self.job.phase.makes_samples() => {
-                self.judge_samples(task, exit, made.count)
-            }
-            (None, Ok(Made { missing: None, .. })) => (None, exit.sentence()),
-            (
-                None,
-                Ok(Made {
-                    missing: Some(path),
-                    ..
-                }),
-            ) => {
-                let text = format!("{} and no {}", exit.sentence(), path.display());
-                (Some(Cause::Incomplete), text)
-            }
-        };
-        Ok(TaskEnd {
-            cause,
-            text,
-            at: now(),
-        })
-    }
-
-    fn judge_samples(
-        &self,
-        task: &Task,
-        exit: &Exit,
-        count: ShardCount,
-    ) -> (Option<Cause>, String) {
-        let mut notes = String::new();
-        for (number, what) in [
-            (count.invalid, "are no samples"),
-            (count.duplicates, "repeat an id"),
-        ] {
-            if number > 0 {
-                notes += &format!(", {number} lines {what}");
-            }
-        }
-        let shared = self
-            .here
-            .seen
-            .shared_ids(&self.effect.campaign, self.job.phase);
-        let made = count.distinct;
-        if made < task.target {
-            let text = format!(
-                "{} and too few samples: {made} of {}{notes}",
-                exit.sentence(),
-                task.target
-            );
-            (Some(Cause::Incomplete), text)
-        } else if shared > 0 {
-            let text = format!(
-                "{} ids stand in more than one shard: make {{shard}} part of them",
-                shared
-            );
-            (Some(Cause::Incomplete), text)
-        } else {
-            (None, format!("{}, {made} samples{notes}", exit.sentence()))
-        }
     }
 
     /// A job is silent when none of its tasks has made or said anything for long; it is flagged, never ended.
@@ -430,63 +375,12 @@ impl Watch {
     }
 }
 
-impl TaskLog {
-    fn new(dir: &JobDir, shard: u32, target: u64, at: Timestamp) -> Self {
-        Self {
-            shard,
-            stdout: Follower::new(&dir.stdout(shard)),
-            stderr: Follower::new(&dir.stderr(shard)),
-            own: Follower::new(&dir.progress(shard)),
-            reader: ProgressReader::new(target),
-            steps: ReportReader::default(),
-            spoke_at: at,
-        }
+/// What a worker's own progress is about: its training run; of the execution, where every task has its share, that.
+pub(super) fn piece_of(job: &Job, shard: u32) -> String {
+    match job.phase {
+        Phase::Execute => shard.to_string(),
+        _ => job.run.clone().unwrap_or_default(),
     }
-
-    /// Takes down what the task has said since the last look. A generator's own lines are a hint of its samples, and never
-    /// the progress of a piece of work.
-    fn look(
-        &mut self,
-        seen: &Seen,
-        campaign: &CampaignId,
-        (phase, round): (Phase, u32),
-        piece: &str,
-        at: Timestamp,
-    ) {
-        let new = self.read(at);
-        if phase.makes_samples() {
-            if new {
-                seen.hint(campaign, phase, self.reader.progress(), at);
-            }
-        } else if let Some(said) = self.steps.latest() {
-            seen.report(campaign, (phase, round), piece, said, at);
-        }
-    }
-
-    /// Feeds what is new to the reader; whether there was anything.
-    fn read(&mut self, at: Timestamp) -> bool {
-        let reader = &mut self.reader;
-        let mut bytes: u64 = 0;
-        let steps = &mut self.steps;
-        let own = self.own.read_new(LOOK_BYTES, |chunk| {
-            reader.feed(chunk);
-            steps.feed(chunk);
-        });
-        let mut followed = vec![own];
-        for follower in [&mut self.stdout, &mut self.stderr] {
-            followed.push(follower.read_new(LOOK_BYTES, |chunk| reader.feed(chunk)));
-        }
-        // Unreadable output is no news; the samples are the evidence.
-        bytes += followed.iter().flatten().map(|one| one.bytes).sum::<u64>();
-        if bytes > 0 {
-            self.spoke_at = at;
-        }
-        bytes > 0
-    }
-}
-
-fn lock(log: &Mutex<TaskLog>) -> std::sync::MutexGuard<'_, TaskLog> {
-    log.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

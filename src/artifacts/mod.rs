@@ -6,6 +6,7 @@
 pub mod corpus;
 pub mod dataset;
 pub mod deliver;
+pub mod executions;
 pub mod feedback;
 pub mod follow;
 pub mod jsonl;

@@ -16,15 +16,15 @@ use std::{
     path::PathBuf,
 };
 
-/// The phases that make samples, in the order in which they are read.
-pub const PHASES: [&str; 2] = ["pilot", "generate"];
+/// The phases that make samples, in the order in which they are read; repairs are what execution makes of failures.
+pub const PHASES: [&str; 3] = ["pilot", "generate", "repair"];
 /// Bytes that are read at a time.
 pub const PIECE: u64 = 256 << 10;
 
 /// A shard file.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Shard {
-    /// `pilot` or `generate`.
+    /// `pilot`, `generate` or `repair`.
     pub phase: &'static str,
     /// Its number in the phase.
     pub number: u32,
@@ -37,8 +37,19 @@ pub struct Shard {
 /// # Errors
 /// A directory that cannot be listed; one that is not there has none.
 pub fn shards(campaign: &CampaignManifest) -> io::Result<Vec<Shard>> {
+    shards_of(campaign, &PHASES)
+}
+
+/// The files of other phases that have one for each shard.
+///
+/// # Errors
+/// Those of [`shards`].
+pub(super) fn shards_of(
+    campaign: &CampaignManifest,
+    phases: &[&'static str],
+) -> io::Result<Vec<Shard>> {
     let mut found = Vec::new();
-    for phase in PHASES {
+    for phase in phases.iter().copied() {
         let dir = campaign.data(phase);
         let listed = match fs::read_dir(&dir) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
@@ -152,7 +163,11 @@ impl Samples {
 /// # Errors
 /// Those of [`Samples::read`].
 pub fn find(campaign: &CampaignManifest, wanted: &str) -> io::Result<Option<(Shard, Vec<u8>)>> {
-    let mut samples = Samples::of(campaign)?;
+    find_in(Samples::of(campaign)?, wanted)
+}
+
+/// The first line with an id.
+pub(super) fn find_in(mut samples: Samples, wanted: &str) -> io::Result<Option<(Shard, Vec<u8>)>> {
     let mut found = None;
     while found.is_none()
         && samples.read(PIECE, |shard, _, line| {

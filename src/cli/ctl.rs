@@ -4,26 +4,16 @@ use super::{
     args::{Place, Shape, SpecFlags},
     budget, dataset, export,
     fail::{Fail, INTERRUPTED, USAGE},
-    follow, look, out, review, scorecard, steer, trajectory,
+    follow, look, out, review, scorecard, scripts, steer, trajectory,
 };
 use crate::{
-    config::{Env, Settings, check::report},
-    control::{
-        api::{ActRequest, VERSION},
-        client::Client,
-    },
-    machines::{
-        spec::{CampaignSpec, Parts},
-        table::tables,
-    },
+    config::{Env, Settings},
+    control::{api::ActRequest, client::Client},
+    machines::{spec::Parts, table::tables},
     time::parse_duration,
 };
 use clap::{CommandFactory, Parser, Subcommand};
-use std::{
-    path::{Path, PathBuf},
-    process::ExitCode,
-    time::Duration,
-};
+use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 const EXAMPLES: &str = "\
 start   submit  approve  reject  amend  retry
@@ -110,11 +100,20 @@ enum Verb {
         id: Option<String>,
     },
     /// A line for each task of the jobs
+    #[command(
+        after_help = "Examples:\n  campaignctl jobs\n  campaignctl jobs alttp --state pending\n  campaignctl jobs --state failed --json"
+    )]
     Jobs {
         /// The campaign
         id: Option<String>,
+        /// Only those in a state
+        #[arg(long, value_name = "S", value_parser = ["waiting", "pending", "running", "ending", "done", "failed", "lost", "cancelled"])]
+        state: Option<String>,
     },
-    /// One job, with its directory
+    /// One job: its directory, what it asked for and used, why it waits, its retries
+    #[command(
+        after_help = "Examples:\n  campaignctl job alttp-12\n  campaignctl job alttp-12 --json"
+    )]
     Job {
         /// The job, such as alttp-12
         job: String,
@@ -371,7 +370,7 @@ async fn run(ctl: Ctl) -> Result<u8, Fail> {
             let spec = flags.read(Some(&file), &env, &settings)?;
             let parts = parts(only, skip_pilot);
             if dry_run {
-                return rehearse(&file, &spec, parts, shape);
+                return scripts::rehearse(&client, &file, &spec, parts, shape).await;
             }
             steer::submit(&client, shape, spec, parts).await
         }
@@ -381,8 +380,10 @@ async fn run(ctl: Ctl) -> Result<u8, Fail> {
         Verb::Explain { id: word } => look::explain(&client, shape, &id(&word)).await,
         Verb::Verdict { id: word } => look::verdict(&client, shape, &id(&word)).await,
         Verb::Budget { id: word } => budget::budget(&client, shape, &id(&word)).await,
-        Verb::Jobs { id } => look::jobs(&client, shape, id.as_deref(), None).await,
-        Verb::Job { job } => look::jobs(&client, shape, None, Some(&job)).await,
+        Verb::Jobs { id, state } => {
+            look::jobs(&client, shape, id.as_deref(), state.as_deref()).await
+        }
+        Verb::Job { job } => look::job(&client, shape, &job).await,
         Verb::Logs {
             id: word,
             follow,
@@ -444,16 +445,6 @@ async fn run(ctl: Ctl) -> Result<u8, Fail> {
         Verb::Export(args) => export::export(&client, shape, &args).await,
         Verb::Machine { .. } | Verb::Completions { .. } => Ok(0),
     }
-}
-
-/// `submit --dry-run`: what would be handed in.
-fn rehearse(file: &Path, spec: &CampaignSpec, parts: Parts, shape: Shape) -> Result<u8, Fail> {
-    if shape.json {
-        out::json(&serde_json::json!({ "version": VERSION, "campaign": spec, "parts": parts }))?;
-    } else {
-        out::print(&report(&file.display().to_string(), spec, false))?;
-    }
-    Ok(0)
 }
 
 /// Needs no daemon: the tables are compiled in.

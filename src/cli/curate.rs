@@ -70,6 +70,7 @@ pub fn run(args: &CurateArgs, shape: Shape) -> Result<u8, Fail> {
         out::note("the data set is there already: it is exported as it is");
     }
     let job = Job {
+        executions: Vec::new(),
         inputs: args.input.iter().map(|input| here.join(input)).collect(),
         name: args
             .name

@@ -91,34 +91,33 @@ pub async fn verdict(client: &Client, shape: Shape, id: &str) -> Result<u8, Fail
     .await
 }
 
-/// `jobs [ID]`; `job JOB` is its rows of one job, with the directory.
+/// `jobs [ID] [--state S]`.
 pub async fn jobs(
     client: &Client,
     shape: Shape,
     id: Option<&str>,
-    job: Option<&str>,
+    state: Option<&str>,
 ) -> Result<u8, Fail> {
     let target = Target::new(&["jobs"]).query_some("id", id);
     let mut view: JobsView = client.get(&target).await?;
-    if let Some(job) = job {
-        view.jobs.retain(|row| row.job == job);
-        if view.jobs.is_empty() {
-            return Err(Fail::usage(
-                format!("there is no job {job:?}"),
-                "campaignctl jobs",
-            ));
-        }
+    view.jobs
+        .retain(|row| state.is_none_or(|state| row.state == state));
+    tell(&view, shape, |view| screen::jobs(&view.jobs, now()))
+}
+
+/// `job JOB`: its rows, then what it asked for and used, why it waits, and its retries.
+pub async fn job(client: &Client, shape: Shape, job: &str) -> Result<u8, Fail> {
+    let campaign = job.rsplit_once('-').map(|(campaign, _)| campaign);
+    let target = Target::new(&["jobs"]).query_some("id", campaign);
+    let mut view: JobsView = client.get(&target).await?;
+    view.jobs.retain(|row| row.job == job);
+    if view.jobs.is_empty() {
+        return Err(Fail::usage(
+            format!("there is no job {job:?}"),
+            "campaignctl jobs",
+        ));
     }
-    tell(&view, shape, |view| {
-        let mut text = screen::jobs(&view.jobs, now());
-        if let Some(row) = view.jobs.first().filter(|_| job.is_some()) {
-            text += &format!(
-                "status     {}   attempt {}\ndirectory  {}\n",
-                row.status, row.attempt, row.directory
-            );
-        }
-        text
-    })
+    tell(&view, shape, |view| screen::job(&view.jobs, now()))
 }
 
 #[cfg(test)]

@@ -1,7 +1,9 @@
 //! The screens: a view and the time in, text out. 80 columns, few words, what needs a person last.
 
 pub(super) mod fit;
+mod job;
 mod lines;
+mod news;
 mod reasons;
 mod results;
 mod steps;
@@ -10,6 +12,7 @@ mod summary;
 mod tests;
 mod trajectory;
 
+pub use job::job;
 pub use lines::{event, log, progress};
 pub use reasons::{explain, verdict};
 pub use summary::summary;
@@ -139,6 +142,7 @@ pub fn status(view: &StatusView, style: Style, now: Timestamp) -> String {
     let daemon = &view.daemon;
     let up = ago(Some(&daemon.started_at), now);
     text += &format!("up {up}, {} jobs\n", daemon.jobs_running);
+    text += &news::news(&daemon.news, now);
     if let Some(restart) = &daemon.restart {
         let restart = format!(
             "restarted {up} ago; {} campaigns go on, {} effects were owed, found again in {}",

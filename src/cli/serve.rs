@@ -2,7 +2,7 @@
 
 use super::{
     args::{Place, Shape},
-    base, bench_train, check, curate, doctor, errors, evaluate,
+    base, bench_train, check, collect, curate, doctor, errors, evaluate,
     fail::Fail,
     lint, out, run, simulate, train,
 };
@@ -14,6 +14,7 @@ use crate::{
         signals, telemetry,
     },
     executor::slurm::{bucket::Rate, desk::Terms},
+    machines::admission::Limits,
     manifest::StateDir,
     worker::{self, exec::Which},
 };
@@ -89,9 +90,11 @@ enum Verb {
     Lint(lint::LintArgs),
     /// What went wrong in a run, read from its output, and what helps
     #[command(
-        after_help = "Examples:\n  campaignd errors .nextflow.log\n  campaignd errors slurm-*.err --json\n\nExit statuses: 0 no error, 1 an error is found, 2 usage"
+        after_help = "Examples:\n  campaignd errors .nextflow.log\n  campaignd errors slurm-*.err --json\n\nWith --json an array: for each file is_failure, primary_kind and the errors.\nExit statuses: 0 no error, 1 an error is found, 2 usage"
     )]
     Errors(errors::ErrorsArgs),
+    /// What a run of a workflow did and used: tasks, hours, memory, failures, from what it left behind
+    Collect(collect::CollectArgs),
     /// A curated data set of any JSON lines: filtered, deduplicated, split without leaks, documented
     #[command(
         after_help = "Examples:\n  campaignd curate --input samples/ --output sets/mine\n  campaignd curate --input a.jsonl b.jsonl --dry-run --json\n  campaignd curate --input data/ --output set --config my.toml\n\nExit statuses: 0 made, 1 no room for now, 2 usage, or no usable row"
@@ -169,6 +172,7 @@ pub fn campaignd() -> ExitCode {
         Verb::Base(base) => base::run(&base, shape),
         Verb::BenchTrain(bench) => bench_train::run(&bench, shape),
         Verb::Errors(args) => errors::errors(&args, shape),
+        Verb::Collect(args) => collect::run(&args, shape),
         Verb::Completions { shell } => {
             out::completions(shell, <Campaignd as clap::CommandFactory>::command())
         }
@@ -189,6 +193,7 @@ fn work(kind: &str, dir: &Path, shard: Option<u32>, position: Option<u32>) -> Ex
     let done = match kind {
         "exec" => return worker::exec::exec(dir, Which::Shard(shard)),
         "generate" => worker::generate::run(dir, shard),
+        "execute" => worker::execute::run(dir, shard),
         "curate" => worker::curate::run(dir, shard),
         "train" => worker::train::run(dir, shard),
         "evaluate" => worker::evaluate::run(dir, shard),
@@ -221,7 +226,7 @@ pub fn options(settings: &Settings, state_dir: &Path, socket: &Path) -> Result<O
 
 fn tuned(settings: &Settings) -> Tuned {
     Tuned {
-        limits: settings.limits,
+        limits: of_this_machine(settings.limits),
         pace: Pace {
             pilot: settings.pilot_interval,
             campaign: settings.campaign_interval,
@@ -235,9 +240,24 @@ fn tuned(settings: &Settings) -> Tuned {
                 burst: settings.calls_burst,
                 per_minute: settings.calls_per_minute,
             },
-            largest: settings.max_array_size,
+            largest: settings.limits.max_array_size,
             at_once: settings.limits.max_concurrent_jobs,
         },
+    }
+}
+
+/// The limits, with what this machine has: as many tasks as processors, and one that trains a GPU, where there are any.
+fn of_this_machine(limits: Limits) -> Limits {
+    let processors = std::thread::available_parallelism();
+    let gpus = std::fs::read_dir("/proc/driver/nvidia/gpus").map_or(0, Iterator::count);
+    let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+    Limits {
+        local_slots: processors.map_or(1, |count| number(count.get())),
+        local_training: match gpus {
+            0 => limits.max_training_jobs,
+            gpus => number(gpus),
+        },
+        ..limits
     }
 }
 

@@ -108,6 +108,14 @@ pub fn ago(at: Option<&str>, now: Timestamp) -> String {
     two_units(now.since(at.into()))
 }
 
+/// How long it is until an RFC 3339 instant; `-` for none.
+pub fn until(at: Option<&str>, now: Timestamp) -> String {
+    let Some(at) = at.and_then(|at| humantime::parse_rfc3339(at).ok()) else {
+        return "-".into();
+    };
+    two_units(Timestamp::from(at).since(now))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

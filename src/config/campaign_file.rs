@@ -1,7 +1,7 @@
 //! A campaign file, with every layer, to what is frozen.
 
 use super::{
-    agents, curation, evaluation,
+    agents, curation, evaluation, execution,
     keys::{self, NOT_YET},
     layers::Layers,
     places::Env,
@@ -15,8 +15,8 @@ use crate::{
     machines::{
         job::Phase,
         spec::{
-            Brain, CampaignSpec, EvaluationSettings, EvidenceKind, ExecutorKind, GeneratorSpec,
-            Provenance, SlurmSpec, TrainingSpec,
+            Brain, CampaignSpec, EvaluationSettings, EvidenceKind, ExecutionSpec, ExecutorKind,
+            GeneratorSpec, Provenance, SlurmSpec, TrainingSpec,
         },
     },
 };
@@ -95,7 +95,7 @@ pub fn load_campaign(
     layers.environment(env);
     apply_flags(&mut layers, flags);
     finish(&mut layers, settings);
-    let phases = Phases::read(&mut layers, &directory);
+    let phases = Phases::read(&mut layers, settings, &directory);
     if !layers.problems.is_empty() {
         return Err(layers.problems);
     }
@@ -103,7 +103,9 @@ pub fn load_campaign(
         build(&layers, settings, file, &directory, phases).map_err(|problem| vec![*problem])?;
     let curation = spec.curation.iter().flat_map(curation::missing);
     let training = spec.training.iter().flat_map(training::missing);
-    let missing: Vec<Problem> = curation.chain(training).collect();
+    let execution = spec.execution.iter();
+    let execution = execution.flat_map(|spec| execution::missing(spec, env));
+    let missing: Vec<Problem> = execution.chain(curation).chain(training).collect();
     if missing.is_empty() {
         Ok(spec)
     } else {
@@ -111,19 +113,22 @@ pub fn load_campaign(
     }
 }
 
-/// The phases behind curation that are asked for.
+/// The phases that are asked for, but for curation.
 struct Phases {
+    execution: Option<ExecutionSpec>,
     training: Option<TrainingSpec>,
     evaluation: Option<EvaluationSettings>,
     slurm: BTreeMap<Phase, SlurmSpec>,
 }
 
 impl Phases {
-    fn read(layers: &mut Layers, directory: &Path) -> Self {
+    fn read(layers: &mut Layers, settings: &Settings, directory: &Path) -> Self {
+        let execution = execution::execution(layers, settings, directory);
         let training = training::training(layers, directory);
         let evaluation = evaluation::evaluation(layers);
         training::finish(layers, training.as_ref());
         Self {
+            execution,
             training,
             evaluation,
             slurm: slurm::phases(layers, directory),
@@ -226,14 +231,7 @@ fn finish_generator(layers: &mut Layers, settings: &Settings) {
             Some("command = [\"python3\", \"generate.py\", \"--out\", \"{output}\"]".into());
         layers.complain("generator.command", "the command is empty".into(), right);
     }
-    for word in command.iter().filter_map(|word| unknown_placeholder(word)) {
-        let right = PLACEHOLDERS.map(|name| format!("{{{name}}}")).join(" ");
-        layers.complain(
-            "generator.command",
-            format!("unknown placeholder {{{word}}}"),
-            Some(right),
-        );
-    }
+    placeholders(layers, "generator.command", &PLACEHOLDERS);
     let shards = layers.whole("generator.shards");
     let local =
         layers.string("generator.executor") != "slurm" && layers.string("executor") == "local";
@@ -264,12 +262,24 @@ fn finish_generator(layers: &mut Layers, settings: &Settings) {
     }
 }
 
+/// Complains of what a command asks for and nobody knows.
+pub(super) fn placeholders(layers: &mut Layers, key: &str, known: &[&str]) {
+    for word in layers.list(key) {
+        let Some(unknown) = unknown_placeholder(&word, known) else {
+            continue;
+        };
+        let right: Vec<String> = known.iter().map(|name| format!("{{{name}}}")).collect();
+        let message = format!("unknown placeholder {{{unknown}}}");
+        layers.complain(key, message, Some(right.join(" ")));
+    }
+}
+
 /// The first `{word}` of letters that is none of ours; other braces are data, JSON for instance.
-fn unknown_placeholder(word: &str) -> Option<String> {
+fn unknown_placeholder(word: &str, known: &[&str]) -> Option<String> {
     word.split('{').skip(1).find_map(|rest| {
         let (name, _) = rest.split_once('}')?;
         let plain = !name.is_empty() && name.chars().all(|c| c.is_ascii_lowercase() || c == '_');
-        (plain && !PLACEHOLDERS.contains(&name)).then(|| name.into())
+        (plain && !known.contains(&name)).then(|| name.into())
     })
 }
 
@@ -342,13 +352,16 @@ fn build(
             agents: agents::agents(layers),
         },
         retry: settings.retry,
-        execution: None,
+        execution: phases.execution,
         curation: asked("curation").then_some(curation),
         training: phases.training,
         evaluation: phases.evaluation,
         planning: None,
         budget: agents::budget(layers),
-        provenance: provenance.chain(training::provenance(layers)).collect(),
+        provenance: provenance
+            .chain(execution::provenance(layers))
+            .chain(training::provenance(layers))
+            .collect(),
     })
 }
 

@@ -1,6 +1,7 @@
 //! What `check` prints, and the file `init` writes.
 
 use super::{
+    execution::OF_A_DATASET,
     keys::{self, Key, Kind},
     training::{MEMBER, OF_A_STAGE, RUN, SWEEP},
 };
@@ -9,6 +10,19 @@ use crate::machines::spec::CampaignSpec;
 /// The headline and the table of settings that are not at their defaults, or of all.
 pub fn report(file: &str, spec: &CampaignSpec, all: bool) -> String {
     let criteria = &spec.criteria;
+    let run = spec.execution.as_ref().map_or(String::new(), |spec| {
+        let (workflows, sets) = (spec.workflows, spec.datasets.len());
+        let on = match sets {
+            0 => String::new(),
+            1 => " on 1 test data set".into(),
+            several => format!(" on {several} test data sets"),
+        };
+        let jobs = if spec.shards == 1 { "job" } else { "jobs" };
+        format!(
+            ", then at most {workflows} workflows run{on} in {} {jobs}",
+            spec.shards
+        )
+    });
     let runs = spec.training.as_ref().map_or(0, |spec| spec.runs.len());
     let tuned = match runs {
         0 => String::new(),
@@ -16,7 +30,7 @@ pub fn report(file: &str, spec: &CampaignSpec, all: bool) -> String {
         several => format!(", then {several} fine-tunes"),
     };
     let mut text = format!(
-        "{file} is right: pilot {} (at most {}), then {} in {} {} jobs{tuned}\n",
+        "{file} is right: pilot {} (at most {}), then {} in {} {} jobs{run}{tuned}\n",
         criteria.pilot_target,
         criteria.max_pilot_samples,
         spec.campaign_target,
@@ -75,9 +89,15 @@ fn repeated() -> String {
         let name = format!("training.run.stage.{name}");
         [name, "-".into(), String::new(), sentence.into()]
     });
+    let dataset = OF_A_DATASET.map(|(name, sentence)| {
+        let name = format!("test_dataset.{name}");
+        [name, "-".into(), String::new(), sentence.into()]
+    });
     format!(
-        "[[training.run]] in a campaign file, once for each fine-tune; also every key of [training] but time\n{}\
+        "[[test_dataset]] in a campaign file, once for each data set that [execution] runs workflows on\n{}\
+         [[training.run]] in a campaign file, once for each fine-tune; also every key of [training] but time\n{}\
          [[training.run.stage]], once for each of its stages; [[stage]] in train.toml\n{}",
+        columns(dataset.into()),
         columns(own),
         columns(stage.into())
     )
@@ -127,7 +147,7 @@ fn kind(key: &Key) -> &str {
 }
 
 /// The phases that a campaign file to begin with does not ask for: they take longer than data alone.
-const OFFERED: [&str; 2] = ["training", "evaluation"];
+const OFFERED: [&str; 3] = ["execution", "training", "evaluation"];
 
 /// A campaign file to begin with: every key, at its default, with its sentence.
 pub fn template(name: &str) -> String {
@@ -154,7 +174,29 @@ pub fn template(name: &str) -> String {
         let set = format!("{comment}{short} = {}", shown(key));
         text += &format!("{set:<32} # {:<8} {}\n", key.unit, key.sentence);
     }
-    text + &runs()
+    text + &datasets() + &runs()
+}
+
+/// Test data, offered: behind the tables that a file has once.
+fn datasets() -> String {
+    let mut text =
+        "\n# One for each data set that [execution] runs workflows on.\n# [[test_dataset]]\n"
+            .to_string();
+    for (name, sentence) in OF_A_DATASET {
+        let value = match name {
+            "name" => "\"rnaseq_human_small\"",
+            "analysis_type" => "\"rna_seq\"",
+            "organism" => "\"human\"",
+            "size" => "\"small\"",
+            "samples" => "4",
+            "fastq_paths" => "[]",
+            "reference_path" => "\"\"",
+            _ => "{}",
+        };
+        let set = format!("# {name} = {value}");
+        text += &format!("{set:<32} # {:<8} {sentence}\n", "");
+    }
+    text
 }
 
 /// Several fine-tunes, offered: behind the tables that a file has once.
@@ -211,7 +253,8 @@ mod tests {
         (embedded.training, embedded.evaluation) = (None, None);
         assert_eq!(mine.difference(&embedded), None);
         let path = dir.path().join("all.toml");
-        let text = template("my").replace(&runs(), "");
+        let text = template("my").replace(&runs(), "").replace(&datasets(), "");
+        let text = text + "\n[[test_dataset]]\nname = \"small\"\n";
         let asked = |line: &str| match line.strip_prefix("# ") {
             Some(rest) if !rest.starts_with("A campaign") && !rest.starts_with("command") => {
                 rest.to_string()
@@ -226,6 +269,17 @@ mod tests {
         assert_eq!(run.name, "routing");
         let defaults = crate::machines::spec::EvaluationSettings::default();
         assert_eq!(all.evaluation, Some(defaults));
+        let execution = all.execution.unwrap();
+        assert_eq!(execution.datasets.len(), 1);
+        let datasets = execution.datasets.clone();
+        let defaults = crate::machines::spec::ExecutionSpec::default();
+        assert_eq!(
+            execution,
+            crate::machines::spec::ExecutionSpec {
+                datasets,
+                ..defaults
+            }
+        );
         let shown = report("my.toml", &embedded, true);
         assert!(
             shown.starts_with(

@@ -1,6 +1,6 @@
 //! Every key there is: its kind, default, unit and one sentence.
 
-use super::{agents, curation, evaluation, slurm, training};
+use super::{agents, curation, evaluation, execution, slurm, training};
 
 /// What a value may be.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -83,6 +83,7 @@ const PARTS: &[&[Key]] = &[
     agents::KEYS[4],
     agents::KEYS[5],
     agents::KEYS[6],
+    execution::KEYS,
     curation::KEYS,
     training::KEYS[0],
     training::KEYS[1],
@@ -98,7 +99,7 @@ const PARTS: &[&[Key]] = &[
 ];
 
 /// Tables that a campaign file may have several of.
-pub const SEVERAL: &[&str] = &["export", training::SEVERAL];
+pub const SEVERAL: &[&str] = &["export", execution::DATASET, training::SEVERAL];
 
 const fn count(parts: &[&[Key]]) -> usize {
     let (mut sum, mut part) = (0, 0);
@@ -255,7 +256,7 @@ const GENERAL: &[Key] = &[
 ];
 
 /// Tables of a campaign file whose phases this version has no worker for.
-pub const NOT_YET: &[&str] = &["execution", "planning"];
+pub const NOT_YET: &[&str] = &["planning"];
 
 /// The keys of `campaignd.toml`.
 pub const DAEMON: &[Key] = &joined::<{ count(DAEMON_PARTS) }>(DAEMON_PARTS);

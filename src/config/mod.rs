@@ -9,6 +9,7 @@ pub mod campaign_file;
 pub mod check;
 pub mod curation;
 pub mod evaluation;
+pub mod execution;
 pub mod keys;
 pub mod layers;
 pub mod places;

@@ -36,8 +36,6 @@ pub struct Settings {
     pub calls_burst: u32,
     /// Calls that come back in a minute.
     pub calls_per_minute: u32,
-    /// Tasks of one array at most.
-    pub max_array_size: u32,
 }
 
 impl Settings {
@@ -84,6 +82,9 @@ impl Settings {
                 max_concurrent_jobs: small("limits.max_concurrent_jobs"),
                 max_training_jobs: small("limits.max_training_jobs"),
                 max_jobs_per_hour: small("limits.max_jobs_per_hour"),
+                max_array_size: small("slurm.max_array_size"),
+                local_slots: u32::MAX,
+                local_training: u32::MAX,
             },
             retry: RetryTimes {
                 transient: small("retry.times.transient"),
@@ -93,7 +94,6 @@ impl Settings {
             poll_interval: time("slurm.poll_interval"),
             calls_burst: small("slurm.calls.burst"),
             calls_per_minute: small("slurm.calls.per_minute"),
-            max_array_size: small("slurm.max_array_size"),
         }
     }
 }
@@ -101,6 +101,37 @@ impl Settings {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_example_of_a_site_with_slurm_says_what_the_specification_says() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/slurm.toml");
+        let settings = Settings::load(Some(&path)).unwrap();
+        let slurm = &settings.slurm;
+        assert_eq!(
+            (slurm.partition.as_str(), slurm.account.as_str()),
+            ("main", "biopipelines")
+        );
+        assert_eq!(
+            (slurm.time_seconds, slurm.mem_mib),
+            (Some(14_400), Some(32_768))
+        );
+        assert_eq!(slurm.work_base_dir, "/scratch/biopipelines/training");
+        assert!(slurm.log_dir.ends_with("logs/training_runs"));
+        assert_eq!(slurm.grow_percent, 50);
+        let limits = settings.limits;
+        assert_eq!(
+            (limits.max_concurrent_jobs, limits.max_jobs_per_hour),
+            (50, 100)
+        );
+        assert_eq!((settings.calls_burst, settings.calls_per_minute), (40, 4));
+        let built_in = Settings::load(None).unwrap();
+        assert_eq!(
+            built_in.slurm.account, "",
+            "no site's account is ours to say"
+        );
+        assert_eq!((built_in.calls_burst, built_in.calls_per_minute), (40, 4));
+        assert_eq!(built_in.limits.max_array_size, 1000);
+    }
 
     #[test]
     fn the_shipped_file_is_the_defaults_and_names_every_key() {

@@ -298,7 +298,7 @@ pub fn provenance(layers: &Layers) -> Vec<Provenance> {
 /// Whether the keys of a phase that is not asked for are shown: they are nobody's.
 pub fn concerns(layers: &Layers, key: &str) -> bool {
     let table = key.split('.').next().unwrap_or("");
-    !matches!(table, "training" | "evaluation")
+    !matches!(table, "execution" | "training" | "evaluation")
         || layers.tables.iter().any(|(name, _)| name == table)
 }
 

@@ -402,6 +402,23 @@ pub struct Used {
     pub max_rss_kib: Option<u64>,
 }
 
+/// `GET /v1/slurm`: what this site's jobs ask of SLURM where a campaign leaves it open, and how they are submitted.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SlurmSite {
+    /// [`VERSION`].
+    pub version: u32,
+    /// Where job directories are.
+    pub state_dir: String,
+    /// The site's own values.
+    pub site: SlurmSpec,
+    /// Tasks at once.
+    pub at_once: u32,
+    /// Tasks of one array at most.
+    pub max_array_size: u32,
+    /// Whether the controllers answer.
+    pub news: Vec<NewsView>,
+}
+
 /// `GET /v1/jobs`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JobsView {

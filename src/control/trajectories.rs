@@ -1,5 +1,5 @@
 //! What goes over the control socket about trajectories and what people say of them. Rows are JSON as their generator wrote
-//! them, with `user_feedback` joined: which fields they have is the generator's matter.
+//! them, with `user_feedback` and what running them adds joined: which fields they have is the generator's matter.
 
 use crate::artifacts::feedback::Feedback;
 use serde::{Deserialize, Serialize};
@@ -16,7 +16,7 @@ pub struct TrajectoryView {
     pub version: u32,
     /// Whose.
     pub campaign: String,
-    /// `pilot` or `generate`.
+    /// `pilot`, `generate` or `repair`.
     pub phase: String,
     /// Its id.
     pub id: String,
@@ -24,6 +24,9 @@ pub struct TrajectoryView {
     pub trajectory: Value,
     /// The last word on it.
     pub feedback: Option<Feedback>,
+    /// How its workflow ran: a line of the execution's files; none where it was not run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub execution: Option<Value>,
 }
 
 fn is_zero(number: &u32) -> bool {

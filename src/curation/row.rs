@@ -160,7 +160,11 @@ fn structure(row: &Map<String, Value>) -> Option<u128> {
     // Without slots all texts of a template would be one.
     let filled = slots.as_object().is_some_and(|slots| !slots.is_empty());
     // Maps of this crate are sorted, so equal slots have equal text.
-    (!template.is_null() && filled).then(|| text_key(&format!("structure\n{template}\n{slots}")))
+    // A repair asks the same as what it repairs, and answers otherwise.
+    let repaired = row.get("parent").filter(|_| is_trajectory(row));
+    let repaired = repaired.map_or(String::new(), |parent| format!("\nrepair of {parent}"));
+    let text = || format!("structure\n{template}\n{slots}{repaired}");
+    (!template.is_null() && filled).then(|| text_key(&text()))
 }
 
 fn stratum(parts: &[Option<&str>]) -> u64 {

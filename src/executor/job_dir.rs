@@ -21,7 +21,7 @@ use crate::{
     evaluation::job::Measure,
     machines::{
         job::Cause,
-        spec::{AgentsSpec, Brain, BudgetSpec, CurationSpec, SlurmSpec},
+        spec::{AgentsSpec, Brain, BudgetSpec, CurationSpec, ExecutionSpec, SlurmSpec},
     },
     time::Timestamp,
     training::job::FineTune,
@@ -97,10 +97,26 @@ pub enum Work {
         /// How the agents work. It names where keys are, never a key.
         agents: AgentsSpec,
     },
+    /// Generated workflows are run.
+    Execute {
+        /// Shard files of samples, the pilot's first; one that is not there has none.
+        inputs: Vec<String>,
+        /// The directory in which each workflow gets one of its own.
+        executions: String,
+        /// The directory of the shard files of repaired samples.
+        repairs: String,
+        /// How they are run, and on what.
+        settings: ExecutionSpec,
+        /// The most repairs of one workflow.
+        max_repairs: u32,
+    },
     /// Curation.
     Curate {
         /// Shard files, the pilot's first.
         inputs: Vec<String>,
+        /// Files of what running workflows adds to samples.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        executions: Vec<String>,
         /// The data set's directory.
         output: String,
         /// Root of all chance.

@@ -11,8 +11,79 @@ pub struct Limits {
     pub max_concurrent_jobs: u32,
     /// Of these, tasks that train, or measure what was trained: both hold a model, and all processors.
     pub max_training_jobs: u32,
-    /// Jobs submitted in any 60 minutes.
+    /// Jobs submitted in any 60 minutes; on SLURM each array is one.
     pub max_jobs_per_hour: u32,
+    /// Tasks of this machine at once: its processors.
+    pub local_slots: u32,
+    /// Of these, tasks that train or measure: one a GPU, where there is one.
+    pub local_training: u32,
+    /// The most tasks of one array.
+    pub max_array_size: u32,
+}
+
+/// What a job takes of the limits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Share {
+    running: usize,
+    training: usize,
+    here: usize,
+    training_here: usize,
+}
+
+impl Share {
+    /// So many tasks of a job. An array never runs more of them than may run at once: SLURM is told so.
+    fn of(job: &Job, tasks: usize, limits: Limits) -> Self {
+        let here = job.slurm.is_none();
+        let running = match here {
+            true => tasks,
+            false => tasks.min(limits.max_concurrent_jobs as usize),
+        };
+        let trains = job.phase.trains();
+        Self {
+            running,
+            training: if trains { running } else { 0 },
+            here: if here { running } else { 0 },
+            training_here: if here && trains { running } else { 0 },
+        }
+    }
+
+    fn and(self, other: Self) -> Self {
+        Self {
+            running: self.running + other.running,
+            training: self.training + other.training,
+            here: self.here + other.here,
+            training_here: self.training_here + other.training_here,
+        }
+    }
+
+    /// Whether another share may come to this one. What is larger than a limit runs alone.
+    fn admits(self, more: Self, limits: Limits) -> bool {
+        let most = |limit: u32| limit as usize;
+        let fits = |taken: usize, more: usize, limit: usize| {
+            more == 0 || taken == 0 || taken + more <= limit
+        };
+        let trainable =
+            |taken: usize, more: usize, limit: usize| more == 0 || taken + more <= limit;
+        fits(self.running, more.running, most(limits.max_concurrent_jobs))
+            && fits(self.here, more.here, most(limits.local_slots))
+            && trainable(self.training, more.training, most(limits.max_training_jobs))
+            && trainable(
+                self.training_here,
+                more.training_here,
+                most(limits.local_training),
+            )
+    }
+}
+
+/// How many submissions a job is.
+fn submissions(job: &Job, limits: Limits) -> usize {
+    match job.slurm {
+        Some(_) => job
+            .tasks
+            .len()
+            .div_ceil(limits.max_array_size.max(1) as usize),
+        None => 1,
+    }
 }
 
 /// The launches that may not be performed now, of all campaigns; everything else in the outboxes may.
@@ -26,14 +97,15 @@ pub fn held<'a>(
     now: Timestamp,
 ) -> Vec<EffectId> {
     let jobs = || trees.clone().flat_map(|tree| tree.jobs.values());
-    let mut running: usize = jobs().map(Job::running_tasks).sum();
-    let training = |job: &&Job| job.phase.trains();
-    let mut runs: usize = jobs().filter(training).map(Job::running_tasks).sum();
+    let mut taken = jobs()
+        .map(|job| Share::of(job, job.running_tasks(), limits))
+        .fold(Share::default(), Share::and);
     let hour_ago = |job: &&Job| {
         job.launched_at
             .is_some_and(|at| now.since(at) < Duration::from_secs(3600))
     };
-    let mut in_the_hour = jobs().filter(hour_ago).count();
+    let recent = jobs().filter(hour_ago);
+    let mut in_the_hour: usize = recent.map(|job| submissions(job, limits)).sum();
 
     let mut line: Vec<(Timestamp, &EffectId, &CampaignTree)> = trees
         .clone()
@@ -51,18 +123,18 @@ pub fn held<'a>(
             tree.outbox.get(id).map(|owed| &owed.effect),
             Some(Effect::LaunchJob { .. })
         );
-        let (tasks, trains) = match tree.jobs.get(id).filter(|_| launch) {
-            Some(job) => (job.tasks.len(), job.phase.trains()),
-            None => (0, false),
+        let (share, calls) = match tree.jobs.get(id).filter(|_| launch) {
+            Some(job) => (
+                Share::of(job, job.tasks.len(), limits),
+                submissions(job, limits),
+            ),
+            None => (Share::default(), 0),
         };
-        let fits = running == 0 || running + tasks <= limits.max_concurrent_jobs as usize;
-        let trainable = !trains || runs + tasks <= limits.max_training_jobs as usize;
-        let this_hour = tasks == 0 || in_the_hour < limits.max_jobs_per_hour as usize;
+        let this_hour = calls == 0 || in_the_hour < limits.max_jobs_per_hour as usize;
         let paused = tree.campaign.paused_at.is_some();
-        if begun(id) || (fits && trainable && this_hour && !paused) {
-            running += tasks;
-            runs += if trains { tasks } else { 0 };
-            in_the_hour += usize::from(tasks > 0);
+        if begun(id) || (taken.admits(share, limits) && this_hour && !paused) {
+            taken = taken.and(share);
+            in_the_hour += calls;
         } else {
             held.push(id.clone());
         }
@@ -84,6 +156,9 @@ mod tests {
         max_concurrent_jobs: 5,
         max_training_jobs: 3,
         max_jobs_per_hour: 100,
+        local_slots: 64,
+        local_training: 3,
+        max_array_size: 1000,
     };
     const NOW: Timestamp = Timestamp(10_000_000);
 
@@ -127,6 +202,7 @@ mod tests {
             launched_at: (state == State::Running).then_some(Timestamp(since)),
             ended_at: None,
             time_seconds: None,
+            slurm: None,
         };
         tree.jobs.insert(id.clone(), job);
         if state == State::Waiting {
@@ -182,6 +258,53 @@ mod tests {
             ),
             ["d-1"]
         );
+    }
+
+    #[test]
+    fn the_machine_has_its_processors_and_slurm_its_own_limit() {
+        let two = Limits {
+            local_slots: 2,
+            local_training: 1,
+            ..LIMITS
+        };
+        let running = tree("a", Phase::Generate, 1, State::Running, 1);
+        let next = tree("b", Phase::Generate, 2, State::Waiting, 2);
+        assert_eq!(names(&[running.clone(), next.clone()], two), ["b-1"]);
+        let on_slurm = |mut tree: CampaignTree| {
+            for job in tree.jobs.values_mut() {
+                job.slurm = Some(crate::machines::spec::SlurmSpec::default());
+            }
+            tree
+        };
+        let all = [running, on_slurm(next)];
+        assert_eq!(names(&all, two), Vec::<String>::new());
+        // An array of a thousand runs five at a time, so it is five.
+        let array = on_slurm(tree("c", Phase::Generate, 1000, State::Waiting, 1));
+        let one = tree("d", Phase::Generate, 1, State::Waiting, 2);
+        assert_eq!(names(&[array, one], LIMITS), ["d-1"]);
+        // One a GPU here, three on SLURM.
+        let training: Vec<CampaignTree> = (0..4)
+            .map(|n| tree(&format!("t{n}"), Phase::Train, 1, State::Waiting, n))
+            .collect();
+        assert_eq!(names(&training, two), ["t1-1", "t2-1", "t3-1"]);
+        let there: Vec<CampaignTree> = training.into_iter().map(on_slurm).collect();
+        assert_eq!(names(&there, two), ["t3-1"]);
+    }
+
+    #[test]
+    fn each_array_counts_in_the_hour() {
+        let hour = Limits {
+            max_jobs_per_hour: 3,
+            max_array_size: 2,
+            max_concurrent_jobs: 1000,
+            ..LIMITS
+        };
+        let mut five = tree("a", Phase::Generate, 5, State::Running, NOW.0 - 1);
+        for job in five.jobs.values_mut() {
+            job.slurm = Some(crate::machines::spec::SlurmSpec::default());
+        }
+        let next = tree("b", Phase::Pilot, 1, State::Waiting, 1);
+        assert_eq!(names(&[five, next], hour), ["b-1"], "three arrays");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What a person asked for, resolved and frozen: a campaign never changes its criteria behind anybody's back.
 
 mod curation;
+mod execution;
 mod slurm;
 mod training;
 
@@ -16,6 +17,10 @@ use std::collections::BTreeMap;
 
 pub use crate::evaluation::job::EvaluationSettings;
 pub use curation::{CurationSpec, ExportSpec};
+pub use execution::{
+    DEFAULT_COMMAND, ExecutionSpec, MOST_DATASETS, PLACEHOLDERS as EXECUTION_PLACEHOLDERS,
+    TestDatasetSpec,
+};
 pub use slurm::SlurmSpec;
 pub use training::{
     MOST_RUNS, MOST_STAGES, RunSpec, StageData, StageSpec, TrainingSet, TrainingSpec,
@@ -203,10 +208,6 @@ pub struct RetryTimes {
     pub lost: u32,
 }
 
-/// `[execution]`: no settings yet.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct ExecutionSpec {}
-
 /// `[planning]`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct PlanningSpec {
@@ -339,6 +340,9 @@ impl CampaignSpec {
             for problem in slurm.problems() {
                 refuse(true, format!("{phase}: {problem}"));
             }
+        }
+        if let Some(execution) = &self.execution {
+            execution.problems(&mut refuse);
         }
         if let Some(curation) = &self.curation {
             curation.problems(&mut refuse);

@@ -36,12 +36,21 @@ use std::{
 /// How long a command that is asked to end may take.
 const GRACE: Duration = Duration::from_secs(5);
 
+/// NFS keeps what it knows of a directory for 60 s at most by default (`acdirmax`, nfs(5)).
+const VISIBLE_WITHIN: Duration = Duration::from_secs(90);
+/// Between two signs of life.
+const BEAT: Duration = Duration::from_secs(30);
+/// Between two looks at a job directory that is not there yet.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(200);
+
 /// Between two looks at processes that are about to be gone.
 const SOON: Duration = Duration::from_millis(2);
 
 /// What a shim waits for.
-enum Happened {
+pub(super) enum Happened {
+    /// The command has ended.
     Ended(io::Result<ExitStatus>),
+    /// A signal asks to end it.
     Told,
 }
 
@@ -109,6 +118,24 @@ fn scheduled() -> Option<Scheduled> {
     })
 }
 
+/// A node may see a job directory later than the machine that wrote it: shared file systems remember for a while that
+/// something was not there.
+fn read_request(dir: &JobDir, elsewhere: bool) -> io::Result<Request> {
+    let until = Instant::now() + VISIBLE_WITHIN;
+    loop {
+        match dir.read_request() {
+            Err(error)
+                if elsewhere
+                    && error.kind() == io::ErrorKind::NotFound
+                    && Instant::now() < until =>
+            {
+                thread::sleep(BETWEEN_LOOKS);
+            }
+            read => return read,
+        }
+    }
+}
+
 fn run(
     dir: &JobDir,
     which: Which,
@@ -117,7 +144,7 @@ fn run(
     theirs: Mode,
 ) -> io::Result<()> {
     point!("shim.started");
-    let request = dir.read_request()?;
+    let request = read_request(dir, scheduled.is_some())?;
     let task = match which {
         Which::Shard(shard) => request.tasks.iter().find(|task| task.shard == shard),
         Which::Position(position) => request.tasks.get(position as usize),
@@ -153,6 +180,9 @@ fn run(
         }
     };
     point!("shim.spawned");
+    if scheduled.is_some() {
+        give_signs_of_life(dir.clone(), shard);
+    }
     let limit = request.time_seconds.map(Duration::from_secs);
     let (status, told, timed_out) = attend(child, signals, limit, &dir.mark(shard));
     let status = status?;
@@ -186,6 +216,17 @@ fn used() -> Option<Usage> {
         cpu_ms: u64::try_from(ms).ok()?,
         max_rss_kib: u64::try_from(usage.max_rss()).ok()?,
     })
+}
+
+/// Where nobody can look at this process, it says by itself that it lives: until it ends.
+fn give_signs_of_life(dir: JobDir, shard: u32) {
+    thread::spawn(move || {
+        loop {
+            // A sign that cannot be given now is given later: it is believed for minutes.
+            let _ = dir.beat(shard);
+            thread::sleep(BEAT);
+        }
+    });
 }
 
 /// Says nothing while it waits: a shim has nobody to say it to, and the daemon notices the same want by itself.
@@ -274,9 +315,11 @@ fn make_durable(output: &Path) -> io::Result<()> {
 fn argv(dir: &JobDir, request: &Request, task: &TaskRequest) -> Vec<String> {
     let kind = match &request.work {
         Work::Command { argv } => {
-            return argv.iter().map(|word| fill(word, request, task)).collect();
+            let values = values(request, task);
+            return argv.iter().map(|word| fill(word, &values)).collect();
         }
         Work::Generate { .. } => "generate",
+        Work::Execute { .. } => "execute",
         Work::Curate { .. } => "curate",
         Work::Train { .. } => "train",
         Work::Evaluate { .. } => "evaluate",
@@ -304,8 +347,7 @@ fn values(request: &Request, task: &TaskRequest) -> [(&'static str, String); 6] 
 }
 
 /// One pass from left to right, so that a value that happens to hold braces is never filled in again.
-fn fill(word: &str, request: &Request, task: &TaskRequest) -> String {
-    let values = values(request, task);
+pub(super) fn fill(word: &str, values: &[(&str, String)]) -> String {
     let (mut filled, mut rest) = (String::new(), word);
     while let Some(open) = rest.find('{') {
         let (before, from) = rest.split_at(open);
@@ -376,7 +418,7 @@ fn attend(
 
 /// Kills what is left of the command: its process group, and what it started in groups and sessions of its own, found by
 /// the environment that it inherited. Returns when nothing of it lives: a signal sent is not yet a death.
-fn empty(group: Option<Pid>, mark: &str) {
+pub(super) fn empty(group: Option<Pid>, mark: &str) {
     loop {
         signal(group, Signal::SIGKILL);
         let members = group.map_or(Ok(Vec::new()), |group| group_members(group.as_raw()));
@@ -396,7 +438,8 @@ fn empty(group: Option<Pid>, mark: &str) {
     }
 }
 
-fn follow(
+/// Waits for a command's end; after its limit, or when told to, its group is asked to end and then made to.
+pub(super) fn follow(
     happenings: &Receiver<Happened>,
     group: Option<Pid>,
     limit: Option<Duration>,

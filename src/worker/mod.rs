@@ -8,6 +8,7 @@ pub mod deliver;
 pub mod device;
 pub mod evaluate;
 pub mod exec;
+pub mod execute;
 pub mod generate;
 mod gpu;
 pub mod supervisor;

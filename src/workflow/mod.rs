@@ -6,10 +6,12 @@ pub mod catalogue;
 pub mod defect;
 pub mod dsl;
 pub mod errors;
+pub mod expectation;
 pub mod fix;
 pub mod lint;
 pub mod plan;
 pub mod repair;
+pub mod trace;
 pub mod writer;
 
 #[cfg(test)]

@@ -58,7 +58,7 @@ pub fn whole_spec() -> CampaignSpec {
         here,
     )
     .unwrap();
-    spec.execution = Some(ExecutionSpec {});
+    spec.execution = Some(ExecutionSpec::default());
     spec.training = Some(TrainingSpec {
         runs: vec![fine_tune("routing", 2), fine_tune("codegen", 1)],
         time_seconds: 3600,

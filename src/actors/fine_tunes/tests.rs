@@ -133,6 +133,7 @@ impl Disk {
             launched_at: None,
             ended_at: None,
             time_seconds: None,
+            slurm: None,
         };
         fine_tune(&self.state, tree, &job).map_err(|trouble| match trouble {
             Trouble::Never(text) => text,

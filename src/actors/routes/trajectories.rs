@@ -1,5 +1,5 @@
 //! The routes of trajectories: one, a sample, all of them. Shard files are read on threads that may wait; what people say
-//! is joined by id.
+//! and what running a workflow adds is joined by id.
 
 mod feedback;
 mod rows;
@@ -7,6 +7,7 @@ mod rows;
 use super::{Answered, Query, Refusal, Room, ending, refusal};
 use crate::{
     artifacts::{
+        executions::{self, Executions},
         feedback::{Feedback, last_words},
         is_starved, samples,
     },
@@ -90,11 +91,18 @@ fn no_such(id: &str, at: Option<String>) -> Refusal {
     refusal(status, "unknown", message, at, Some(right.into()))
 }
 
-/// A row with what people say of it.
-fn joined(line: &[u8], last: Option<&Feedback>) -> serde_json::Result<Value> {
+/// A row with what people say of it, and what running its workflow adds.
+fn joined(
+    line: &[u8],
+    last: Option<&Feedback>,
+    executions: &Executions,
+) -> serde_json::Result<Value> {
     let mut row: Value = serde_json::from_slice(line)?;
-    if let (Some(row), Some(last)) = (row.as_object_mut(), last) {
-        row.insert("user_feedback".into(), last.feedback.name().into());
+    if let Some(row) = row.as_object_mut() {
+        executions.join(row);
+        if let Some(last) = last {
+            row.insert("user_feedback".into(), last.feedback.name().into());
+        }
     }
     Ok(row)
 }
@@ -109,13 +117,19 @@ fn look(
         return Ok(None);
     };
     let feedback = last_words(&paths.feedback())?.remove(id);
+    let executions = Executions::of(paths)?;
+    let execution = match executions.has(id) {
+        true => executions::find(paths, id)?,
+        false => None,
+    };
     Ok(Some(TrajectoryView {
         version: VERSION,
         campaign: campaign.to_string(),
         phase: shard.phase.into(),
         id: id.into(),
-        trajectory: joined(&line, feedback.as_ref())?,
+        trajectory: joined(&line, feedback.as_ref(), &executions)?,
         feedback,
+        execution,
     }))
 }
 
@@ -198,6 +212,7 @@ fn draw(
     let mut said = last_words(&paths.feedback())?;
     let wanted = |id: &str| !(unreviewed && said.contains_key(id));
     let drawn = samples::sample(paths, count, seed, MOST_OF_A_SAMPLE, wanted)?;
+    let executions = Executions::of(paths)?;
     let mut sample = Vec::new();
     for (phase, id, line) in drawn.rows {
         let feedback = said.remove(&id);
@@ -205,9 +220,10 @@ fn draw(
             version: 0,
             campaign: campaign.to_string(),
             phase: phase.into(),
-            trajectory: joined(&line, feedback.as_ref())?,
+            trajectory: joined(&line, feedback.as_ref(), &executions)?,
             id,
             feedback,
+            execution: None,
         });
     }
     Ok(SampleView {

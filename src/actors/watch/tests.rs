@@ -1,6 +1,7 @@
 //! What a look at a task takes from its log.
 
-use super::*;
+use super::{log::TaskLog, *};
+use crate::{actors::seen::Seen, ids::CampaignId};
 
 /// Two tasks of one generation that said how far they are, once, and then nothing more.
 #[test]

@@ -1,6 +1,7 @@
 //! A trajectory to read. Its text was written by models and by generators of others: nothing of it may act on a terminal,
 //! and nothing that is missing is an error.
 
+mod execution;
 mod steps;
 #[cfg(test)]
 mod tests;
@@ -53,6 +54,7 @@ const KNOWN: &[&str] = &[
     "total_latency_ms",
     "session_id",
     "user_feedback",
+    "parent",
     "created_at",
     "completed_at",
     "quality_score",
@@ -123,6 +125,7 @@ pub fn trajectory(view: &TrajectoryView, style: Style, now: Timestamp) -> String
         plan(row),
         validation(row, style),
         trouble(row),
+        execution::execution(view, style),
     ] {
         shown += &part;
     }
@@ -172,6 +175,12 @@ fn about(view: &TrajectoryView, style: Style, now: Timestamp) -> String {
         .map(clean)
         .collect();
     say("kind", kind.join(", "));
+    say(
+        "repairs",
+        text(row, "parent")
+            .filter(|_| view.phase == "repair")
+            .map_or(String::new(), clean),
+    );
     let slots = row.get("slots").and_then(Value::as_object);
     let slots = slots.map(|slots| {
         slots

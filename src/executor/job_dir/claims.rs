@@ -139,6 +139,25 @@ impl JobDir {
         })
     }
 
+    /// Gives a sign of life of a task.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub fn beat(&self, shard: u32) -> io::Result<()> {
+        let at = Timestamp::from(SystemTime::now()).0;
+        fs::write(self.task(shard).join("beat"), at.to_string())
+    }
+
+    /// The latest sign of life of a task: a number that changes with each.
+    ///
+    /// # Errors
+    /// Those of reading.
+    pub fn read_beat(&self, shard: u32) -> io::Result<Option<i64>> {
+        let bytes = read_file(&self.task(shard).join("beat"))?;
+        let text = bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+        Ok(text.and_then(|text| text.trim().parse().ok()))
+    }
+
     /// Who has the task, where that can be read, for screens.
     pub fn read_claim(&self, shard: u32) -> Option<Claim> {
         match self.claimed(shard) {

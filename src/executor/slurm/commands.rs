@@ -139,7 +139,9 @@ impl Commands {
         let since = start_time(inquiry.since);
         for names in lists(&inquiry.names) {
             let asked = ["--user", &user(), "--name", &names, "--starttime", &since];
-            let asked = asked.into_iter().chain(["--state", STATES]);
+            // With states and without an end, accounting looks at the one instant of the start.
+            let states = ["--endtime", "now+1hour", "--state", STATES];
+            let asked = asked.into_iter().chain(states);
             all.push(asked.map(String::from).collect());
         }
         let mut printed = Vec::new();
@@ -235,6 +237,7 @@ impl Commands {
                     // It may have ended by itself at this moment; it has not been waited for, so the id is still its own.
                     let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
                 }
+                let _ = child.start_kill();
                 let _ = child.wait().await;
                 let limit = two_units(self.within);
                 Err(Unanswered::Unsure(format!(

@@ -17,8 +17,10 @@ const MOST_STRETCH: u32 = 8;
 /// What is known of the controller.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Contact {
-    /// When it answered last.
+    /// When it answered a question last.
     pub answered_at: Option<Timestamp>,
+    /// When it last said that it is there. That is no answer: who only says so may be too busy for any other.
+    pub there_at: Option<Timestamp>,
     /// Since when it has not, how often it was tried, and what it said.
     pub silence: Option<Silence>,
     /// Polls are so many times rarer than asked for, because it is slow.
@@ -42,6 +44,7 @@ impl Default for Contact {
     fn default() -> Self {
         Self {
             answered_at: None,
+            there_at: None,
             silence: None,
             stretch: 1,
         }
@@ -51,7 +54,13 @@ impl Default for Contact {
 impl Contact {
     /// Whether to ask first if anybody is there: a call into the void blocks for seconds, a ping does not.
     pub fn stale(&self, now: Timestamp) -> bool {
-        self.silence.is_some() || self.answered_at.is_none_or(|at| now.since(at) >= FRESH)
+        let last = self.answered_at.max(self.there_at);
+        last.is_none_or(|at| now.since(at) >= FRESH)
+    }
+
+    /// It is there.
+    pub fn is_there(&mut self, now: Timestamp) {
+        self.there_at = Some(now);
     }
 
     /// It answered, after so long.
@@ -71,6 +80,7 @@ impl Contact {
             Some(silence) => (silence.since, silence.tries),
             None => (now, 0),
         };
+        self.there_at = None;
         let pause = FIRST.saturating_mul(1 << tries.min(10)).min(LONGEST);
         self.silence = Some(Silence {
             since,

@@ -80,7 +80,8 @@ impl Dirs for JobDirs {
             program: &self.program,
             first: planned.first,
             count: planned.count,
-            at_once: self.at_once.max(1),
+            // Its arrays run side by side.
+            at_once: (self.at_once / handle.parts.len().max(1) as u32).max(1),
             resources: slurm,
             log: &log,
             time_seconds: request
@@ -108,6 +109,10 @@ impl Dirs for JobDirs {
             return Ok(true);
         }
         Ok(matches!(dir.claimed(shard)?, Claimed::By(claim) if claim.by == "canceller"))
+    }
+
+    fn beat(&self, job: &EffectId, shard: u32) -> io::Result<Option<i64>> {
+        self.dir(job).read_beat(shard)
     }
 
     fn tell_end(&mut self, job: &EffectId, shard: u32, end: &SchedulerEnd) -> io::Result<()> {

@@ -78,13 +78,15 @@ pub fn accounts(stdout: &[u8]) -> Vec<AccountRow> {
 fn account_row(line: &str) -> Option<(String, AccountRow)> {
     let [job, name, state, exit, elapsed, start, nodes, submit] = fields(line)?;
     let (id, indices) = job_of(job)?;
+    let begun = !matches!(start, "" | "Unknown" | "None");
     let row = AccountRow {
         id,
         indices,
         name: name.into(),
         state: State::read(state),
         exit: exit.into(),
-        elapsed_seconds: number(elapsed).filter(|_| !matches!(start, "" | "Unknown" | "None")),
+        // A job that was cancelled before it started may have a start; nodes it has none.
+        elapsed_seconds: number(elapsed).filter(|_| begun && !present(nodes).is_empty()),
         nodes: present(nodes),
     };
     Some((submit.into(), row))

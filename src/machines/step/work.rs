@@ -28,6 +28,10 @@ impl Stepper {
         let phase = piece.phase;
         let shards = match phase {
             Phase::Pilot | Phase::Generate => self.tree.campaign.spec.shards(phase == Phase::Pilot),
+            Phase::Execute => {
+                let execution = self.tree.campaign.spec.execution.as_ref();
+                execution.map_or(1, |spec| spec.shards)
+            }
             _ => 1,
         };
         let mut open = self.tree.open_shards(piece, shards);

@@ -39,6 +39,8 @@ use std::{
 pub struct Job {
     /// Files and directories; a missing one is an error.
     pub inputs: Vec<PathBuf>,
+    /// Files of what running workflows adds to samples; one that is not there adds nothing.
+    pub executions: Vec<PathBuf>,
     /// The data set's directory; none: nothing is written, it is only said what would be.
     pub output: Option<PathBuf>,
     /// Root of all chance.
@@ -139,6 +141,7 @@ pub fn run(job_dir: &Path, shard: u32) -> Result<(), Undone> {
     let dir = JobDir::new(job_dir);
     let Work::Curate {
         inputs,
+        executions,
         output,
         seed,
         name,
@@ -149,6 +152,7 @@ pub fn run(job_dir: &Path, shard: u32) -> Result<(), Undone> {
     };
     let job = Job {
         inputs: inputs.into_iter().map(PathBuf::from).collect(),
+        executions: executions.into_iter().map(PathBuf::from).collect(),
         output: Some(output.into()),
         seed,
         name,

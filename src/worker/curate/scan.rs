@@ -8,7 +8,10 @@ use super::{
     undone,
 };
 use crate::{
-    artifacts::corpus::{Again, Corpus, Item, Limits, Place, Shape, Source, Tally, What},
+    artifacts::{
+        corpus::{Again, Corpus, Item, Limits, Place, Shape, Source, Tally, What},
+        executions::Executions,
+    },
     curation::{
         asked::Said,
         fates::Key,
@@ -45,6 +48,8 @@ pub struct Scanned {
     pub unread: Vec<Unread>,
     /// The input, to read rows again.
     pub corpus: Corpus,
+    /// What running workflows adds to rows.
+    executions: Executions,
     /// Rows that no template made and that say something, in the order of their sets.
     pub free: Vec<u32>,
     /// For each row the number of its set; `u32::MAX` where it has none.
@@ -110,7 +115,9 @@ pub fn scan(job: &Job, tell: Tell<'_>) -> Result<Scanned, Undone> {
     let mut gathered = Gathered::new(&spill)?;
     let threads = thread::available_parallelism().map_or(1, usize::from);
     let mut done = 0;
-    let look = |item: Item| found(item, &corpus, bar, &against);
+    let executions = Executions::read(&job.executions)
+        .map_err(|error| undone("what was run cannot be read", &error))?;
+    let look = |item: Item| found(item, &corpus, bar, &against, &executions);
     let take = |found: Found| -> io::Result<()> {
         gathered.take(found)?;
         done += 1;
@@ -132,7 +139,7 @@ pub fn scan(job: &Job, tell: Tell<'_>) -> Result<Scanned, Undone> {
         total: done,
     });
     let notes = notes(&corpus, &tallies, &against);
-    gathered.finish(corpus, against, notes)
+    gathered.finish(corpus, executions, against, notes)
 }
 
 fn notes(corpus: &Corpus, tallies: &[Tally], against: &Against) -> Vec<(&'static str, u64)> {
@@ -165,7 +172,13 @@ fn place_to_spill(job: &Job) -> Result<PathBuf, Undone> {
     Ok(parent)
 }
 
-fn found(item: Item, corpus: &Corpus, bar: Bar, against: &Against) -> Found {
+fn found(
+    item: Item,
+    corpus: &Corpus,
+    bar: Bar,
+    against: &Against,
+    executions: &Executions,
+) -> Found {
     let place = item.at;
     let unread = |reason: Reason, why: String, excerpt: String| {
         Found::Unread(Unread {
@@ -179,7 +192,7 @@ fn found(item: Item, corpus: &Corpus, bar: Bar, against: &Against) -> Found {
             excerpt,
         })
     };
-    let value = match item.what {
+    let mut value = match item.what {
         What::Row(value) => value,
         What::Invalid {
             reason,
@@ -190,6 +203,9 @@ fn found(item: Item, corpus: &Corpus, bar: Bar, against: &Against) -> Found {
             return unread(reason, why, excerpt);
         }
     };
+    if let Value::Object(row) = &mut value {
+        executions.join(row);
+    }
     let mut seen = match Seen::read(&value, bar) {
         Ok(seen) => seen,
         Err(reason) => {
@@ -339,6 +355,7 @@ impl Gathered {
     fn finish(
         mut self,
         corpus: Corpus,
+        executions: Executions,
         against: Against,
         mut notes: Vec<(&'static str, u64)>,
     ) -> Result<Scanned, Undone> {
@@ -362,6 +379,7 @@ impl Gathered {
             places: self.places,
             unread: self.unread,
             corpus,
+            executions,
             free: self.free,
             set_of: self.set_of,
             sets,
@@ -407,8 +425,11 @@ impl Scanned {
     /// The file has changed or cannot be read.
     pub fn read(&self, again: &mut Again<'_>, row: u32) -> io::Result<Value> {
         let mut value = again.read_at(&self.places[row as usize])?;
-        if let (Value::Object(object), true) = (&mut value, self.is_ours(row)) {
-            row::timeless(object);
+        if let Value::Object(object) = &mut value {
+            self.executions.join(object);
+            if self.is_ours(row) {
+                row::timeless(object);
+            }
         }
         Ok(value)
     }

@@ -56,6 +56,7 @@ fn job(dir: &Path, name: &str, shards: &[String]) -> Job {
         path
     });
     Job {
+        executions: Vec::new(),
         inputs: inputs.collect(),
         output: Some(dir.join(name)),
         seed: 1,

@@ -1,4 +1,4 @@
-//! The error catalogue: the typed form of `config/errors.toml`.
+//! The error catalogue: the typed form of `config/error-patterns.toml`.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -6,12 +6,13 @@ use std::sync::LazyLock;
 use serde::{Deserialize, Serialize};
 
 use super::matcher::Matcher;
+use super::scan::Scanner;
 use super::scenario::Scenario;
 
-const FILE: &str = include_str!("../../../config/errors.toml");
+const FILE: &str = include_str!("../../../config/error-patterns.toml");
 
 static CATALOGUE: LazyLock<Catalogue> = LazyLock::new(|| {
-    Catalogue::parse(FILE).expect("config/errors.toml is compiled in and parsed by a test")
+    Catalogue::parse(FILE).expect("config/error-patterns.toml is compiled in and parsed by a test")
 });
 
 /// The catalogue compiled into this program.
@@ -242,6 +243,7 @@ pub(super) struct Catalogue {
     pub growth: Growths,
     pub scenarios: BTreeMap<String, Scenario>,
     pub matcher: Matcher,
+    pub scanner: Scanner,
 }
 
 impl Catalogue {
@@ -252,11 +254,13 @@ impl Catalogue {
             scenario.name.clone_from(name);
         }
         let matcher = Matcher::new(&file.error, &file.noise.lines)?;
+        let scanner = Scanner::new(&file.error)?;
         Ok(Catalogue {
             entries: file.error,
             growth: file.growth,
             scenarios,
             matcher,
+            scanner,
         })
     }
 }

@@ -2,8 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::catalogue::{Catalogue, Category, Entry, Level, catalogue};
+use super::catalogue::{Catalogue, Category, Entry, Level, catalogue, entry};
 use super::matcher::Hit;
+use super::scan::Walk;
 use super::text::{between, pieces, window};
 
 /// Longest key line of a diagnosis, in characters.
@@ -34,19 +35,51 @@ pub struct Diagnosis {
     pub also: Vec<String>,
 }
 
+/// Whether an error brought the run down or came of what did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// Nothing else that was found explains it.
+    Cause,
+    /// It follows from a cause, or tells less of the failure than that does.
+    Consequence,
+}
+
+/// One kind of error in a log.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Finding {
+    /// The kind, with its line and the others beside it.
+    pub diagnosis: Diagnosis,
+    /// What it is to the run.
+    pub role: Role,
+    /// Lines that say it.
+    pub lines: u32,
+}
+
 /// Says what went wrong in a run, or that nothing did. Never panics; linear in the length of the log.
 ///
 /// A run that ended well has no error, whatever its tasks met before they were tried again.
 pub fn diagnose(log: &str) -> Option<Diagnosis> {
     let catalogue = catalogue();
-    let mut reading = Reading::default();
-    for (line, text) in pieces(log) {
-        reading.take(line, &text, catalogue);
-    }
+    let reading = Reading::of(log, catalogue);
     if reading.ended_well() {
         return None;
     }
     reading.diagnosis(&catalogue.entries)
+}
+
+/// Everything that went wrong in a run: what [`diagnose`] names first, and then the others, the most telling first. Empty
+/// where that finds nothing.
+pub fn findings(log: &str) -> Vec<Finding> {
+    let catalogue = catalogue();
+    let reading = Reading::of(log, catalogue);
+    if reading.ended_well() {
+        return Vec::new();
+    }
+    let Some(first) = reading.diagnosis(&catalogue.entries) else {
+        return Vec::new();
+    };
+    reading.findings(first, &catalogue.entries)
 }
 
 /// The first line that shows an error.
@@ -56,6 +89,8 @@ struct Find {
     line: u32,
     echo: bool,
     message: String,
+    /// Lines that show it.
+    lines: u32,
 }
 
 /// A value from a line about the failed task, or else from one about some other attempt.
@@ -116,6 +151,20 @@ struct Reading {
 }
 
 impl Reading {
+    fn of(log: &str, catalogue: &Catalogue) -> Reading {
+        let (mut reading, mut walk) = (Reading::default(), Walk::new(log));
+        loop {
+            // Within a block each line counts, because any may end it.
+            let scanner = (reading.part == Part::Open).then_some(&catalogue.scanner);
+            let Some((number, line)) = walk.next(scanner) else {
+                return reading;
+            };
+            for piece in pieces(line) {
+                reading.take(number, &piece, catalogue);
+            }
+        }
+    }
+
     fn take(&mut self, line: u32, text: &str, catalogue: &Catalogue) {
         if self.in_script(text) {
             return;
@@ -174,11 +223,17 @@ impl Reading {
             line,
             echo: text.contains("Session aborted -- Cause:"),
             message: window(text, hit.at, LONGEST),
+            lines: 1,
         };
         match (self.finds.iter_mut()).find(|known| known.error == hit.error) {
             None => self.finds.push(find),
-            Some(known) if known.echo && !find.echo => *known = find,
-            Some(_) => {}
+            Some(known) => {
+                let lines = known.lines.saturating_add(1);
+                if known.echo && !find.echo {
+                    *known = find;
+                }
+                known.lines = lines;
+            }
         }
     }
 
@@ -204,13 +259,57 @@ impl Reading {
         let first = causes().find(|find| !entries[find.error].caused_by.iter().any(found));
         let cause = first.or_else(|| causes().next())?;
         let entry = &entries[cause.error];
-        let mut others: Vec<&Find> = self.finds.iter().collect();
-        others.retain(|find| find.error != cause.error);
-        others.sort_by_key(|find| std::cmp::Reverse(level(find)));
-        let also = others.iter().map(|find| entries[find.error].name.clone());
         let mut diagnosis = self.named(entry, cause.line, &cause.message);
-        diagnosis.also = also.collect();
+        diagnosis.also = self.others(&entry.name, entries);
         Some(diagnosis)
+    }
+
+    /// The kinds found beside one, the most telling first.
+    fn others(&self, kind: &str, entries: &[Entry]) -> Vec<String> {
+        let others = self.by_weight(entries).into_iter();
+        let names = others.map(|find| entries[find.error].name.clone());
+        names.filter(|name| name != kind).collect()
+    }
+
+    fn by_weight(&self, entries: &[Entry]) -> Vec<&Find> {
+        let mut finds: Vec<&Find> = self.finds.iter().collect();
+        finds.sort_by_key(|find| std::cmp::Reverse(entries[find.error].level));
+        finds
+    }
+
+    /// The first, then what else was found.
+    fn findings(&self, first: Diagnosis, entries: &[Entry]) -> Vec<Finding> {
+        let find_of = |kind: &str| {
+            self.finds
+                .iter()
+                .find(|find| entries[find.error].name == kind)
+        };
+        let top = entry(&first.kind).map(|entry| entry.level);
+        let mut found = vec![Finding {
+            lines: find_of(&first.kind).map_or(1, |find| find.lines),
+            role: Role::Cause,
+            diagnosis: first,
+        }];
+        for find in self.by_weight(entries) {
+            let entry = &entries[find.error];
+            if entry.name == found[0].diagnosis.kind {
+                continue;
+            }
+            let explained = entry.caused_by.iter().any(|kind| find_of(kind).is_some());
+            let mut diagnosis = self.named(entry, find.line, &find.message);
+            diagnosis.also = self.others(&entry.name, entries);
+            let cause = Some(entry.level) == top && !explained;
+            found.push(Finding {
+                role: if cause {
+                    Role::Cause
+                } else {
+                    Role::Consequence
+                },
+                lines: find.lines,
+                diagnosis,
+            });
+        }
+        found
     }
 
     /// A task failed and nothing says why: its exit status is all there is.

@@ -2,19 +2,11 @@
 
 use std::borrow::Cow;
 
-/// The pieces of a log between line feeds and carriage returns, cleaned, with the number of their line from 1.
-///
-/// A message is often glued to the last of many overwritten progress bars; only line feeds count lines.
-pub(super) fn pieces(log: &str) -> impl Iterator<Item = (u32, Cow<'_, str>)> {
-    let lines = log.split('\n').zip(1u32..);
-    lines.flat_map(|(line, number)| {
-        let mut parts = line.strip_suffix('\r').unwrap_or(line).split('\r');
-        // An empty line is kept: it may end a block.
-        let first = parts.next().unwrap_or("");
-        std::iter::once(first)
-            .chain(parts)
-            .map(move |part| (number, clean(part)))
-    })
+/// The pieces of a line between carriage returns, cleaned: a message is often glued to the last of many overwritten
+/// progress bars. An empty line has one, for it may end a block.
+pub(super) fn pieces(line: &str) -> impl Iterator<Item = Cow<'_, str>> {
+    let parts = line.strip_suffix('\r').unwrap_or(line).split('\r');
+    parts.map(clean)
 }
 
 /// The text without terminal sequences and control characters; tabs stay.
@@ -74,13 +66,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_line_feeds_count_and_colours_go() {
-        let log = "a\r\n 10%|#\r 20%|##\u{1b}[0;31mslurm\u{1b}[0mstepd\n\u{0}\u{0}";
-        let seen: Vec<_> = pieces(log)
-            .map(|(n, text)| (n, text.into_owned()))
-            .collect();
-        let expected = [(1, "a"), (2, " 10%|#"), (2, " 20%|##slurmstepd"), (3, "")];
-        assert_eq!(seen, expected.map(|(n, text)| (n, text.to_owned())));
+    fn colours_go_and_overwritten_bars_are_pieces() {
+        let line = " 10%|#\r 20%|##\u{1b}[0;31mslurm\u{1b}[0mstepd\r";
+        let seen: Vec<_> = pieces(line).collect();
+        assert_eq!(seen, [" 10%|#", " 20%|##slurmstepd"]);
+        assert_eq!(pieces("").count(), 1);
+        assert_eq!(pieces("\u{0}\u{0}").collect::<Vec<_>>(), [""]);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use super::{super::Answered, apart, joined};
 use crate::{
     artifacts::{
+        executions::Executions,
         feedback::{Feedback, last_words},
         jsonl::MAX_LINE,
         samples::{self, PIECE, Samples},
@@ -20,18 +21,26 @@ const WAITING: usize = 2;
 /// A longer row is not sent: with what is joined to it, a client reads lines of at most [`MAX_LINE`].
 const MOST_OF_A_ROW: usize = MAX_LINE - 4096;
 
-type LastWords = HashMap<String, Feedback>;
+/// What is joined to rows, by id.
+struct Joins {
+    said: HashMap<String, Feedback>,
+    executions: Executions,
+}
+
 type Pieces = mpsc::Sender<io::Result<Vec<u8>>>;
 
 /// All rows, as they are read. An error in the middle breaks the answer off, so that no half of it passes for the whole.
 pub(super) async fn all(paths: CampaignManifest, summary: bool) -> Answered<HttpResponse> {
-    let (samples, said) = apart(move || {
-        let said = last_words(&paths.feedback())?;
-        Ok((Samples::of(&paths)?, Arc::new(said)))
+    let (samples, joins) = apart(move || {
+        let joins = Joins {
+            said: last_words(&paths.feedback())?,
+            executions: Executions::of(&paths)?,
+        };
+        Ok((Samples::of(&paths)?, Arc::new(joins)))
     })
     .await?;
     let (pieces, inbox) = mpsc::channel(WAITING);
-    actix::spawn(send(pieces, samples, said, summary));
+    actix::spawn(send(pieces, samples, joins, summary));
     let body = stream::unfold(inbox, |mut inbox| async move {
         let piece: io::Result<Vec<u8>> = inbox.recv().await?;
         Some((piece.map(web::Bytes::from), inbox))
@@ -41,13 +50,13 @@ pub(super) async fn all(paths: CampaignManifest, summary: bool) -> Answered<Http
         .streaming(body))
 }
 
-async fn send(pieces: Pieces, mut samples: Samples, said: Arc<LastWords>, summary: bool) {
+async fn send(pieces: Pieces, mut samples: Samples, joins: Arc<Joins>, summary: bool) {
     let mut sums = Summary {
         version: VERSION,
         ..Summary::default()
     };
     loop {
-        let joining = Arc::clone(&said);
+        let joining = Arc::clone(&joins);
         let read = tokio::task::spawn_blocking(move || {
             let piece = read_piece(&mut samples, &joining, sums)?;
             Ok((samples, piece))
@@ -86,11 +95,11 @@ async fn send(pieces: Pieces, mut samples: Samples, said: Arc<LastWords>, summar
 
 fn read_piece(
     samples: &mut Samples,
-    said: &LastWords,
+    joins: &Joins,
     mut sums: Summary,
 ) -> io::Result<(Vec<u8>, Summary, bool)> {
     let mut piece = Vec::new();
-    let more = samples.read(PIECE, |_, _, line| match sent(line, said) {
+    let more = samples.read(PIECE, |_, _, line| match sent(line, joins) {
         Some(row) => {
             piece.extend_from_slice(&row);
             piece.push(b'\n');
@@ -102,10 +111,11 @@ fn read_piece(
 }
 
 /// A row as it is sent in a stream: as its generator wrote it, unless there is something to join.
-fn sent(line: &[u8], said: &LastWords) -> Option<Vec<u8>> {
+fn sent(line: &[u8], joins: &Joins) -> Option<Vec<u8>> {
     let id = samples::id(line).filter(|_| line.len() <= MOST_OF_A_ROW)?;
-    let Some(last) = said.get(&id) else {
+    let last = joins.said.get(&id);
+    if last.is_none() && !joins.executions.has(&id) {
         return Some(line.to_vec());
-    };
-    serde_json::to_vec(&joined(line, Some(last)).ok()?).ok()
+    }
+    serde_json::to_vec(&joined(line, last, &joins.executions).ok()?).ok()
 }

@@ -19,6 +19,7 @@ fn shown(row: Value) -> String {
             given_at: "2026-03-02T09:13:02Z".into(),
             uid: 1000,
         }),
+        execution: None,
     };
     trajectory(&view, Style::PLAIN, Timestamp(1_772_442_842_000))
 }
@@ -92,4 +93,47 @@ fn nothing_acts_on_a_terminal() {
         "a\u{fffd}[2J \u{fffd}b\u{fffd}"
     );
     assert_eq!(clean_lines("a\tb\r\n\u{1b}c"), "a    b\n\u{fffd}c");
+}
+
+#[test]
+fn how_a_workflow_ran_is_shown_with_its_error_and_expectations() {
+    let view = TrajectoryView {
+        campaign: "alttp".into(),
+        phase: "generate".into(),
+        id: "t-2a-17".into(),
+        trajectory: json!({ "query": "q" }),
+        execution: Some(json!({
+            "id": "t-2a-17", "outcome": "execution_failed", "outcome_reason": "it ended with status 137: out_of_memory in ALIGN",
+            "dataset": "small", "started_at": "2026-03-02T09:00:00Z", "ended_at": "2026-03-02T09:02:03Z",
+            "logs_path": "executions/t-2a-17", "command": ["nextflow", "run", "a\u{1b}b.nf"],
+            "metrics": { "total_processes": 3, "completed_processes": 2, "failed_processes": 1 },
+            "diagnosis": { "kind": "out_of_memory", "message": "oom-kill event" },
+            "error_resolution": { "resolution_attempted": "increase_memory: 48 GB" },
+            "checks": [
+                { "metric": "mapping_rate", "wanted": "> 80 %", "observed": 71.5, "passed": false, "why": null },
+                { "metric": "genes", "wanted": "> 5", "observed": null, "passed": false, "why": "the run states no genes" },
+            ],
+            "notes": ["a torn line"],
+        })),
+        ..TrajectoryView::default()
+    };
+    let shown = trajectory(&view, Style::PLAIN, Timestamp(1_772_442_842_000));
+    let squeezed = shown.split_whitespace().collect::<Vec<_>>().join(" ");
+    for expected in [
+        "execution execution_failed: it ended with status 137: out_of_memory in ALIGN",
+        "on small, 2m 03s, in executions/t-2a-17",
+        "tasks 3, completed 2, failed 1",
+        "cause out_of_memory: oom-kill event",
+        "what should help: increase_memory: 48 GB",
+        "mapping_rate > 80 %: no, it is 71.5",
+        "genes > 5: no, the run states no genes",
+        "note: a torn line",
+    ] {
+        assert!(squeezed.contains(expected), "{expected}\n{shown}");
+    }
+    assert!(!shown.contains('\u{1b}'));
+    assert!(
+        shown.lines().all(|line| line.chars().count() <= 80),
+        "{shown}"
+    );
 }

@@ -199,7 +199,7 @@ fn accounting_is_asked_by_id_and_by_name_in_pieces() {
         value(3, "--starttime").as_deref(),
         Some("2026-03-02T08:14:02")
     );
-    assert!(value(3, "--state").is_some());
+    assert!(value(3, "--state").is_some() && value(3, "--endtime").is_some());
     assert_eq!(asked.len(), 4);
 }
 

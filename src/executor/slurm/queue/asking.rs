@@ -1,9 +1,6 @@
 //! Which call is next: what ends jobs first, then what is seen of them, then new ones, as far as the budget goes.
 
-use super::{
-    Dirs, Next, Queue,
-    unit::{Stage, Unit},
-};
+use super::{Dirs, Next, Queue, seen::Stage, unit::Unit};
 use crate::{
     executor::slurm::calls::{Call, Inquiry},
     time::Timestamp,

@@ -2,7 +2,8 @@
 
 use super::{
     Dirs, Followed, Queue,
-    unit::{Doubt, Place, Stage, Unit},
+    seen::{Doubt, Stage},
+    unit::{Place, Unit},
 };
 use crate::{
     executor::slurm::{
@@ -28,6 +29,7 @@ impl Queue {
         now: Timestamp,
     ) {
         match &heard {
+            Ok(Answer::Pong) => self.contact.is_there(now),
             Ok(_) => self.contact.heard(now, took),
             // The controller said this.
             Err(Unanswered::Refused(_) | Unanswered::Later(_)) => self.contact.heard(now, took),
@@ -172,6 +174,7 @@ impl Queue {
                     job,
                     shards,
                     dirs: &mut *dirs,
+                    now,
                 };
                 if matches!(tell(unit, part, &mut place), Ok(true)) {
                     followed.unsaved = true;

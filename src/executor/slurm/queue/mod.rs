@@ -22,9 +22,10 @@ use super::{
     words::{Meaning, State},
 };
 use crate::{ids::EffectId, machines::job::Cause, time::Timestamp};
+use seen::Stage;
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, io, path::PathBuf, time::Duration};
-use unit::{Stage, Unit};
+use unit::Unit;
 
 /// How often, how much, how large.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,6 +102,11 @@ pub trait Dirs {
     /// # Errors
     /// Those of reading.
     fn is_over(&self, job: &EffectId, shard: u32) -> io::Result<bool>;
+    /// A task's latest sign of life: it changes as long as its shim runs.
+    ///
+    /// # Errors
+    /// Those of reading.
+    fn beat(&self, job: &EffectId, shard: u32) -> io::Result<Option<i64>>;
     /// Ends a task on the scheduler's word, unless it is over already.
     ///
     /// # Errors
@@ -196,6 +202,8 @@ pub struct Queue {
 struct Followed {
     handle: Handle,
     shards: Vec<u32>,
+    /// Positions by shard.
+    positions: BTreeMap<u32, u32>,
     units: Vec<Unit>,
     /// It is being ended.
     ending: bool,
@@ -244,6 +252,7 @@ impl Queue {
         let units = handle.parts.iter().map(Unit::of).collect();
         let followed = Followed {
             handle,
+            positions: asked.shards.iter().copied().zip(0..).collect(),
             shards: asked.shards.clone(),
             units,
             ending: false,
@@ -385,8 +394,7 @@ impl Queue {
 impl Followed {
     /// The part of a shard, and its index there.
     fn place(&self, shard: u32) -> Option<(usize, u32)> {
-        let position = self.shards.iter().position(|one| *one == shard)?;
-        let position = u32::try_from(position).ok()?;
+        let position = *self.positions.get(&shard)?;
         let within = |part: &super::handle::Part| {
             (part.first..part.first.saturating_add(part.count)).contains(&position)
         };

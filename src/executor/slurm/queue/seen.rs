@@ -1,6 +1,51 @@
-//! What is seen of one task.
+//! What is known of a submission, and what is seen of each of its tasks.
 
-use crate::executor::slurm::words::{Meaning, State};
+use crate::{
+    executor::slurm::words::{Meaning, State},
+    time::Timestamp,
+};
+use std::time::Duration;
+
+/// Where a submission is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// To be submitted, not before this; and what stands in the way.
+    Fresh(Timestamp, Option<String>),
+    /// `sbatch` is at work.
+    Asked,
+    /// It may be queued.
+    Doubt(Doubt),
+    /// It is, under this id.
+    Known(u64),
+    /// It never will be: the scheduler's own sentence.
+    Refused(String),
+    /// It was ended before it was queued.
+    Dropped,
+}
+
+/// What is known of a submission that may have happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Doubt {
+    /// When it may have.
+    pub since: Timestamp,
+    /// Why that is not known.
+    pub why: String,
+    /// Polls since then that did not show it.
+    pub absent: u32,
+    /// The accounts were asked for it, and do not know it or do not answer.
+    pub not_in_accounts: bool,
+}
+
+impl Stage {
+    /// What stands in the way of a submission.
+    pub fn why(&self) -> Option<String> {
+        match self {
+            Stage::Fresh(_, why) => why.clone(),
+            Stage::Doubt(doubt) => Some(format!("being looked for: {}", doubt.why)),
+            _ => None,
+        }
+    }
+}
 
 /// What is seen of a task.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -11,8 +56,12 @@ pub struct Seen {
     pub row: Option<Row>,
     /// How often in a row the scheduler called it over and the job directory did not.
     pub ended: u32,
-    /// Polls in a row that did not show it.
+    /// Polls in a row that did not show it, and since when.
     pub absent: u32,
+    /// When the first of them was.
+    pub absent_since: Timestamp,
+    /// Its latest sign of life in the job directory.
+    pub beat: Option<i64>,
     /// Of these, answers of the accounts without it.
     pub unknown: u32,
     /// Of these, answers of the accounts by which it goes on.
@@ -40,6 +89,11 @@ impl Seen {
     pub fn is_cancelled_by_nobody(&self) -> bool {
         let state = self.row.as_ref().map(|row| &row.state);
         state == Some(&State::Cancelled { by: None })
+    }
+
+    /// Whether so many looks without it are enough.
+    pub fn gone(&self, looks: u32, (least, over): (u32, Duration), now: Timestamp) -> bool {
+        looks >= least && now.since(self.absent_since) >= over
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::{
     Dirs, SchedulerEnd,
-    seen::{Row, Seen},
+    seen::{Doubt, Row, Seen, Stage},
 };
 use crate::{
     executor::slurm::{
@@ -14,7 +14,7 @@ use crate::{
     machines::job::Cause,
     time::Timestamp,
 };
-use std::{collections::BTreeSet, io};
+use std::{collections::BTreeSet, io, time::Duration};
 
 /// A part that two polls do not show, though it may have been submitted, was not.
 pub const LOOKS_FOR_A_PART: u32 = 2;
@@ -22,55 +22,15 @@ pub const LOOKS_FOR_A_PART: u32 = 2;
 const LOOKS_FOR_AN_END: u32 = 2;
 /// So many polls are waited for what the scheduler says of an end that the job directory tells.
 pub const LOOKS_FOR_A_WORD: u32 = 2;
-/// A task that the queue does not show and that the accounts do not know, asked so often, is gone.
-const UNKNOWN_TO_ACCOUNTS: u32 = 3;
-/// The same where the accounts do not answer: the queue alone is believed after so many polls.
-const WITHOUT_ACCOUNTS: u32 = 5;
+/// A task that the queue does not show, that the accounts do not know, and that gives no sign of life, asked so often and
+/// over so long, is gone.
+const UNKNOWN_TO_ACCOUNTS: (u32, Duration) = (3, Duration::from_secs(180));
+/// The same where the accounts do not answer: the queue alone is believed then.
+const WITHOUT_ACCOUNTS: (u32, Duration) = (5, Duration::from_secs(300));
 /// The same where the accounts say that it runs: they never hear of a job whose end they missed.
-const STALE_ACCOUNTS: u32 = 10;
+const STALE_ACCOUNTS: (u32, Duration) = (10, Duration::from_secs(900));
 /// A cancellation that so many polls do not show is sent again.
 const LOOKS_FOR_A_CANCEL: u32 = 3;
-
-/// Where a submission is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Stage {
-    /// To be submitted, not before this; and what stands in the way.
-    Fresh(Timestamp, Option<String>),
-    /// `sbatch` is at work.
-    Asked,
-    /// It may be queued.
-    Doubt(Doubt),
-    /// It is, under this id.
-    Known(u64),
-    /// It never will be: the scheduler's own sentence.
-    Refused(String),
-    /// It was ended before it was queued.
-    Dropped,
-}
-
-/// What is known of a submission that may have happened.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Doubt {
-    /// When it may have.
-    pub since: Timestamp,
-    /// Why that is not known.
-    pub why: String,
-    /// Polls since then that did not show it.
-    pub absent: u32,
-    /// The accounts were asked for it, and do not know it or do not answer.
-    pub not_in_accounts: bool,
-}
-
-impl Stage {
-    /// What stands in the way of a submission.
-    pub fn why(&self) -> Option<String> {
-        match self {
-            Stage::Fresh(_, why) => why.clone(),
-            Stage::Doubt(doubt) => Some(format!("being looked for: {}", doubt.why)),
-            _ => None,
-        }
-    }
-}
 
 /// Whose unit it is, and where its directory is.
 pub struct Place<'a> {
@@ -80,6 +40,8 @@ pub struct Place<'a> {
     pub shards: &'a [u32],
     /// The directories.
     pub dirs: &'a mut dyn Dirs,
+    /// When this is.
+    pub now: Timestamp,
 }
 
 /// One submission.
@@ -346,9 +308,17 @@ impl Unit {
     fn task_absent(&mut self, index: usize, place: &mut Place<'_>) -> io::Result<()> {
         let seen = &mut self.tasks[index];
         seen.over = seen.over || place.dirs.is_over(place.job, place.shards[index])?;
-        if !seen.over || seen.word_since.is_some() {
-            seen.absent = seen.absent.saturating_add(1);
+        if seen.over && seen.word_since.is_none() {
+            return Ok(());
         }
+        // Whoever gives signs of life is not gone, whatever the scheduler shows.
+        let beat = place.dirs.beat(place.job, place.shards[index])?;
+        if seen.absent == 0 || beat != seen.beat {
+            (seen.unknown, seen.stale, seen.absent) = (0, 0, 0);
+            seen.absent_since = place.now;
+            seen.beat = beat;
+        }
+        seen.absent = seen.absent.saturating_add(1);
         Ok(())
     }
 
@@ -417,14 +387,15 @@ impl Unit {
                 }
                 self.task_over(index, place)
             }
+            _ if seen.absent == 0 => Ok(()),
             (Some(_), _) => {
                 seen.stale += 1;
-                let gone = seen.stale >= STALE_ACCOUNTS;
+                let gone = seen.gone(seen.stale, STALE_ACCOUNTS, place.now);
                 self.gone_if(gone, index, place)
             }
             (None, _) => {
                 seen.unknown += 1;
-                let gone = seen.unknown >= UNKNOWN_TO_ACCOUNTS;
+                let gone = seen.gone(seen.unknown, UNKNOWN_TO_ACCOUNTS, place.now);
                 self.gone_if(gone, index, place)
             }
         }
@@ -440,7 +411,8 @@ impl Unit {
             doubt.not_in_accounts = doubt.absent >= LOOKS_FOR_A_PART;
         }
         for index in self.missing().collect::<Vec<_>>() {
-            let gone = self.tasks[index].absent >= WITHOUT_ACCOUNTS;
+            let seen = &self.tasks[index];
+            let gone = seen.gone(seen.absent, WITHOUT_ACCOUNTS, place.now);
             self.gone_if(gone, index, place)?;
         }
         Ok(())

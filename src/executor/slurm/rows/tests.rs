@@ -83,7 +83,7 @@ fn lists_of_indices_read_and_cut_ones_do_not() {
 #[test]
 fn the_accounts_read() {
     let rows = accounts(&printed(
-        "60|a-1|CANCELLED by 0|0:0|0|None|None assigned|1795321395\n\
+        "60|a-1|CANCELLED by 0|0:0|0|1795321396|None assigned|1795321395\n\
          63_[0-3]|a-2|CANCELLED by 0|0:0|0|None|None assigned|1795321395\n\
          7_[0-9%2]|a-3|PENDING|0:0|0|Unknown|None assigned|1795321147\n\
          1_2|a-4|FAILED|3:0|2|1795321150|node1|1795321147\n\

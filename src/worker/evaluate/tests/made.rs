@@ -234,6 +234,7 @@ impl Place {
             attempt: 1,
             directory: self.text(""),
             time_seconds: None,
+            slurm: None,
             side_by_side: 1,
             work: Work::Evaluate { jobs },
             tasks: vec![TaskRequest {
