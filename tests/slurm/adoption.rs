@@ -114,6 +114,7 @@ fn a_program_that_is_replaced_while_jobs_wait_is_run_as_it_was() {
     fs::write(site.path("other"), "#!/bin/sh\nexit 7\n").unwrap();
     fs::rename(site.path("other"), &own).unwrap();
     release(2);
+    site.until("both have ended", || site.lines("replaced").len() == 4);
     site.until_state("replaced", "completed");
     site.assert_each_once("replaced", 2);
 }

@@ -153,6 +153,11 @@ fn two_hundred_tasks_run_once_each_while_the_daemon_is_killed_twenty_times() {
     site.assert_each_once("many", SHARDS);
     let arrays: BTreeSet<u64> = site.lines("many").iter().map(|line| line.job).collect();
     assert_eq!(arrays.len(), 1, "more than one array ran: {arrays:?}");
+    let lines = site.lines("many");
+    let tasks: BTreeSet<u64> = lines.iter().map(|line| line.task).collect();
+    let pids: BTreeSet<(u32, u32)> = lines.iter().map(|line| (line.shard, line.pid)).collect();
+    assert_eq!(tasks.len(), SHARDS as usize, "SLURM jobs");
+    assert_eq!(pids.len(), SHARDS as usize, "who began is who ended");
     let most = most_at_once(&site, "many");
     assert_eq!(most, AT_ONCE, "at once");
     let whole = (SHARDS as usize * 2, SHARDS as usize * 2);
@@ -174,5 +179,42 @@ fn two_hundred_tasks_run_once_each_while_the_daemon_is_killed_twenty_times() {
         whole.0,
         rows.len(),
         site.calls().values().sum::<usize>()
+    );
+}
+
+#[test]
+fn arrays_of_one_job_are_submitted_once_each_though_the_daemon_is_killed_around_every_sbatch() {
+    let Some(cluster) = cluster::shared("arrays_of_one_job") else {
+        return;
+    };
+    let settings = QUICK.replace("[slurm]", "[slurm]\nmax_array_size = 2");
+    let mut site = Site::new(cluster, &settings);
+    site.wrap();
+    site.serve();
+    // The job that does nothing is over with this one.
+    site.campaign("first", 1, "", "", STEADY);
+    site.submit("first");
+    site.until_state("first", "completed");
+    site.campaign("parts", 6, "", "", STEADY);
+    for (life, how) in ["after", "late", "before"].into_iter().enumerate() {
+        site.arm(how);
+        if life == 0 {
+            site.try_submit("parts");
+        } else {
+            site.spawn();
+        }
+        site.until_killed(how);
+    }
+    site.serve();
+    site.until_state("parts", "completed");
+    site.assert_each_once("parts", 6);
+    let submitted = site.submitted("parts");
+    let names: BTreeSet<&String> = submitted.iter().map(|(_, name)| name).collect();
+    assert_eq!((submitted.len(), names.len()), (3, 3), "{submitted:?}");
+    // Two for the campaign before, three that were killed, and again the one that was not submitted.
+    assert_eq!(site.calls_of("sbatch"), 6, "{:?}", site.calls());
+    println!(
+        "parts: 3 arrays, each submitted once over 3 kills; {:?}",
+        site.calls()
     );
 }

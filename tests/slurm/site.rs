@@ -38,6 +38,8 @@ pub struct Line {
     pub ends: bool,
     pub shard: u32,
     pub pid: u32,
+    /// The SLURM job that it was, each task of an array by its own id.
+    pub task: u64,
     /// The SLURM job; of an array, the array.
     pub job: u64,
 }
@@ -68,7 +70,7 @@ impl Site {
     pub fn campaign(&self, name: &str, shards: u32, head: &str, slurm: &str, script: &str) {
         let mark = |what: &str| {
             format!(
-                "printf '{what} %s %s %s\\n' \"$4\" $$ \"${{SLURM_ARRAY_JOB_ID:-$SLURM_JOB_ID}}\" >> {name}.ledger\n"
+                "printf '{what} %s %s %s %s\\n' \"$4\" $$ $SLURM_JOB_ID ${{SLURM_ARRAY_JOB_ID:-$SLURM_JOB_ID}} >> {name}.ledger\n"
             )
         };
         let script = [&mark("start"), script, &mark("end")].concat();
@@ -108,12 +110,13 @@ impl Site {
         let text = fs::read_to_string(self.path(&format!("{name}.ledger"))).unwrap_or_default();
         let line = |line: &str| {
             let words: Vec<&str> = line.split(' ').collect();
-            assert_eq!(words.len(), 4, "{line:?} is no line of a ledger");
+            assert_eq!(words.len(), 5, "{line:?} is no line of a ledger");
             Line {
                 ends: words[0] == "end",
                 shard: words[1].parse().unwrap(),
                 pid: words[2].parse().unwrap(),
-                job: words[3].parse().unwrap(),
+                task: words[3].parse().unwrap(),
+                job: words[4].parse().unwrap(),
             }
         };
         text.lines().map(line).collect()
