@@ -174,6 +174,7 @@ const FLOORS: &[(&str, &[&str])] = &[
             "manifest",
             "evaluation",
             "generation",
+            "workflow",
             "curation",
             "history",
             "machines",

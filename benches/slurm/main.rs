@@ -1,7 +1,10 @@
 //! What SLURM's jobs cost: calls of its programs, and processor time of the daemon.
 //!
 //! `cargo bench --bench slurm --features failpoints` (the faulty cluster's programs, without faults, stand in for SLURM's).
-#![allow(clippy::unwrap_used, reason = "a measurement ends where its assumption does")]
+#![allow(
+    clippy::unwrap_used,
+    reason = "a measurement ends where its assumption does"
+)]
 #![allow(dead_code, reason = "the simulation is the tests'")]
 
 #[path = "../../tests/cluster/mod.rs"]
@@ -23,7 +26,6 @@ use campaignd::{
     },
     ids::{CampaignId, EffectId},
     machines::spec::SlurmSpec,
-
 };
 use cluster::Faults;
 use course::{BEGIN, Course};
@@ -73,7 +75,9 @@ fn submissions() {
         largest: 1000,
     };
     let campaign: CampaignId = "bench".parse().unwrap();
-    let jobs: Vec<EffectId> = (1..=u64::from(LIVE)).map(|number| campaign.effect(number)).collect();
+    let jobs: Vec<EffectId> = (1..=u64::from(LIVE))
+        .map(|number| campaign.effect(number))
+        .collect();
     let targets: BTreeMap<u32, u64> = [(0, 1)].into();
     let mut world = World::new(1, BEGIN, targets);
     for job in &jobs {
@@ -138,10 +142,16 @@ fn calls() {
     ended.check();
     let minutes = ended.now.since(BEGIN).as_secs_f64() / 60.0;
     let programs = ["sbatch", "squeue", "sacct", "scancel"];
-    let calls: u64 = programs.iter().map(|program| ended.cluster.runs(program)).sum();
+    let calls: u64 = programs
+        .iter()
+        .map(|program| ended.cluster.runs(program))
+        .sum();
     row(
         "calls a minute for 1,000 live tasks",
-        &format!("{:.2} ({calls} in {minutes:.0} minutes)", calls as f64 / minutes),
+        &format!(
+            "{:.2} ({calls} in {minutes:.0} minutes)",
+            calls as f64 / minutes
+        ),
         "4",
     );
 }
@@ -199,7 +209,11 @@ fn daemon(settle: Duration, over: Duration) {
         ),
         "0.3 ms a second",
     );
-    row("resident memory with them", &format!("{resident:.0} MB"), "50 MB");
+    row(
+        "resident memory with them",
+        &format!("{resident:.0} MB"),
+        "50 MB",
+    );
     daemon.kill().unwrap();
     daemon.wait().unwrap();
 }
@@ -228,8 +242,10 @@ fn processor(child: &Child) -> f64 {
 
 fn resident(child: &Child) -> f64 {
     let text = fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
-    let line = text.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+    let line = text
+        .lines()
+        .find(|line| line.starts_with("VmRSS:"))
+        .unwrap();
     let kib: f64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
     kib / 1024.0
 }
-

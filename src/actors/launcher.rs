@@ -94,10 +94,12 @@ async fn clear(here: &Surroundings, perform: &Perform) -> bool {
     };
     let shards: Vec<u32> = job.tasks.iter().map(|task| task.shard).collect();
     // A task that this user can write no claim for is one that no shim could claim.
-    let ended = patiently(here, &perform.id, is_starved, || {
-        end_tasks(here, job, &shards)
-    })
-    .await;
+    // What may wait in a queue is not forgotten for any error.
+    let passing: fn(&io::Error) -> bool = match job.slurm {
+        Some(_) => |_| true,
+        None => is_starved,
+    };
+    let ended = patiently(here, &perform.id, passing, || end_tasks(here, job, &shards)).await;
     !matches!(ended, Ok(None))
 }
 

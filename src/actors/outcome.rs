@@ -7,7 +7,9 @@ use crate::{
     },
     evaluation::job::Measure,
     executor::job_dir::{JobDir, Work},
+    machines::job::Cause,
     training::job::FineTune,
+    workflow::errors::diagnose,
 };
 use std::{
     fs,
@@ -106,23 +108,18 @@ fn adapter(job: &FineTune) -> io::Result<PathBuf> {
 /// Of a log the end is read: what a program died of stands there.
 const END_OF_A_LOG: u64 = 64 << 10;
 
-/// How PyTorch, JAX and the CUDA libraries say that a GPU has no memory left. A scheduler knows nothing of that, and calls
-/// the task failed.
-const GPU_MEMORY: [&str; 5] = [
-    "torch.OutOfMemoryError",
-    "CUDA out of memory",
-    "CUDA error: out of memory",
-    "CUDA_ERROR_OUT_OF_MEMORY",
-    "CUBLAS_STATUS_ALLOC_FAILED",
-];
-
-/// Whether a task that failed said that a GPU had no memory left for it.
-pub fn says_gpu_memory(dir: &JobDir, shard: u32) -> bool {
-    let says = |path: PathBuf| {
-        let text = end_of(&path).unwrap_or_default();
-        GPU_MEMORY.iter().any(|words| text.contains(words))
+/// What the log of a task that failed by itself says of its cause, where that is another than its own error: a GPU without
+/// memory, of which a scheduler knows nothing, or a network that may be there the next time. With the line that says so.
+pub fn log_says(dir: &JobDir, shard: u32) -> Option<(Cause, String)> {
+    let found = [dir.stderr(shard), dir.stdout(shard)]
+        .iter()
+        .find_map(|path| diagnose(&end_of(path).ok()?))?;
+    let cause = match found.kind.as_str() {
+        "gpu_out_of_memory" => Cause::GpuMemory,
+        "network_error" | "container_pull_failed" => Cause::Transient,
+        _ => return None,
     };
-    says(dir.stderr(shard)) || says(dir.stdout(shard))
+    Some((cause, found.message))
 }
 
 fn end_of(path: &Path) -> io::Result<String> {
@@ -210,19 +207,30 @@ mod tests {
     fn a_gpu_without_memory_is_known_from_the_log() {
         let root = tempfile::tempdir().unwrap();
         let dir = JobDir::new(root.path());
-        assert!(!says_gpu_memory(&dir, 0), "there is no log");
+        assert!(!log_says(&dir, 0).is_some(), "there is no log");
         fs::create_dir_all(dir.task(0)).unwrap();
         fs::write(dir.stdout(0), "step 12, loss 0.4\n").unwrap();
         fs::write(dir.stderr(0), "CUDA out of disk, not of what was asked\n").unwrap();
-        assert!(!says_gpu_memory(&dir, 0));
+        assert!(!log_says(&dir, 0).is_some());
         let said = "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB.\n";
         let long = "x".repeat(200_000) + "\n" + said + &"at frame\n".repeat(50);
         fs::write(dir.stderr(0), &long).unwrap();
-        assert!(says_gpu_memory(&dir, 0));
+        assert!(log_says(&dir, 0).is_some());
+        assert_eq!(
+            log_says(&dir, 0).map(|(cause, _)| cause),
+            Some(Cause::GpuMemory)
+        );
+        let pulled = "Error: Failed to pull singularity image\n";
+        fs::write(dir.stderr(0), pulled).unwrap();
+        let (cause, line) = log_says(&dir, 0).unwrap();
+        assert_eq!(
+            (cause, line.contains("Failed to pull")),
+            (Cause::Transient, true)
+        );
         // What was said long before the end is not what it died of.
         let early = said.to_string() + &"step\n".repeat(50_000);
         fs::write(dir.stderr(0), early).unwrap();
-        assert!(!says_gpu_memory(&dir, 0));
+        assert!(!log_says(&dir, 0).is_some());
     }
 
     #[test]

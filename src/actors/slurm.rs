@@ -1,10 +1,11 @@
 //! Jobs on SLURM: launched, ended and looked at for the performers.
 
-use super::{Perform, Surroundings, fine_tunes::Trouble};
+use super::{Perform, Surroundings, fine_tunes::Trouble, now};
 use crate::{
+    artifacts::write_atomic,
     executor::{
         identity::Identity,
-        job_dir::{JobDir, Request, TaskRequest, Work},
+        job_dir::{Exit, JobDir, Request, TaskRequest, Work},
         local::{Launched, Observed},
         slurm::{
             desk::LOOK,
@@ -52,9 +53,13 @@ async fn submit(
     asked: &Submission,
 ) -> Result<Option<Launched>, Trouble> {
     let clusters = asked.clusters.as_str();
+    // Ended meanwhile, it would be followed by nobody.
+    if !here.owed(&perform.id).await {
+        return Ok(None);
+    }
     here.slurm.take(asked).await?;
     loop {
-        match here.slurm.launched(clusters, &asked.job) {
+        match here.slurm.launched(clusters, &asked.job).await? {
             Some(Launch::Done { adopted }) => return Ok(Some(Launched { adopted })),
             Some(Launch::Refused(text)) => {
                 return Err(Trouble::Never(format!("SLURM refuses the job: {text}")));
@@ -63,10 +68,10 @@ async fn submit(
             // Ended meanwhile by somebody else.
             None => return Ok(None),
         }
-        here.slurm.turn(clusters, LOOK).await?;
         if !here.owed(&perform.id).await {
             return Ok(None);
         }
+        here.slurm.turn(clusters, LOOK).await?;
     }
 }
 
@@ -79,60 +84,124 @@ async fn probed(
     slurm: &SlurmSpec,
 ) -> Result<bool, Trouble> {
     let seen_from = here.state.root().join("slurm-seen-from");
-    let partition = format!("{}/{}\n", slurm.clusters, slurm.partition);
-    let known = std::fs::read_to_string(&seen_from).unwrap_or_default();
-    if known.contains(&partition) {
+    let partition = format!("{}/{}", slurm.clusters, slurm.partition);
+    let known = |text: &str| text.lines().any(|line| line == partition);
+    if known(&std::fs::read_to_string(&seen_from).unwrap_or_default()) {
         return Ok(true);
     }
+    let waits = "a job that does nothing finds out first whether the nodes see the state directory";
+    here.slurm.note(&job.id, Some(waits));
+    // Several launches of one kind wait for one probe.
+    let _alone = here.slurm.probing.lock().await;
+    let text = std::fs::read_to_string(&seen_from).unwrap_or_default();
+    let answer = if known(&text) {
+        Ok(true)
+    } else {
+        probe(here, perform, job, slurm).await
+    };
+    here.slurm.note(&job.id, None);
+    if matches!(answer, Ok(true)) && !known(&text) {
+        write_atomic(&seen_from, format!("{text}{partition}\n").as_bytes())?;
+    }
+    answer
+}
+
+/// Sends a job that does nothing, and waits until it came back.
+async fn probe(
+    here: &Surroundings,
+    perform: &Perform,
+    job: &Job,
+    slurm: &SlurmSpec,
+) -> Result<bool, Trouble> {
     // Effects count from 1: no job of the campaign has this id.
     let probe = EffectId {
         campaign: job.id.campaign.clone(),
         number: 0,
     };
     let dir = JobDir::new(here.state.job(&probe));
+    // An earlier one of the same name is not this one.
+    let name = format!("{}.p{:x}", probe.scheduler_name(&here.store_id), now().0);
     let asked = Submission {
-        name: probe.scheduler_name(&here.store_id),
+        name,
         job: probe,
         clusters: slurm.clusters.clone(),
         shards: vec![0],
         launched: false,
     };
-    if dir.read_request().is_err() {
+    let same = |request: Request| request.slurm.is_some_and(|other| other == for_probe(slurm));
+    if !dir.read_request().is_ok_and(same) {
+        leave(here, &asked, &dir).await?;
         dir.write_request(&nothing(&asked, slurm, here))?;
     }
-    if submit(here, perform, &asked).await?.is_none() {
-        return Ok(false);
-    }
-    let observed = loop {
-        match look(&dir, 0) {
-            Observed::Ended(exit) => break exit,
-            _ if !here.owed(&perform.id).await => return Ok(false),
-            _ => here.slurm.turn(&asked.clusters, SOON).await?,
-        }
+    let came_back = match submit(here, perform, &asked).await {
+        Ok(Some(_)) => wait_for_probe(here, perform, &asked, &dir).await,
+        Ok(None) => Ok(None),
+        Err(refused) => Err(refused),
     };
-    here.slurm.forget(&asked.clusters, &asked.job);
-    // The next campaign of this name probes again if this one failed.
-    std::fs::remove_dir_all(dir.root())?;
-    if let Some(cause) = observed.cause() {
+    // Also after a refusal: the next launch asks again.
+    leave(here, &asked, &dir).await?;
+    let Some(exit) = came_back? else {
+        return Ok(false);
+    };
+    if let Some(cause) = exit.cause() {
         let root = here.state.root().display();
         return Err(Trouble::Never(format!(
             "a job that does nothing did not come back ({cause}: {}): the nodes must see {root} under that name, and run \
              what lies there",
-            observed.sentence()
+            exit.sentence()
         )));
     }
-    crate::artifacts::write_atomic(&seen_from, (known + &partition).as_bytes())?;
     Ok(true)
 }
 
-/// A job that does nothing, where the other one would run.
-fn nothing(asked: &Submission, slurm: &SlurmSpec, here: &Surroundings) -> Request {
-    let probe = SlurmSpec {
+/// None: the launch is not owed any more.
+async fn wait_for_probe(
+    here: &Surroundings,
+    perform: &Perform,
+    asked: &Submission,
+    dir: &JobDir,
+) -> Result<Option<Exit>, Trouble> {
+    loop {
+        if !here.owed(&perform.id).await {
+            return Ok(None);
+        }
+        match look(dir, 0) {
+            Observed::Ended(exit) => return Ok(Some(exit)),
+            _ => here.slurm.turn(&asked.clusters, SOON).await?,
+        }
+    }
+}
+
+/// Ends a probe, if anything of it is left, and removes its directory.
+async fn leave(here: &Surroundings, asked: &Submission, dir: &JobDir) -> io::Result<()> {
+    let clusters = asked.clusters.as_str();
+    if !dir.root().exists() {
+        return here.slurm.forget(clusters, &asked.job, true).await;
+    }
+    let over = matches!(look(dir, 0), Observed::Ended(_));
+    if !over && dir.handle().exists() {
+        dir.take_claim(0, Identity::own()?, "canceller")?;
+        here.slurm.take(asked).await?;
+        here.slurm.end(clusters, &asked.job).await?;
+        // Should SLURM not answer now, the probe finds its directory gone when it starts.
+        here.slurm.turn(clusters, SOON).await?;
+    }
+    here.slurm.forget(clusters, &asked.job, true).await?;
+    std::fs::remove_dir_all(dir.root())
+}
+
+/// A probe asks for the same place, and for next to nothing.
+fn for_probe(slurm: &SlurmSpec) -> SlurmSpec {
+    SlurmSpec {
         time_seconds: Some(PROBE_SECONDS),
         mem_mib: None,
         cpus_per_task: None,
         ..slurm.clone()
-    };
+    }
+}
+
+/// A job that does nothing, where the other one would run.
+fn nothing(asked: &Submission, slurm: &SlurmSpec, here: &Surroundings) -> Request {
     Request {
         job: asked.job.to_string(),
         name: asked.name.clone(),
@@ -142,7 +211,7 @@ fn nothing(asked: &Submission, slurm: &SlurmSpec, here: &Surroundings) -> Reques
         directory: here.state.root().display().to_string(),
         time_seconds: None,
         side_by_side: 1,
-        slurm: Some(probe),
+        slurm: Some(for_probe(slurm)),
         work: Work::Command {
             argv: vec!["true".into()],
         },
@@ -172,18 +241,21 @@ pub(super) async fn end(
 ) -> io::Result<Vec<(u32, Observed)>> {
     let dir = JobDir::new(here.state.job(&job.id));
     let me = Identity::own()?;
-    for shard in shards {
+    let (claims, all) = (dir.clone(), shards.to_vec());
+    // Each waits for the disk: not on the thread of the actors.
+    let taken = tokio::task::spawn_blocking(move || {
         // Where a shim has the claim, or the task is over, this takes nothing.
-        dir.take_claim(*shard, me.clone(), "canceller")?;
-        tokio::task::yield_now().await;
-    }
+        let take = |shard: &u32| claims.take_claim(*shard, me.clone(), "canceller");
+        all.iter().try_for_each(|shard| take(shard).map(drop))
+    });
+    taken.await.map_err(io::Error::other)??;
     let clusters = slurm.clusters.as_str();
     here.slurm.take(&submission(here, job, slurm)).await?;
-    here.slurm.end(clusters, &job.id);
-    while !here.slurm.is_ended(clusters, &job.id) {
+    here.slurm.end(clusters, &job.id).await?;
+    while !here.slurm.is_ended(clusters, &job.id).await? {
         here.slurm.turn(clusters, LOOK).await?;
     }
-    here.slurm.forget(clusters, &job.id);
+    here.slurm.forget(clusters, &job.id, true).await?;
     let seen = shards.iter().map(|shard| (*shard, look(&dir, *shard)));
     Ok(seen.collect())
 }

@@ -18,7 +18,7 @@ use crate::{
     artifacts::named,
     executor::{
         identity::Identity,
-        job_dir::JobDir,
+        job_dir::{Exit, JobDir},
         local::{Local, Observed},
         slurm::{
             look::{look, wants_a_word, with_word},
@@ -123,7 +123,8 @@ pub async fn watch(here: &Surroundings, perform: &Perform, pace: fn(&Pace) -> Du
         watch.wait(alive, pause).await;
     }
     if let Place::Slurm(clusters) = &watch.place {
-        here.slurm.forget(clusters, &job.id);
+        // It is followed by nobody else.
+        let _ = here.slurm.forget(clusters, &job.id, false).await;
     }
 }
 
@@ -162,19 +163,18 @@ impl Watch {
         let mut ended = Vec::new();
         let mut unseen = None;
         let mut begun = matches!(self.place, Place::Here);
-        for task in &self.open {
-            let observed = self.observe(task).await;
-            if matches!(
-                (&self.place, &observed),
-                (Place::Slurm(_), Observed::NotStarted)
-            ) {
+        let observed = self.observe().await;
+        for (task, observed) in self.open.iter().zip(observed) {
+            let elsewhere = matches!(self.place, Place::Slurm(_));
+            // Who cancels a job there says itself when nothing of it is left in the queue.
+            if elsewhere && matches!(observed, Observed::NotStarted | Observed::Cancelled) {
                 continue;
             }
             begun = true;
             // Counted after the observation: what an ended task made is all there.
             let count = self.count(task).await;
             let end = match observed {
-                Observed::Running(_) if matches!(self.place, Place::Slurm(_)) => continue,
+                Observed::Running(_) if elsewhere => continue,
                 Observed::Running(identity) => {
                     self.here.handles.keep(&self.job.id, task.shard, &identity);
                     alive.push(identity);
@@ -200,20 +200,11 @@ impl Watch {
         }
         self.begun |= begun;
         self.tell(unseen);
-        for (shard, end) in ended {
-            self.here.handles.release(&self.job.id, shard);
-            self.open.retain(|task| task.shard != shard);
-            let (effect, job) = (self.effect.clone(), self.job.id.clone());
-            self.here.report(
-                &self.effect.campaign,
-                Event::TaskEnded {
-                    effect,
-                    job,
-                    shard,
-                    end,
-                },
-            );
+        for (shard, _) in &ended {
+            self.here.handles.release(&self.job.id, *shard);
+            self.open.retain(|task| task.shard != *shard);
         }
+        self.report(ended);
         alive
     }
 
@@ -227,24 +218,72 @@ impl Watch {
         }
     }
 
-    /// Looks at a task where it runs.
-    async fn observe(&self, task: &Task) -> Observed {
+    /// Says which tasks ended. Elsewhere many may have since the last look: one decision and one commit for all of them.
+    fn report(&self, ended: Vec<(u32, TaskEnd)>) {
+        let here = matches!(self.place, Place::Here);
+        let together = if here { 1 } else { ended.len().max(1) };
+        for ends in ended.chunks(together) {
+            let (effect, job) = (self.effect.clone(), self.job.id.clone());
+            let event = match ends {
+                [(shard, end)] => Event::TaskEnded {
+                    effect,
+                    job,
+                    shard: *shard,
+                    end: end.clone(),
+                },
+                several => Event::TasksEnded {
+                    effect,
+                    job,
+                    ends: several.to_vec(),
+                },
+            };
+            self.here.report(&self.effect.campaign, event);
+        }
+    }
+
+    /// Looks at the open tasks where they run, in their order.
+    async fn observe(&self) -> Vec<Observed> {
+        let mut all = Vec::new();
         let Place::Slurm(clusters) = &self.place else {
-            return Local.observe_started(&self.dir, task.shard).await;
-        };
-        let (slurm, job) = (&self.here.slurm, &self.job.id);
-        match look(&self.dir, task.shard) {
-            Observed::Ended(exit) if wants_a_word(&exit) => {
-                match slurm.word(clusters, job, task.shard) {
-                    Word::Said(state, reason) => {
-                        let view = slurm.task(clusters, job, task.shard).unwrap_or_default();
-                        Observed::Ended(with_word(exit, &state, &reason, &view.handle))
-                    }
-                    Word::NotYet => Observed::Unknown { why: String::new() },
-                    Word::Nothing => Observed::Ended(exit),
-                }
+            for task in &self.open {
+                all.push(Local.observe_started(&self.dir, task.shard).await);
             }
-            seen => seen,
+            return all;
+        };
+        let shards: Vec<u32> = self.open.iter().map(|task| task.shard).collect();
+        let (dir, count) = (self.dir.clone(), shards.len());
+        // Thousands of files, perhaps over a network: not on the thread of the actors.
+        let looked = tokio::task::spawn_blocking(move || {
+            let each = shards.iter().map(|shard| (*shard, look(&dir, *shard)));
+            each.collect::<Vec<_>>()
+        });
+        let Ok(looked) = looked.await else {
+            let why = String::from("the look at its job directory panicked");
+            return vec![Observed::Unknown { why }; count];
+        };
+        for (shard, seen) in looked {
+            all.push(match seen {
+                Observed::Ended(exit) if wants_a_word(&exit) => {
+                    self.with_word(clusters, shard, exit).await
+                }
+                seen => seen,
+            });
+        }
+        all
+    }
+
+    /// A task's end with what SLURM says of it, once it has said that.
+    async fn with_word(&self, clusters: &str, shard: u32, exit: Exit) -> Observed {
+        let word = self.here.slurm.word(clusters, &self.job.id, shard).await;
+        match word {
+            Ok((Word::Said(state, reason), handle)) => {
+                Observed::Ended(with_word(exit, &state, &reason, &handle))
+            }
+            Ok((Word::Nothing, _)) => Observed::Ended(exit),
+            Ok((Word::NotYet, _)) => Observed::Unknown { why: String::new() },
+            Err(error) => Observed::Unknown {
+                why: error.to_string(),
+            },
         }
     }
 

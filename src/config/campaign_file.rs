@@ -104,6 +104,9 @@ pub fn load_campaign(
     let curation = spec.curation.iter().flat_map(curation::missing);
     let training = spec.training.iter().flat_map(training::missing);
     let execution = spec.execution.iter();
+    // What the nodes have is seen there.
+    let here = !spec.on_slurm(Phase::Execute);
+    let execution = execution.filter(|_| here);
     let execution = execution.flat_map(|spec| execution::missing(spec, env));
     let missing: Vec<Problem> = execution.chain(curation).chain(training).collect();
     if missing.is_empty() {
@@ -233,8 +236,7 @@ fn finish_generator(layers: &mut Layers, settings: &Settings) {
     }
     placeholders(layers, "generator.command", &PLACEHOLDERS);
     let shards = layers.whole("generator.shards");
-    let local =
-        layers.string("generator.executor") != "slurm" && layers.string("executor") == "local";
+    let local = !slurm::is_on_slurm(layers, "generator.");
     if local && shards > u64::from(settings.limits.max_concurrent_jobs) {
         let right = format!(
             "at most {} (limits.max_concurrent_jobs)",

@@ -7,6 +7,7 @@ use super::{
     places::Env,
     problem::Problem,
     settings::Settings,
+    slurm,
 };
 use crate::{
     machines::spec::{
@@ -130,7 +131,7 @@ fn judge(layers: &mut Layers, spec: &ExecutionSpec, settings: &Settings, no_data
         layers.complain("execution.command", message, Some(right.into()));
     }
     let most = settings.limits.max_concurrent_jobs;
-    if spec.shards > most {
+    if spec.shards > most && !slurm::is_on_slurm(layers, "execution.") {
         let message = "there are more shards than jobs may run at once".into();
         let right = format!("at most {most} (limits.max_concurrent_jobs)");
         layers.complain("execution.shards", message, Some(right));

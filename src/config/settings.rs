@@ -48,7 +48,9 @@ impl Settings {
         if let Some(file) = file {
             layers.file(file, &[]);
         }
-        let settings = Self::of(&mut layers);
+        let here = file.and_then(Path::parent).map(Path::to_path_buf);
+        let here = std::path::absolute(here.unwrap_or_default()).unwrap_or_default();
+        let settings = Self::of(&mut layers, &here);
         if layers.problems.is_empty() {
             Ok(settings)
         } else {
@@ -56,9 +58,8 @@ impl Settings {
         }
     }
 
-    fn of(layers: &mut Layers) -> Settings {
-        let here = std::env::current_dir().unwrap_or_default();
-        let mut site = slurm::resources(layers, "", &here);
+    fn of(layers: &mut Layers, here: &Path) -> Settings {
+        let mut site = slurm::resources(layers, "", here);
         for problem in site.problems() {
             layers.complain("slurm.extra", problem, None);
         }

@@ -237,15 +237,23 @@ pub fn resources(layers: &mut Layers, prefix: &str, directory: &Path) -> SlurmSp
     }
 }
 
+/// Whether what a table is about runs on SLURM: by its own word, or by the campaign's.
+pub fn is_on_slurm(layers: &Layers, prefix: &str) -> bool {
+    let own = layers.string(&format!("{prefix}executor"));
+    let place = if own.is_empty() {
+        layers.string("executor")
+    } else {
+        own
+    };
+    place.parse() == Ok(ExecutorKind::Slurm)
+}
+
 /// The phases that run on SLURM, each with its own table over the campaign's.
 pub fn phases(layers: &mut Layers, directory: &Path) -> BTreeMap<Phase, SlurmSpec> {
-    let whole = layers.string("executor");
     let base = resources(layers, "", directory);
     let mut found = BTreeMap::new();
     for (phase, prefix) in TABLES {
-        let own = layers.string(&format!("{prefix}executor"));
-        let place = if own.is_empty() { &whole } else { &own };
-        if place.parse() == Ok(ExecutorKind::Slurm) {
+        if is_on_slurm(layers, prefix) {
             found.insert(phase, resources(layers, prefix, directory).or(&base));
         }
     }

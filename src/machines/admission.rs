@@ -1,6 +1,10 @@
 //! Which of the owed effects may be performed now: a pause and the limits hold new work back, in line.
 
-use super::{effect::Effect, job::Job, tree::CampaignTree};
+use super::{
+    effect::Effect,
+    job::{Job, State},
+    tree::CampaignTree,
+};
 use crate::{ids::EffectId, time::Timestamp};
 use std::time::Duration;
 
@@ -34,6 +38,8 @@ impl Share {
     /// So many tasks of a job. An array never runs more of them than may run at once: SLURM is told so.
     fn of(job: &Job, tasks: usize, limits: Limits) -> Self {
         let here = job.slurm.is_none();
+        // A retry takes the place that its task left.
+        let slots = here && !(job.attempt > 1 && job.state == State::Waiting);
         let running = match here {
             true => tasks,
             false => tasks.min(limits.max_concurrent_jobs as usize),
@@ -42,7 +48,7 @@ impl Share {
         Self {
             running,
             training: if trains { running } else { 0 },
-            here: if here { running } else { 0 },
+            here: if slots { running } else { 0 },
             training_here: if here && trains { running } else { 0 },
         }
     }
@@ -148,7 +154,7 @@ mod tests {
     use crate::machines::{
         campaign::Campaign,
         effect::Obligation,
-        job::{Phase, State, Task},
+        job::{Phase, Task},
         spec::{CampaignSpec, Parts},
     };
 

@@ -85,6 +85,15 @@ pub enum Event {
         /// How.
         end: TaskEnd,
     },
+    /// Several tasks of a job ended, in this order.
+    TasksEnded {
+        /// The watch that saw them.
+        effect: EffectId,
+        /// Their job.
+        job: EffectId,
+        /// Which, and how.
+        ends: Vec<(u32, TaskEnd)>,
+    },
     /// A job was ended because that was asked: nothing of it runs any more.
     JobEnded {
         /// The obligation.
@@ -153,6 +162,7 @@ impl Event {
             Event::JobLaunched { .. } => "job_launched",
             Event::LaunchFailed { .. } => "launch_failed",
             Event::TaskEnded { .. } => "task_ended",
+            Event::TasksEnded { .. } => "tasks_ended",
             Event::JobEnded { .. } => "job_ended",
             Event::JobSilent { .. } => "job_silent",
             Event::JobSpoke { .. } => "job_spoke",
@@ -169,6 +179,7 @@ impl Event {
             Event::JobLaunched { effect: job, .. }
             | Event::LaunchFailed { effect: job, .. }
             | Event::TaskEnded { job, .. }
+            | Event::TasksEnded { job, .. }
             | Event::JobEnded { job, .. }
             | Event::JobSilent { job, .. }
             | Event::JobSpoke { job } => Some(job),
@@ -182,6 +193,7 @@ impl Event {
             Event::JobLaunched { effect, .. }
             | Event::LaunchFailed { effect, .. }
             | Event::TaskEnded { effect, .. }
+            | Event::TasksEnded { effect, .. }
             | Event::JobEnded { effect, .. }
             | Event::PilotJudged { effect, .. }
             | Event::Recorded { effect }

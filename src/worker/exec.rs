@@ -66,8 +66,9 @@ pub enum Which {
 /// Runs one task of a job directory. The exit status is 0 when the task has an `exit.json`, this shim's or another's.
 pub fn exec(job_dir: &Path, which: Which) -> ExitCode {
     let scheduled = scheduled();
-    // SLURM ends what it started by session where it has no control groups.
-    if scheduled.is_none() {
+    // What SLURM started it ends by session where it has no control groups. A local task is none of that, though the daemon
+    // may itself run within a SLURM job.
+    if matches!(which, Which::Shard(_)) {
         // Fails only for the leader of a group; the session is then its own.
         let _ = setsid();
     }

@@ -140,6 +140,10 @@ fn a_cancelled_campaign_leaves_nothing() {
             ended.now = ended.now.after(TICK);
         }
         ended.check_once();
+        assert!(
+            !ended.cluster.is_busy(),
+            "seed {seed}: something waits in the queue"
+        );
         let after = ended.world.tally.commands;
         assert_eq!(after, before, "seed {seed}: something began after the end");
         cancelled += u64::from(ended.daemon.tree.campaign.state == State::Cancelled);

@@ -25,14 +25,19 @@ impl Watch {
         made: io::Result<Made>,
     ) -> io::Result<TaskEnd> {
         let (cause, text) = match (exit.cause(), made) {
-            (Some(Cause::Program), _) if outcome::says_gpu_memory(&self.dir, task.shard) => {
-                let text = format!(
-                    "{}: a GPU had no memory left, its log says",
-                    exit.sentence()
-                );
-                (Some(Cause::GpuMemory), text)
-            }
             (Some(cause), made) => {
+                let said = match cause {
+                    Cause::Program => outcome::log_says(&self.dir, task.shard),
+                    _ => None,
+                };
+                if let Some((cause, line)) = said {
+                    let text = format!("{}: {line}", exit.sentence());
+                    return Ok(TaskEnd {
+                        cause: Some(cause),
+                        text,
+                        at: now(),
+                    });
+                }
                 let executed = made.ok().and_then(|made| made.executed);
                 let why = executed.as_ref().and_then(Executed::problem);
                 let why = why.map_or(String::new(), |why| format!(": {why}"));

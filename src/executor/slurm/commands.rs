@@ -283,11 +283,15 @@ fn start_time(since: Timestamp) -> String {
     since.to_string().trim_end_matches('Z').into()
 }
 
+/// A machine that is short of something for a moment still has SLURM.
 fn not_started(program: &str, error: &io::Error) -> Unanswered {
-    Unanswered::NotAsked(match error.kind() {
-        io::ErrorKind::NotFound => format!("there is no {program} on PATH"),
-        _ => format!("{program} could not be started: {error}"),
-    })
+    match error.kind() {
+        io::ErrorKind::NotFound => Unanswered::NotAsked(format!("there is no {program} on PATH")),
+        _ if program == "sbatch" => {
+            Unanswered::Later(format!("{program} could not be started: {error}"))
+        }
+        _ => Unanswered::Unsure(format!("{program} could not be started: {error}")),
+    }
 }
 
 fn is_default(key: &OsStr) -> bool {

@@ -23,7 +23,10 @@ use std::{
     fs, io,
     os::unix::fs::{MetadataExt, PermissionsExt},
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, RwLock,
+        atomic::{AtomicU32, Ordering},
+    },
     time::{Duration, Instant, SystemTime},
 };
 use tokio::sync::Notify;
@@ -55,6 +58,10 @@ pub struct Slurm {
     terms: RwLock<Terms>,
     lanes: Mutex<BTreeMap<String, Arc<Lane>>>,
     program: Mutex<Option<PathBuf>>,
+    /// Held by who finds out whether the nodes see the state directory.
+    pub probing: tokio::sync::Mutex<()>,
+    /// What a launch waits for before it is submitted, for screens.
+    notes: Mutex<BTreeMap<EffectId, String>>,
     began: (Timestamp, Instant),
 }
 
@@ -64,6 +71,8 @@ struct Lane {
     clusters: String,
     commands: Commands,
     queue: Mutex<Queue>,
+    /// Polls that were answered so far: read without waiting for who is at the queue.
+    polls: AtomicU32,
     turn: tokio::sync::Mutex<()>,
     /// Something was heard: for those who wait for who has the turn.
     heard: Notify,
@@ -92,6 +101,8 @@ impl Slurm {
             terms: RwLock::new(terms),
             lanes: Mutex::default(),
             program: Mutex::default(),
+            probing: tokio::sync::Mutex::default(),
+            notes: Mutex::default(),
             began: (SystemTime::now().into(), Instant::now()),
         }
     }
@@ -126,6 +137,7 @@ impl Slurm {
             clusters: clusters.into(),
             commands: Commands::new(clusters, WITHIN),
             queue: Mutex::new(Queue::new(terms.pace(), bucket)),
+            polls: AtomicU32::new(0),
             turn: tokio::sync::Mutex::default(),
             heard: Notify::new(),
             asked: Notify::new(),
@@ -208,6 +220,7 @@ impl Slurm {
             let mut locked = lock(&queue.queue);
             locked.heard(&call, answer, took, &mut dirs, now);
             slurm.keep_calls(&queue.clusters, locked.bucket());
+            queue.polls.store(locked.polls(), Ordering::Relaxed);
         })
         .await?;
         lane.heard.notify_waiters();
@@ -223,40 +236,87 @@ impl Slurm {
     }
 
     /// Begins to end a job. Its free claims have been taken by who asks.
-    pub fn end(&self, clusters: &str, job: &EffectId) {
-        let lane = self.lane(clusters);
-        lock(&lane.queue).end(job);
-        lane.asked.notify_one();
+    ///
+    /// # Errors
+    /// The queue panicked.
+    pub async fn end(&self, clusters: &str, job: &EffectId) -> io::Result<()> {
+        let (lane, job) = (self.lane(clusters), job.clone());
+        apart(move || {
+            lock(&lane.queue).end(&job);
+            lane.asked.notify_one();
+        })
+        .await
     }
 
-    /// Follows a job no longer.
-    pub fn forget(&self, clusters: &str, job: &EffectId) {
-        lock(&self.lane(clusters).queue).forget(job);
+    /// Follows a job no longer, unless it is being ended by somebody else.
+    ///
+    /// # Errors
+    /// The queue panicked.
+    pub async fn forget(&self, clusters: &str, job: &EffectId, ending: bool) -> io::Result<()> {
+        lock(&self.notes).remove(job);
+        let (lane, job) = (self.lane(clusters), job.clone());
+        apart(move || {
+            let mut queue = lock(&lane.queue);
+            if ending || !queue.is_ending(&job) {
+                queue.forget(&job);
+            }
+        })
+        .await
     }
 
     /// How far the submission of a job is; none when it is not followed.
-    pub fn launched(&self, clusters: &str, job: &EffectId) -> Option<Launch> {
-        lock(&self.lane(clusters).queue).launch(job)
+    ///
+    /// # Errors
+    /// The queue panicked.
+    pub async fn launched(&self, clusters: &str, job: &EffectId) -> io::Result<Option<Launch>> {
+        let (lane, job) = (self.lane(clusters), job.clone());
+        apart(move || lock(&lane.queue).launch(&job)).await
     }
 
     /// Whether nothing of a job that is being ended is left.
-    pub fn is_ended(&self, clusters: &str, job: &EffectId) -> bool {
-        lock(&self.lane(clusters).queue).is_ended(job)
+    ///
+    /// # Errors
+    /// The queue panicked.
+    pub async fn is_ended(&self, clusters: &str, job: &EffectId) -> io::Result<bool> {
+        let (lane, job) = (self.lane(clusters), job.clone());
+        apart(move || lock(&lane.queue).is_ended(&job)).await
     }
 
-    /// What the scheduler says of the end of a task.
-    pub fn word(&self, clusters: &str, job: &EffectId, shard: u32) -> Word {
-        let lane = self.lane(clusters);
-        let word = lock(&lane.queue).word(job, shard);
-        if word == Word::NotYet {
-            lane.asked.notify_one();
+    /// What the scheduler says of the end of a task, and the task by its id.
+    ///
+    /// # Errors
+    /// The queue panicked.
+    pub async fn word(
+        &self,
+        clusters: &str,
+        job: &EffectId,
+        shard: u32,
+    ) -> io::Result<(Word, String)> {
+        let (lane, job) = (self.lane(clusters), job.clone());
+        apart(move || {
+            let mut queue = lock(&lane.queue);
+            let word = queue.word(&job, shard);
+            if word == Word::NotYet {
+                lane.asked.notify_one();
+            }
+            let view = queue.task(&job, shard).unwrap_or_default();
+            (word, view.handle)
+        })
+        .await
+    }
+
+    /// Says on screens what a launch waits for before it is submitted.
+    pub fn note(&self, job: &EffectId, what: Option<&str>) {
+        let mut notes = lock(&self.notes);
+        match what {
+            Some(what) => _ = notes.insert(job.clone(), what.into()),
+            None => _ = notes.remove(job),
         }
-        word
     }
 
     /// Polls that were answered so far: what it says has changed when this has.
     pub fn polls(&self, clusters: &str) -> u32 {
-        lock(&self.lane(clusters).queue).polls()
+        self.lane(clusters).polls.load(Ordering::Relaxed)
     }
 
     /// What the scheduler says of a task, for screens: nothing while somebody is at the queue.
@@ -267,6 +327,9 @@ impl Slurm {
 
     /// What stands in the way of a job's submission, for screens.
     pub fn obstacle(&self, clusters: &str, job: &EffectId) -> Option<String> {
+        if let Some(note) = lock(&self.notes).get(job) {
+            return Some(note.clone());
+        }
         let lane = lock(&self.lanes).get(clusters).cloned()?;
         match lane.queue.try_lock().ok()?.launch(job)? {
             Launch::Pending(why) => why,

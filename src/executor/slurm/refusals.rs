@@ -130,7 +130,8 @@ fn submission(lines: &[&str], text: String) -> Unanswered {
                 .iter()
                 .any(|line| line.starts_with("Unable to open file")) =>
             {
-                Unanswered::NotAsked(text)
+                // Where sbatch runs elsewhere, a script may be seen there a while after it was written.
+                Unanswered::Later(text)
             }
             _ if lines.iter().any(|line| has(UNASKED, line)) => Unanswered::Refused(text),
             _ => Unanswered::Unsure(text),
@@ -296,9 +297,9 @@ mod tests {
     }
 
     #[test]
-    fn a_script_that_is_not_there_asks_nobody() {
+    fn a_script_that_is_not_seen_yet_is_tried_again() {
         let sorted = sbatch("sbatch: error: Unable to open file nofile.sh\n");
-        assert!(matches!(sorted, Unanswered::NotAsked(_)), "{sorted:?}");
+        assert!(matches!(sorted, Unanswered::Later(_)), "{sorted:?}");
     }
 
     #[test]

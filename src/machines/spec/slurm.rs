@@ -33,6 +33,21 @@ pub struct SlurmSpec {
     pub grow_percent: u32,
 }
 
+/// Options that say how a job is submitted and found again.
+const OURS: [&str; 9] = [
+    "--array",
+    "--clusters",
+    "--cluster",
+    "--dependency",
+    "--job-name",
+    "--parsable",
+    "--requeue",
+    "--test-only",
+    "--wait",
+];
+/// The same by one letter.
+const OURS_SHORT: [&str; 5] = ["-a", "-M", "-d", "-J", "-W"];
+
 impl SlurmSpec {
     /// The same, with what it leaves open taken from `site`.
     #[must_use]
@@ -85,6 +100,11 @@ impl SlurmSpec {
             .collect();
         let bare = self.extra.iter().filter(|option| !option.starts_with('-'));
         found.extend(bare.map(|option| format!("slurm.extra: {option:?} is no option")));
+        let ours = self.extra.iter().filter(|option| {
+            let name = option.split('=').next().unwrap_or(option);
+            OURS.contains(&name) || OURS_SHORT.iter().any(|short| option.starts_with(short))
+        });
+        found.extend(ours.map(|option| format!("slurm.extra: {option:?} is campaignd's to say")));
         let zero = [
             ("time", self.time_seconds),
             ("mem", self.mem_mib),

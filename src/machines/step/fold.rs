@@ -56,6 +56,7 @@ impl Stepper {
             Event::TaskEnded {
                 job, shard, end, ..
             } => self.task_ended(job, *shard, end),
+            Event::TasksEnded { job, ends, .. } => self.tasks_ended(job, ends),
             Event::JobEnded { job, ends, .. } => self.job_ended(job, ends),
             Event::JobSilent { job, seconds } => self.silence(job, Some(*seconds)),
             Event::JobSpoke { job } => self.silence(job, None),

@@ -104,7 +104,11 @@ impl Stepper {
             return Ok(());
         }
         let budget = match self.remedy(job, cause) {
-            Remedy::DealtAgain => return self.deal_again(&piece, of, text),
+            Remedy::DealtAgain => {
+                // Those that ended undone before the last one have waited for it, whatever that one ended of.
+                self.start_waiting_again(id)?;
+                return self.deal_again(&piece, of, text);
+            }
             // A programme error comes back, and so does a limit that was too short.
             Remedy::None => return self.piece_failed(&piece, &format!("job {id}: {text}")),
             Remedy::AsItWas(most) | Remedy::MoreMemory(most) | Remedy::MoreTime(most) => most,
@@ -285,4 +289,145 @@ fn repeated(stepper: &Stepper, job: &Job, shard: u32, cause: Cause) -> u32 {
         !job.interrupted && ended.is_some_and(kind)
     });
     u32::try_from(alike.count()).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{
+        ids::EffectId,
+        machines::{
+            effect::Effect,
+            event::Event,
+            job::{Cause, Phase, TaskEnd},
+            spec::{BudgetSpec, CampaignSpec, Parts, SlurmSpec},
+            step::step,
+            tree::CampaignTree,
+        },
+        time::Timestamp,
+    };
+
+    const NOW: Timestamp = Timestamp(1_000);
+
+    fn begun(shards: u32, slurm: SlurmSpec) -> CampaignTree {
+        let text = serde_json::json!({
+            "name": "a", "file": null, "directory": "/",
+            "criteria": { "gate": "point", "quality_threshold": 0.75, "min_pilot_samples": 1, "pilot_target": 1,
+                "max_pilot_samples": 1 },
+            "campaign_target": 30, "auto_launch": true, "executor": "slurm", "seed": 1,
+            "generator": { "brain": "rules", "command": [], "shards": shards, "time_seconds": null,
+                "evidence": "samples", "faults": 0.1 },
+            "retry": { "transient": 1, "lost": 3 }, "execution": null, "curation": null, "training": null,
+            "evaluation": null, "planning": null, "provenance": [],
+        });
+        let mut spec: CampaignSpec = serde_json::from_value(text).unwrap();
+        spec.slurm.insert(Phase::Generate, slurm);
+        spec.budget = Some(BudgetSpec {
+            usd: None,
+            tokens: Some(5),
+        });
+        let submitted = Event::Submitted {
+            spec: Box::new(spec),
+            parts: Parts::SkipPilot,
+        };
+        launched(step(None, &submitted, NOW).unwrap().tree)
+    }
+
+    /// Every launch that is owed is done.
+    fn launched(mut tree: CampaignTree) -> CampaignTree {
+        let owed = |tree: &CampaignTree| {
+            let launch = |effect: &Effect| matches!(effect, Effect::LaunchJob { .. });
+            let mut owed = tree.outbox.iter();
+            owed.find(|(_, owed)| launch(&owed.effect))
+                .map(|(id, _)| id.clone())
+        };
+        while let Some(effect) = owed(&tree) {
+            let event = Event::JobLaunched {
+                effect,
+                adopted: false,
+            };
+            tree = step(Some(&tree), &event, NOW).unwrap().tree;
+        }
+        tree
+    }
+
+    fn ended(tree: &CampaignTree, job: u64, shard: u32, cause: Option<Cause>) -> CampaignTree {
+        let job: EffectId = tree.campaign.id.effect(job);
+        let watch = tree
+            .outbox
+            .iter()
+            .find_map(|(id, owed)| match &owed.effect {
+                Effect::WatchJob { job: other, .. } if *other == job => Some(id.clone()),
+                _ => None,
+            });
+        let end = TaskEnd {
+            cause,
+            text: "so".into(),
+            at: NOW,
+        };
+        let event = Event::TasksEnded {
+            effect: watch.unwrap(),
+            job,
+            ends: vec![(shard, end)],
+        };
+        step(Some(tree), &event, NOW).unwrap().tree
+    }
+
+    fn live(tree: &CampaignTree) -> Vec<Vec<u32>> {
+        let jobs = tree.jobs.values().filter(|job| !job.state.ended());
+        jobs.map(|job| job.tasks.iter().map(|task| task.shard).collect())
+            .collect()
+    }
+
+    #[test]
+    fn the_undone_tasks_of_an_array_are_started_again_together() {
+        let mut tree = begun(4, SlurmSpec::default());
+        tree = ended(&tree, 1, 1, Some(Cause::Lost));
+        tree = ended(&tree, 1, 3, Some(Cause::Transient));
+        assert_eq!(tree.jobs.len(), 1, "the array goes on");
+        tree = ended(&tree, 1, 0, None);
+        tree = ended(&tree, 1, 2, None);
+        assert_eq!(live(&tree), [[1, 3]]);
+    }
+
+    #[test]
+    fn who_waited_for_the_last_one_is_not_forgotten_when_that_one_spent_its_budget() {
+        let mut tree = begun(3, SlurmSpec::default());
+        tree = ended(&tree, 1, 0, Some(Cause::Lost));
+        tree = ended(&tree, 1, 1, None);
+        tree = ended(&tree, 1, 2, Some(Cause::BudgetSpent));
+        let again: Vec<u32> = live(&tree).concat();
+        assert!(again.contains(&0), "{again:?}");
+        // The other waits for what that one leaves.
+        tree = launched(tree);
+        let retry = tree
+            .jobs
+            .values()
+            .find(|job| job.task(0).is_some() && !job.state.ended());
+        let retry = retry.unwrap().id.number;
+        tree = ended(&tree, retry, 0, None);
+        assert!(live(&tree).concat().contains(&2), "{:?}", live(&tree));
+    }
+
+    #[test]
+    fn each_task_has_a_budget_of_its_own_and_more_of_what_it_lacked() {
+        let slurm = SlurmSpec {
+            mem_mib: Some(1000),
+            grow_percent: 50,
+            ..SlurmSpec::default()
+        };
+        let mut tree = begun(2, slurm);
+        tree = ended(&tree, 1, 0, Some(Cause::OutOfMemory));
+        tree = ended(&tree, 1, 1, Some(Cause::Transient));
+        assert_eq!(live(&tree), [[0, 1]]);
+        tree = launched(tree);
+        let retry = tree.jobs.values().next_back().unwrap().clone();
+        assert_eq!(retry.slurm.unwrap().mem_mib, Some(1500));
+        // A first transient failure of the one whose first failure was another; the other has had its only one.
+        tree = ended(&tree, retry.id.number, 0, Some(Cause::Transient));
+        assert!(!tree.campaign.state.ended());
+        tree = ended(&tree, retry.id.number, 1, Some(Cause::Transient));
+        assert_eq!(tree.campaign.state.name(), "failed");
+        let cause = tree.campaign.cause.clone().unwrap();
+        assert!(cause.contains("all 1 retries are spent"), "{cause}");
+    }
 }

@@ -18,6 +18,9 @@ fn share(target: u64, shard: u32, shards: u32) -> u64 {
     range.end - range.start
 }
 
+/// A line of the journal about many tasks names so many.
+const SENTENCES: usize = 12;
+
 impl Stepper {
     /// Starts the job of a phase's present round, for the shards that are not done; all of them when all are.
     pub(super) fn run_phase(&mut self, phase: Phase) {
@@ -159,6 +162,30 @@ impl Stepper {
             .map(|task| task.shard)
             .collect();
         self.retry_or_fail(id, &shards, cause, text)
+    }
+
+    /// Several ends, one after the other. One that was known already changes nothing.
+    pub(super) fn tasks_ended(
+        &mut self,
+        id: &EffectId,
+        ends: &[(u32, TaskEnd)],
+    ) -> Result<(), Refused> {
+        let mut late = 0;
+        for (shard, end) in ends {
+            match self.task_ended(id, *shard, end) {
+                Err(Refused::Late) => late += 1,
+                done => done?,
+            }
+        }
+        if late == ends.len() {
+            return Err(Refused::Late);
+        }
+        if self.said.len() > SENTENCES {
+            let more = self.said.len() - SENTENCES;
+            self.said.truncate(SENTENCES);
+            self.said.push(format!("and {more} more"));
+        }
+        Ok(())
     }
 
     pub(super) fn task_ended(

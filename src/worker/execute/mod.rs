@@ -59,6 +59,8 @@ struct Job {
     summary: PathBuf,
     /// Where progress goes.
     progress: PathBuf,
+    /// Where runs keep their work instead of their own directories, if anywhere.
+    work_base: Option<PathBuf>,
     /// The campaign file's directory.
     directory: PathBuf,
     /// Which part, from 0.
@@ -103,6 +105,10 @@ fn read(dir: &JobDir, shard: u32) -> Result<Job, Undone> {
         summary: output.with_file_name(format!("summary-{shard}.json")),
         output,
         progress: dir.progress(shard),
+        work_base: request
+            .slurm
+            .filter(|slurm| !slurm.work_base_dir.is_empty())
+            .map(|slurm| Path::new(&slurm.work_base_dir).join(&request.campaign)),
         directory: request.directory.into(),
         shard,
         shards: task.shards.max(1),

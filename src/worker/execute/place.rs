@@ -106,11 +106,15 @@ fn clear(dir: &Path) -> io::Result<()> {
 fn values(job: &Job, dir: &Path, set: Option<&TestDatasetSpec>) -> Vec<(&'static str, String)> {
     let inside = |name: &str| dir.join(name).to_string_lossy().into_owned();
     let shown = |path: &Path| path.to_string_lossy().into_owned();
+    let work = match (&job.work_base, dir.file_name()) {
+        (Some(base), Some(name)) => shown(&base.join(name)),
+        _ => inside("work"),
+    };
     let of = |value: fn(&TestDatasetSpec) -> String| set.map(value).unwrap_or_default();
     vec![
         ("workflow", inside("main.nf")),
         ("directory", shown(dir)),
-        ("work", inside("work")),
+        ("work", work),
         ("reads", of(|set| set.fastq_paths.join(","))),
         ("input", inside("samplesheet.csv")),
         ("reference", of(|set| set.reference_path.clone())),

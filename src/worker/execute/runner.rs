@@ -58,6 +58,9 @@ pub(super) struct Runner {
     happenings: Receiver<Happened>,
 }
 
+/// A signal to all of a job reaches its processes within this.
+const BETWEEN_SIGNALS: Duration = Duration::from_secs(2);
+
 impl Runner {
     /// Takes the signals that ask the task to end.
     ///
@@ -103,7 +106,10 @@ impl Runner {
         // Nothing of a run may write after its end is told.
         empty(group, &format!("{MARK}={}", place.dir.display()));
         let status = status.map_err(|error| undone(&error))?;
-        if was_told {
+        // A scheduler signals the run and this process at once: whose end is seen first is chance.
+        let by_signal = matches!(status.signal(), Some(15 | 2 | 1))
+            || matches!(status.code(), Some(143 | 130 | 129));
+        if was_told || (by_signal && self.is_told_within(BETWEEN_SIGNALS)) {
             return Err(told());
         }
         Ok(Ended {
@@ -113,6 +119,12 @@ impl Runner {
             started_at,
             ended_at: clock(),
         })
+    }
+
+    /// Whether the task is told to end, now or in a moment.
+    fn is_told_within(&self, moment: Duration) -> bool {
+        let heard = self.happenings.recv_timeout(moment);
+        matches!(heard, Ok(Happened::Told))
     }
 
     fn start(&self, place: &Place) -> Result<Child, Undone> {

@@ -47,6 +47,7 @@ impl Bench {
             output: root.join("data/execute/shard-0.jsonl"),
             summary: root.join("data/execute/summary-0.json"),
             progress: root.join("progress.jsonl"),
+            work_base: None,
             directory: root.into(),
             shard: 0,
             shards: 1,

@@ -39,7 +39,10 @@ impl Queue {
     }
 
     fn has_work(&self) -> bool {
-        let idle = |unit: &Unit| !unit.is_followed() && !matches!(unit.stage, Stage::Fresh(..));
+        let idle = |unit: &Unit| {
+            let fresh = matches!(unit.stage, Stage::Fresh(..));
+            !unit.is_followed() && !fresh && !unit.wants_cancel() && unit.extra.is_empty()
+        };
         !self.units().all(idle)
     }
 
@@ -100,6 +103,9 @@ impl Queue {
 
     /// All cancellations at once.
     fn cancellation(&self) -> Option<Call> {
+        if self.cancel_failed {
+            return None;
+        }
         let (mut ids, mut names) = (BTreeSet::new(), BTreeSet::new());
         for followed in self.jobs.values() {
             for (unit, part) in followed.units.iter().zip(&followed.handle.parts) {
@@ -129,7 +135,8 @@ impl Queue {
         }
         let pause = HURRY.saturating_mul(1 << self.hurried.min(10));
         let early = last.after(pause.min(self.pace.interval)).min(regular);
-        Some(self.earliest_doubt().map_or(early, |at| early.max(at)))
+        let doubt = self.earliest_doubt();
+        Some(doubt.map_or(early, |at| early.max(at)).min(regular))
     }
 
     /// A submission that timed out may still be on its way: a look before this would see nothing. None without one.

@@ -15,6 +15,8 @@ use crate::{
 };
 use std::{collections::HashMap, time::Duration};
 
+/// What is nowhere after so many submissions, each with the same words that are no silence, is refused in those words.
+const MOST_RESUBMISSIONS: u32 = 4;
 /// A job that SLURM does not take for now is offered again after this.
 const LATER: Duration = Duration::from_secs(60);
 
@@ -40,6 +42,7 @@ impl Queue {
             (Call::Queue, Ok(Answer::Queue(rows))) => self.polled(&rows, dirs, now),
             (Call::Accounts(_), Ok(Answer::Accounts(rows))) => self.accounted(&rows, dirs, now),
             (Call::Accounts(_), Err(_)) => self.without_accounts(dirs, now),
+            (Call::Cancel { .. }, Err(_)) => self.cancel_failed = true,
             (Call::Cancel { ids, names }, Ok(_)) => {
                 for followed in self.jobs.values_mut() {
                     for (unit, part) in followed.units.iter_mut().zip(&followed.handle.parts) {
@@ -104,6 +107,7 @@ impl Queue {
             Ok(other) => doubt(now, format!("sbatch answered {other:?}")),
             Err(Unanswered::Unsure(text)) => doubt(now, text),
         };
+        followed.units[part].confirmed |= matches!(stage, Stage::Known(_));
         followed.units[part].stage = stage;
     }
 
@@ -130,6 +134,7 @@ impl Queue {
         self.polled_at = Some(now);
         self.polls = self.polls.wrapping_add(1);
         self.accounts_asked = false;
+        self.cancel_failed = false;
         let by_name = by_name(rows, |row| &row.name);
         self.each_unit(dirs, now, |unit, part, place| {
             let mine = by_name.get(part.name.as_str());
@@ -189,10 +194,12 @@ impl Queue {
                         _ => String::new(),
                     };
                     unit.adopted = false;
-                    unit.stage = if unit.ending {
-                        Stage::Dropped
-                    } else {
-                        Stage::Fresh(now, Some(again))
+                    unit.resubmissions += 1;
+                    let refused = unit.resubmissions >= MOST_RESUBMISSIONS && !is_silence(&again);
+                    unit.stage = match (unit.ending, refused) {
+                        (true, _) => Stage::Dropped,
+                        (false, true) => Stage::Refused(again),
+                        (false, false) => Stage::Fresh(now, Some(again)),
                     };
                 }
             }
@@ -207,6 +214,22 @@ impl Queue {
             }
         }
     }
+}
+
+/// Words of who was not heard, by which nobody refuses anything.
+fn is_silence(text: &str) -> bool {
+    [
+        "did not end",
+        "imed out",
+        "ime out",
+        "contact",
+        "onnection",
+        "took longer",
+        "campaignd ended",
+        "given up",
+    ]
+    .iter()
+    .any(|words| text.contains(words))
 }
 
 fn doubt(since: Timestamp, why: String) -> Stage {

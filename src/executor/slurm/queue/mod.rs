@@ -195,6 +195,8 @@ pub struct Queue {
     hurried: u32,
     /// Since the last poll the accounts were asked.
     accounts_asked: bool,
+    /// Since the last poll a cancellation failed: it is sent again after the next.
+    cancel_failed: bool,
 }
 
 /// One job.
@@ -223,6 +225,7 @@ impl Queue {
             polls: 0,
             hurried: 0,
             accounts_asked: false,
+            cancel_failed: false,
         }
     }
 
@@ -249,7 +252,11 @@ impl Queue {
             Err(error) if error.kind() == io::ErrorKind::InvalidData => plan().unknown(now),
             Err(error) => return Err(error),
         };
-        let units = handle.parts.iter().map(Unit::of).collect();
+        let units = handle
+            .parts
+            .iter()
+            .map(|part| Unit::of(part, now))
+            .collect();
         let followed = Followed {
             handle,
             positions: asked.shards.iter().copied().zip(0..).collect(),
@@ -270,6 +277,11 @@ impl Queue {
                 unit.end();
             }
         }
+    }
+
+    /// Whether a job is being ended.
+    pub fn is_ending(&self, job: &EffectId) -> bool {
+        self.jobs.get(job).is_some_and(|followed| followed.ending)
     }
 
     /// Follows a job no longer.

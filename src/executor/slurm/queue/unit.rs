@@ -57,17 +57,22 @@ pub struct Unit {
     pub ending: bool,
     /// Polls since a cancellation was taken; none before.
     pub cancelled: Option<u32>,
+    /// Its id is known to be its own: it was told so, or seen so. Ids on disk may be somebody else's by now.
+    pub confirmed: bool,
+    /// How often in a row it was submitted again because it was nowhere.
+    pub resubmissions: u32,
     /// Further jobs of its name, which are one too many.
     pub extra: BTreeSet<u64>,
 }
 
 impl Unit {
     /// What is written down of a part.
-    pub fn of(part: &Part) -> Self {
+    pub fn of(part: &Part, now: Timestamp) -> Self {
         let stage = match (part.id, part.tried_at) {
             (Some(id), _) => Stage::Known(id),
             (None, Some(since)) => Stage::Doubt(Doubt {
-                since,
+                // The clock may have been set back since.
+                since: since.min(now),
                 why: "campaignd ended while it was being submitted".into(),
                 absent: 0,
                 not_in_accounts: false,
@@ -80,6 +85,8 @@ impl Unit {
             tasks: vec![Seen::default(); part.count as usize],
             ending: false,
             cancelled: None,
+            confirmed: false,
+            resubmissions: 0,
             extra: BTreeSet::new(),
         }
     }
@@ -96,7 +103,7 @@ impl Unit {
     pub fn is_ended(&self) -> bool {
         match self.stage {
             Stage::Refused(_) | Stage::Dropped => true,
-            Stage::Known(_) => self.cancelled.is_some() && self.settled(),
+            Stage::Known(_) => self.settled() && (self.cancelled.is_some() || !self.confirmed),
             _ => false,
         }
     }
@@ -110,7 +117,9 @@ impl Unit {
     pub fn is_followed(&self) -> bool {
         match self.stage {
             Stage::Doubt(_) => true,
-            Stage::Known(_) => !self.settled() || self.waits_for_a_word(),
+            Stage::Known(_) => {
+                !self.settled() || self.waits_for_a_word() || (self.ending && !self.is_ended())
+            }
             _ => false,
         }
     }
@@ -137,7 +146,11 @@ impl Unit {
 
     /// Whether a cancellation is to be sent: never sent so far, or without effect.
     pub fn wants_cancel(&self) -> bool {
-        let sendable = matches!(self.stage, Stage::Known(_) | Stage::Doubt(_));
+        let sendable = match self.stage {
+            Stage::Known(_) => self.confirmed,
+            Stage::Doubt(_) => true,
+            _ => false,
+        };
         let again = self
             .cancelled
             .is_none_or(|polls| polls >= LOOKS_FOR_A_CANCEL && !self.settled());
@@ -166,6 +179,7 @@ impl Unit {
             self.absent_from_a_poll();
             return Ok(false);
         };
+        self.confirmed |= rows.iter().any(|row| row.id == id);
         self.note_extra(id, rows, place)?;
         let mine: Vec<&&QueueRow> = rows.iter().filter(|row| row.id == id).collect();
         // A row whose list of tasks was not understood says that any of them may be there.
@@ -344,7 +358,8 @@ impl Unit {
         let learned = self.find_itself(rows.iter().map(|row| row.id).collect(), place)?;
         let id = match &mut self.stage {
             Stage::Doubt(doubt) => {
-                doubt.not_in_accounts = true;
+                // An answer that was on its way before the first look is none about this.
+                doubt.not_in_accounts |= doubt.absent > 0;
                 return Ok(false);
             }
             Stage::Known(id) => *id,
