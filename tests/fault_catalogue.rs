@@ -67,7 +67,7 @@ const FAULTS: &[(&str, &str, &str)] = &[
     (
         "CANCELLED by 1000",
         "tests/slurm/ends.rs",
-        "a_task_that_somebody_cancels_is_started_again_and_who_it_was_is_told",
+        "tasks_that_somebody_cancels_are_started_again_and_who_it_was_is_told",
     ),
     ("PREEMPTED with requeue", SIM, "put_back_into_the_queue"),
     (

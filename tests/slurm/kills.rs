@@ -218,3 +218,26 @@ fn arrays_of_one_job_are_submitted_once_each_though_the_daemon_is_killed_around_
         site.calls()
     );
 }
+
+#[test]
+fn arrays_side_by_side_keep_the_limit_together() {
+    let Some(cluster) = cluster::shared("arrays_side_by_side") else {
+        return;
+    };
+    let settings = QUICK.replace("[slurm]", "[slurm]\nmax_array_size = 2")
+        + "[limits]\nmax_concurrent_jobs = 3\n";
+    let mut site = Site::new(cluster, &settings);
+    site.hold();
+    site.serve();
+    site.campaign("limited", 6, "", "", STEADY);
+    site.submit("limited");
+    site.until("three arrays are in the queue", || {
+        site.queued("limited").len() == 6
+    });
+    site.until_begun("limited", 3);
+    site.release();
+    site.until_state("limited", "completed");
+    site.assert_each_once("limited", 6);
+    let most = most_at_once(&site, "limited");
+    assert_eq!(most, 3, "at once");
+}

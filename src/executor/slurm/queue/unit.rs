@@ -282,7 +282,12 @@ impl Unit {
             return Ok(());
         }
         self.tasks[index].ended += 1;
-        if self.tasks[index].ended < LOOKS_FOR_AN_END {
+        // Accounting, which knows who cancelled it, hears of young jobs some seconds late.
+        let looks = match self.tasks[index].is_cancelled_by_nobody() {
+            true => 2 * LOOKS_FOR_AN_END,
+            false => LOOKS_FOR_AN_END,
+        };
+        if self.tasks[index].ended < looks {
             return Ok(());
         }
         let row = self.tasks[index].row.clone();
