@@ -123,8 +123,8 @@ const FAULTS: &[(&str, &str, &str)] = &[
     ),
     (
         "disk full",
-        "tests/torture/mounts.rs",
-        "a_full_disk_loses_nothing_and_passes",
+        "tests/torture/starve.rs",
+        "a_full_disk_under_the_samples_is_waited_out",
     ),
     (
         "PID recycled",
@@ -158,7 +158,7 @@ const FAULTS: &[(&str, &str, &str)] = &[
     ),
     (
         "progress per shard instead of per campaign",
-        "tests/progress_logs.rs",
+        "src/generation/progress/tests.rs",
         "sub_generators_never_read_as_a_complete_pilot_before_the_last",
     ),
     (

@@ -14,8 +14,8 @@ use super::{
 };
 use crate::{
     control::api::{
-        Accepted, CampaignView, DaemonView, ErrorBody, ErrorView, JobsView, ListView, RestartView,
-        SlurmSite, StatusView, StopRequest, VERSION, VerdictAnswer,
+        Accepted, CampaignView, DaemonView, ErrorBody, ErrorView, ListView, RestartView,
+        StatusView, StopRequest, VERSION, VerdictAnswer,
     },
     executor::slurm::desk::Slurm,
     ids::CampaignId,
@@ -31,6 +31,7 @@ use tokio::sync::mpsc;
 mod budget;
 mod change;
 mod dataset;
+mod jobs;
 mod scorecard;
 mod trajectories;
 
@@ -142,8 +143,8 @@ pub fn routes(config: &mut web::ServiceConfig) {
         .configure(trajectories::routes)
         .configure(dataset::routes)
         .route("/v1/campaigns/{id}/{verb}", web::post().to(change::act))
-        .route("/v1/jobs", web::get().to(jobs))
-        .route("/v1/slurm", web::get().to(slurm))
+        .route("/v1/jobs", web::get().to(jobs::jobs))
+        .route("/v1/slurm", web::get().to(jobs::slurm))
         .route("/v1/events", web::get().to(streams::events))
         .route("/v1/stop", web::post().to(stop))
         .default_service(web::to(nowhere));
@@ -469,33 +470,6 @@ async fn explain(room: web::Data<Room>, id: web::Path<String>) -> Answered<HttpR
     let explained =
         super::explain::explain(&tree, shown, &room.seen, &room.state, &room.slurm, now()).await;
     Ok(HttpResponse::Ok().json(explained))
-}
-
-async fn jobs(room: web::Data<Room>, query: Query) -> Answered<web::Json<JobsView>> {
-    let trees = match query.get("id") {
-        Some(word) => vec![room.find(word).await?],
-        None => room.trees().await?.into_values().collect::<Vec<_>>(),
-    };
-    let (seen, state) = (Arc::clone(&room.seen), room.state.clone());
-    let slurm = Arc::clone(&room.slurm);
-    let of = move |tree: &Arc<CampaignTree>| view::jobs(tree, &seen, &state, &slurm);
-    let jobs = apart(move || Ok(trees.iter().flat_map(of).collect())).await?;
-    Ok(web::Json(JobsView {
-        version: VERSION,
-        jobs,
-    }))
-}
-
-async fn slurm(room: web::Data<Room>) -> web::Json<SlurmSite> {
-    let tuned = room.tuning.get();
-    web::Json(SlurmSite {
-        version: VERSION,
-        state_dir: room.state.root().display().to_string(),
-        site: tuned.site,
-        at_once: tuned.slurm.at_once,
-        max_array_size: tuned.slurm.largest,
-        news: slurm_view::news(&room.slurm),
-    })
 }
 
 async fn stop(

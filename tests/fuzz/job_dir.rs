@@ -54,6 +54,7 @@ fn request() -> Request {
         directory: "/home/a".into(),
         time_seconds: Some(3600),
         side_by_side: 1,
+        slurm: None,
         work: Work::Command {
             argv: vec!["python3".into(), "generate.py".into(), "{output}".into()],
         },
