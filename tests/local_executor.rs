@@ -29,6 +29,7 @@ fn job(dir: &Path, script: &str, time_seconds: Option<u64>) -> JobDir {
         directory: dir.to_string_lossy().into_owned(),
         time_seconds,
         side_by_side: 1,
+        slurm: None,
         work: Work::Command {
             argv: ["sh", "-c", script, "{output}", "{target}", "{json}"]
                 .map(String::from)

@@ -173,6 +173,9 @@ fn at_most_as_many_train_at_once_as_the_limit_says() {
         max_concurrent_jobs: 50,
         max_training_jobs: 3,
         max_jobs_per_hour: 1000,
+        local_slots: 64,
+        local_training: 3,
+        max_array_size: 1000,
     };
     let waiting = |case: &Case| {
         let held = held([&case.tree].into_iter(), |_| false, limits, NOW);

@@ -116,3 +116,69 @@ fn told(retry: &JobResolution) -> String {
         retry.resolution_attempted
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{control::api::TaskOnSlurm, machines::job::Cause};
+
+    const NOW: Timestamp = Timestamp(1_772_442_842_000);
+
+    #[test]
+    fn a_job_says_what_it_asked_for_and_used_and_what_was_tried_again() {
+        let row = JobView {
+            job: "alttp-14".into(),
+            phase: "generate 3/8".into(),
+            place: "slurm 918280_3".into(),
+            state: "done".into(),
+            status: "COMPLETED".into(),
+            attempt: 2,
+            directory: "/state/jobs/alttp-14".into(),
+            asked: Asked {
+                time_seconds: Some(3_600),
+                slurm: Some(SlurmSpec {
+                    partition: "main".into(),
+                    mem_mib: Some(1_536),
+                    ..SlurmSpec::default()
+                }),
+            },
+            used: Some(Used {
+                wall_ms: 63_000,
+                cpu_ms: Some(60_000),
+                max_rss_kib: Some(1_400_000),
+            }),
+            scheduler: Some(TaskOnSlurm {
+                id: "918280_3".into(),
+                state: "COMPLETED".into(),
+                nodes: "node7".into(),
+                ..TaskOnSlurm::default()
+            }),
+            retries: vec![JobResolution {
+                job: "alttp-12".parse().unwrap(),
+                shard: 2,
+                retry: "alttp-14".parse().unwrap(),
+                error_type: Cause::OutOfMemory,
+                error_message: "SLURM says OUT_OF_MEMORY".into(),
+                resolution_attempted: "increase_memory 1024 -> 1536 MiB".into(),
+                resolution_success: Some(true),
+                iterations: 1,
+                final_state: "done".into(),
+            }],
+            ..JobView::default()
+        };
+        let text = job(&[row], NOW);
+        for wanted in [
+            "asked      time 1h 00m, partition main, memory 1536 MiB\n",
+            "used       1m 03s, processors 1m 00s, memory 1368 MiB\n",
+            "slurm      918280_3 COMPLETED on node7\n",
+            "increase_memory",
+        ] {
+            assert!(text.contains(wanted), "{wanted}: {text}");
+        }
+        assert!(
+            text.lines().all(|line| line.chars().count() <= 80),
+            "{text}"
+        );
+        assert_eq!(job(&[], NOW), "");
+    }
+}

@@ -32,3 +32,43 @@ fn line(news: &NewsView, now: Timestamp) -> String {
     );
     labelled(&label, &text)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp(1_772_442_842_000);
+
+    #[test]
+    fn who_answers_and_who_does_not() {
+        let good = NewsView {
+            source: "slurm".into(),
+            ok: true,
+            last_answer_at: Some("2026-03-02T09:13:50Z".into()),
+            calls_left: Some(3),
+            ..NewsView::default()
+        };
+        assert_eq!(
+            news(&[good], NOW),
+            "slurm  answered 12s ago, 3 calls left\n"
+        );
+        let silent = NewsView {
+            source: "slurm".into(),
+            tries: 9,
+            message: Some("Unable to contact slurm controller".into()),
+            silent_since_at: Some("2026-03-02T09:00:02Z".into()),
+            next_try_at: Some("2026-03-02T09:16:02Z".into()),
+            ..NewsView::default()
+        };
+        let text = news(&[silent], NOW);
+        assert!(
+            text.starts_with("slurm  no news for 14m 00s: 9 tries, \"Unable to contact"),
+            "{text}"
+        );
+        assert!(text.contains("next try in 2m 00s"), "{text}");
+        assert!(
+            text.lines().all(|line| line.chars().count() <= 80),
+            "{text}"
+        );
+    }
+}

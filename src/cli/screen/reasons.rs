@@ -67,6 +67,9 @@ pub fn explain(view: &ExplainView, utc: bool) -> String {
         text += &labelled(&named("seen", at), &seen.observed);
     }
     text += &labelled(&named("waits", 0), &waits(view));
+    for (at, said) in view.scheduler.iter().enumerate() {
+        text += &labelled(&named("slurm", at), said);
+    }
     for (at, next) in view.next.iter().enumerate() {
         let way = format!("{} -> {}", next.when, next.go);
         text += &labelled(&named("next", at), &way);

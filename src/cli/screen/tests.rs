@@ -250,6 +250,7 @@ fn reasons_fit_and_name_their_time() {
         you: ["campaignctl logs alttp -f", "pause alttp", "cancel alttp"]
             .map(String::from)
             .into(),
+        scheduler: vec!["alttp-12: slurm 918280_3 and 49 more PENDING: Resources".into()],
         ..ExplainView::default()
     };
     let text = explain(&view, false);
@@ -260,6 +261,7 @@ fn reasons_fit_and_name_their_time() {
         "wrapped under its text: {text}"
     );
     let end = "waits  for 13,455 samples: 3h 24m left; deadline 2026-03-04T03:14:02Z\n\
+               slurm  alttp-12: slurm 918280_3 and 49 more PENDING: Resources\n\
                next   all shards complete -> curating\n\
                you    campaignctl logs alttp -f | pause alttp | cancel alttp\n";
     assert!(text.ends_with(end), "{text}");
