@@ -147,7 +147,7 @@ fn kind(key: &Key) -> &str {
 }
 
 /// The phases that a campaign file to begin with does not ask for: they take longer than data alone.
-const OFFERED: [&str; 3] = ["execution", "training", "evaluation"];
+const OFFERED: [&str; 4] = ["execution", "training", "evaluation", "slurm"];
 
 /// A campaign file to begin with: every key, at its default, with its sentence.
 pub fn template(name: &str) -> String {
@@ -156,7 +156,11 @@ pub fn template(name: &str) -> String {
     );
     let mut table = "";
     // A table of a tier says that there is one.
-    let plain = |key: &&Key| !shown(key).is_empty() && !key.name.starts_with("generator.tiers.");
+    // What a phase may say of SLURM by itself is as in [slurm].
+    let own = |key: &&Key| key.name.contains(".slurm.") || key.name.ends_with(".executor");
+    let plain = |key: &&Key| {
+        !shown(key).is_empty() && !key.name.starts_with("generator.tiers.") && !own(key)
+    };
     for key in keys::CAMPAIGN.iter().filter(plain) {
         let (inside, short) = key.name.split_once('.').unwrap_or(("", key.name));
         let offered = OFFERED.contains(&inside);

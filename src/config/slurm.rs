@@ -252,10 +252,18 @@ pub fn is_on_slurm(layers: &Layers, prefix: &str) -> bool {
 pub fn phases(layers: &mut Layers, directory: &Path) -> BTreeMap<Phase, SlurmSpec> {
     let base = resources(layers, "", directory);
     let mut found = BTreeMap::new();
+    // Phases that share a table stand next to each other: it is read once, and complained of once.
+    let mut last: Option<(&str, SlurmSpec)> = None;
     for (phase, prefix) in TABLES {
-        if is_on_slurm(layers, prefix) {
-            found.insert(phase, resources(layers, prefix, directory).or(&base));
+        if !is_on_slurm(layers, prefix) {
+            continue;
         }
+        let own = match last.take() {
+            Some((same, own)) if same == prefix => own,
+            _ => resources(layers, prefix, directory).or(&base),
+        };
+        found.insert(phase, own.clone());
+        last = Some((prefix, own));
     }
     let told = found.values().flat_map(SlurmSpec::problems);
     let told: std::collections::BTreeSet<String> = told.collect();

@@ -192,7 +192,7 @@ fn a_newer_record_is_refused_by_name_and_stays() {
         let (store, _) = open(dir.path());
         let error = load_trees(&store).unwrap_err();
         assert!(
-            matches!(&error, Error::Newer { what, found: 3, .. } if *what == format!("jobs {key}")),
+            matches!(&error, Error::Newer { what, found: 4, .. } if *what == format!("jobs {key}")),
             "{error:?}"
         );
         assert_eq!(records(&store), known);

@@ -119,7 +119,17 @@ fn bad_input_names_its_place_and_what_would_be_right() {
         (named("quality_threshold = nan"), "out of range", "0 to 1"),
         (named("pilot_target = 0"), "out of range", "1 to"),
         (named("gate = \"open\""), "no such value", "\"point\""),
-        (named("executor = \"slurm\""), "SLURM", "local"),
+        (named("executor = \"pbs\""), "no such value", "slurm"),
+        (
+            named("executor = \"slurm\"\nslurm = { time = \"soon\" }"),
+            "slurm.time cannot be read",
+            "4:00:00",
+        ),
+        (
+            named("[generator]\nslurm = { mem = \"32X\" }\nexecutor = \"slurm\""),
+            "generator.slurm.mem cannot be read",
+            "32G",
+        ),
         (
             named("campaign_target = 90000000"),
             "90",
@@ -314,4 +324,39 @@ fn a_secret_in_the_file_is_refused_and_not_shown() {
         let found = problem(&text(line), &[]);
         assert!(!format!("{found:?}").contains("hunter2"), "{found:?}");
     }
+}
+
+#[test]
+fn a_phase_says_where_it_runs_and_what_it_asks_for() {
+    use crate::machines::job::Phase;
+    let text = "name = \"alttp\"\nexecutor = \"slurm\"\n[slurm]\npartition = \"main\"\nmem = \"32G\"\ntime = \"4:00:00\"\n\
+                [generator]\nshards = 5000\nslurm = { mem = \"2G\", cpus_per_task = 2 }\n\
+                [curation]\nexecutor = \"local\"\n";
+    let spec = load(text, &Overrides::default(), &Env::default()).unwrap();
+    let generation = &spec.slurm[&Phase::Generate];
+    assert_eq!(generation, &spec.slurm[&Phase::Pilot]);
+    assert_eq!(
+        (
+            generation.partition.as_str(),
+            generation.mem_mib,
+            generation.cpus_per_task
+        ),
+        ("main", Some(2_048), Some(2))
+    );
+    assert_eq!(generation.time_seconds, Some(14_400));
+    assert_eq!(spec.slurm[&Phase::Train].mem_mib, Some(32_768));
+    assert!(!spec.on_slurm(Phase::Curate));
+    // Here as many shards as may run at once, there as many as one likes.
+    let here = text.replace("[generator]", "[generator]\nexecutor = \"local\"");
+    let refused = load(&here, &Overrides::default(), &Env::default()).unwrap_err();
+    assert!(
+        refused[0].message.contains("more shards than jobs may run"),
+        "{refused:?}"
+    );
+    let ours = "name = \"a\"\nexecutor = \"slurm\"\nslurm = { extra = [\"--array=1-9\"] }\n";
+    let refused = load(ours, &Overrides::default(), &Env::default()).unwrap_err();
+    assert!(
+        refused[0].message.contains("campaignd's to say"),
+        "{refused:?}"
+    );
 }

@@ -35,14 +35,16 @@ impl Bucket {
     /// What came back until now. A clock that went back gives nothing and takes nothing.
     pub fn fill(&mut self, rate: Rate, now: Timestamp) {
         let passed = i64::try_from(now.since(self.at).as_millis()).unwrap_or(i64::MAX);
-        let back = passed.saturating_mul(i64::from(rate.per_minute)) / 60;
-        // What is less than a thousandth of a call waits for the next time.
-        if back > 0 || now < self.at {
-            self.left = self
-                .left
-                .saturating_add(back)
-                .min(i64::from(rate.burst) * ONE);
+        let per_minute = i64::from(rate.per_minute.max(1));
+        let back = passed.saturating_mul(per_minute) / 60;
+        let most = i64::from(rate.burst) * ONE;
+        if now < self.at || self.left.saturating_add(back) >= most {
+            self.left = self.left.saturating_add(back).min(most);
             self.at = now;
+        } else {
+            self.left += back;
+            // What is less than a thousandth of a call stays for the next time.
+            self.at = Timestamp(self.at.0 + (back * 60).div_euclid(per_minute));
         }
     }
 

@@ -119,10 +119,10 @@ fn golden_bytes() {
     let owed = tree.outbox.values().next().unwrap();
     let all = [
         (
-            "campaign-v3",
+            "campaign-v4",
             hex(&wire::encode(Campaign::VERSION, &tree.campaign)),
         ),
-        ("job-v2", hex(&wire::encode(Job::VERSION, &job))),
+        ("job-v3", hex(&wire::encode(Job::VERSION, &job))),
         (
             "obligation-v1",
             hex(&wire::encode(Obligation::VERSION, owed)),
@@ -143,6 +143,19 @@ fn campaigns_of_older_versions_are_brought_forward() {
         let campaign: Campaign = wire::record(&stored(name)).unwrap();
         assert_eq!(campaign, tree().campaign, "{name}");
     }
+}
+
+/// A campaign of version 3 that trained, and its job of version 2: the same as today's, which add nothing to what ran here.
+#[test]
+fn records_from_before_slurm_are_brought_forward() {
+    let campaign: Campaign = wire::record(&stored("campaign-v3")).unwrap();
+    let today: Campaign = wire::record(&stored("campaign-v4")).unwrap();
+    assert_eq!(campaign, today);
+    assert!(campaign.spec.slurm.is_empty());
+    let job: Job = wire::record(&stored("job-v2")).unwrap();
+    let today: Job = wire::record(&stored("job-v3")).unwrap();
+    assert_eq!(job, today);
+    assert_eq!(job.slurm, None);
 }
 
 #[test]

@@ -1,14 +1,17 @@
 //! The campaign's record as version 1 had it: without agents, without a budget.
 
-use super::v2::{CampaignV2, EvaluationV2, SpecV2, TrainingV2};
+use super::{
+    v2::{CampaignV2, EvaluationV2, SpecV2, TrainingV2},
+    v3::ExecutionV3,
+};
 use crate::{
     evaluation::{Criteria, Verdict},
     ids::CampaignId,
     machines::{
         campaign::{Approval, StageTime, State, Transition},
         spec::{
-            AgentsSpec, Brain, CurationSpec, EvidenceKind, ExecutionSpec, ExecutorKind,
-            GeneratorSpec, Parts, PlanningSpec, Provenance, RetryTimes,
+            AgentsSpec, Brain, CurationSpec, EvidenceKind, ExecutorKind, GeneratorSpec, Parts,
+            PlanningSpec, Provenance, RetryTimes,
         },
     },
     time::Timestamp,
@@ -54,7 +57,7 @@ struct SpecV1 {
     seed: u64,
     generator: GeneratorV1,
     retry: RetryTimes,
-    execution: Option<ExecutionSpec>,
+    execution: Option<ExecutionV3>,
     curation: Option<CurationV1>,
     training: Option<TrainingV2>,
     evaluation: Option<EvaluationV2>,

@@ -1,7 +1,7 @@
 //! The campaign's record as version 2 had it, and the records of runs and jobs as version 1 had them: one fine-tune a cycle,
 //! of which nothing was known but the number of its stages.
 
-use super::v3::{CampaignV3, JobV2, SpecV3};
+use super::v3::{CampaignV3, ExecutionV3, JobV2, SpecV3};
 use crate::{
     evaluation::{Criteria, Verdict},
     ids::{CampaignId, EffectId},
@@ -9,9 +9,8 @@ use crate::{
         campaign::{Approval, StageTime, State, Transition},
         job::{self, Phase, Task},
         spec::{
-            BudgetSpec, CurationSpec, EvaluationSettings, ExecutionSpec, ExecutorKind,
-            GeneratorSpec, Parts, PlanningSpec, Provenance, RetryTimes, RunSpec, StageData,
-            StageSpec, TrainingSpec,
+            BudgetSpec, CurationSpec, EvaluationSettings, ExecutorKind, GeneratorSpec, Parts,
+            PlanningSpec, Provenance, RetryTimes, RunSpec, StageData, StageSpec, TrainingSpec,
         },
         training_run::{self, TrainingRun},
     },
@@ -63,7 +62,7 @@ pub struct SpecV2 {
     pub(super) seed: u64,
     pub(super) generator: GeneratorSpec,
     pub(super) retry: RetryTimes,
-    pub(super) execution: Option<ExecutionSpec>,
+    pub(super) execution: Option<ExecutionV3>,
     pub(super) curation: Option<CurationSpec>,
     pub(super) training: Option<TrainingV2>,
     pub(super) evaluation: Option<EvaluationV2>,

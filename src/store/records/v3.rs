@@ -57,7 +57,7 @@ pub struct SpecV3 {
     pub(super) seed: u64,
     pub(super) generator: GeneratorSpec,
     pub(super) retry: RetryTimes,
-    pub(super) execution: Option<ExecutionSpec>,
+    pub(super) execution: Option<ExecutionV3>,
     pub(super) curation: Option<CurationSpec>,
     pub(super) training: Option<TrainingSpec>,
     pub(super) evaluation: Option<EvaluationSettings>,
@@ -65,6 +65,10 @@ pub struct SpecV3 {
     pub(super) budget: Option<BudgetSpec>,
     pub(super) provenance: Vec<Provenance>,
 }
+
+/// What was known of an execution: that it is asked for.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ExecutionV3 {}
 
 /// Brings a campaign forward: everything of it runs on this machine, and its retries are counted by the jobs themselves.
 pub fn v3_to_v4(old: CampaignV3) -> Campaign {
@@ -104,7 +108,7 @@ fn spec(old: SpecV3) -> CampaignSpec {
         seed: old.seed,
         generator: old.generator,
         retry: old.retry,
-        execution: old.execution,
+        execution: old.execution.map(|_| ExecutionSpec::default()),
         curation: old.curation,
         training: old.training,
         evaluation: old.evaluation,
