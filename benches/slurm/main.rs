@@ -21,8 +21,9 @@ mod world;
 use campaignd::{
     executor::slurm::{
         bucket::{Bucket, Rate},
-        calls::{Answer, Call},
+        calls::{Answer, Call, Indices, QueueRow},
         queue::{Launch, Next, Pace, Queue, Submission},
+        words::State,
     },
     ids::{CampaignId, EffectId},
     machines::spec::SlurmSpec,
@@ -101,15 +102,24 @@ fn submissions() {
         };
         queue.take(&asked, &world, BEGIN).unwrap();
     }
-    let (mut id, mut sbatch) = (0, 0);
+    let (mut id, mut sbatch, mut rows) = (0, 0, Vec::new());
     let now = BEGIN;
     while let Next::Call(call) = queue.next(&mut world, now) {
         let answer = match &call {
-            Call::Submit { .. } => {
+            Call::Submit { name, .. } => {
                 (id, sbatch) = (id + 1, sbatch + 1);
+                rows.push(QueueRow {
+                    id,
+                    indices: Indices::Whole,
+                    name: name.clone(),
+                    state: State::read("PENDING"),
+                    reason: "Priority".into(),
+                    nodes: String::new(),
+                    partition: "main".into(),
+                });
                 Answer::Submitted { id }
             }
-            Call::Queue => Answer::Queue(Vec::new()),
+            Call::Queue => Answer::Queue(rows.clone()),
             _ => Answer::Pong,
         };
         queue.heard(&call, Ok(answer), Duration::from_millis(6), &mut world, now);
