@@ -59,6 +59,12 @@ fn a_reload_changes_limits_and_a_wrong_file_changes_nothing() {
     else {
         return;
     };
+    if std::thread::available_parallelism().is_ok_and(|count| count.get() < 2) {
+        println!(
+            "skipped a_reload_changes_limits_and_a_wrong_file_changes_nothing: one processor runs one job"
+        );
+        return;
+    }
     let limit = |value: &str| {
         let text = format!("[limits]\nmax_concurrent_jobs = {value}\n");
         machine.file("/etc/campaignd/campaignd.toml", &text);
@@ -66,7 +72,7 @@ fn a_reload_changes_limits_and_a_wrong_file_changes_nothing() {
     limit("1");
     machine.ok("systemctl start campaignd");
     let main = machine.property("MainPID");
-    for name in ["one", "two", "three"] {
+    for name in ["one", "two"] {
         submit(&machine, name, &campaign(name, 1));
     }
     let begun = || {
@@ -77,9 +83,6 @@ fn a_reload_changes_limits_and_a_wrong_file_changes_nothing() {
             .count()
     };
     machine.until("one job runs", || begun() == 1);
-    limit("2");
-    machine.ok("systemctl reload campaignd");
-    machine.until("the second runs", || begun() == 2);
     limit("\"many\"");
     machine.sh("systemctl reload campaignd");
     machine.until("the error is told", || {
@@ -87,10 +90,11 @@ fn a_reload_changes_limits_and_a_wrong_file_changes_nothing() {
         told.contains("the settings stay as they were") && told.contains("max_concurrent_jobs")
     });
     assert_eq!(machine.property("ActiveState"), "active");
-    assert_eq!(begun(), 2);
-    limit("3");
+    assert_eq!(begun(), 1);
+    // No more run here at once than the machine has processors, whatever the limit says.
+    limit("2");
     machine.ok("systemctl reload campaignd");
-    machine.until("the third runs", || begun() == 3);
+    machine.until("the second runs", || begun() == 2);
     assert_eq!(machine.property("MainPID"), main);
 }
 
