@@ -23,6 +23,7 @@ pub mod curation;
 pub mod evaluation;
 pub mod generation;
 pub mod history;
+pub mod parameters;
 pub mod training;
 pub mod trajectory;
 pub mod workflow;

@@ -39,7 +39,27 @@ const FLOORS: &[(&str, &[&str])] = &[
         ],
     ),
     ("training", &["ids", "time", "words"]),
-    ("history", &["ids", "time", "words", "evaluation"]),
+    ("parameters", &["ids", "time", "words"]),
+    (
+        "history",
+        &["ids", "time", "words", "evaluation", "parameters"],
+    ),
+    (
+        "planning",
+        &["ids", "time", "words", "parameters", "history", "training"],
+    ),
+    (
+        "experiment",
+        &[
+            "ids",
+            "time",
+            "words",
+            "parameters",
+            "history",
+            "training",
+            "evaluation",
+        ],
+    ),
     // floor 2: machines
     (
         "machines",
@@ -177,6 +197,7 @@ const FLOORS: &[(&str, &[&str])] = &[
             "workflow",
             "curation",
             "history",
+            "parameters",
             "machines",
             "artifacts",
             "store",
@@ -275,6 +296,9 @@ const PURE: &[&str] = &[
     "chat",
     "curation",
     "history",
+    "parameters",
+    "planning",
+    "experiment",
     "training",
     "machines",
 ];

@@ -4,8 +4,9 @@ use super::{Perform, Surroundings, patience::patiently, performer, results, view
 use crate::{
     artifacts::{is_starved, named, write_atomic},
     control::training::RunView,
-    history::{Experiment, History},
+    history::{Experiment, Failure, History, Status},
     machines::{campaign::Campaign, effect::Effect, event::Event, tree::CampaignTree},
+    parameters::{Assignment, Value},
     time::Timestamp,
 };
 use std::{collections::BTreeMap, fs, io, path::Path};
@@ -88,7 +89,12 @@ fn trained(campaign: &Campaign, run: &RunView, data: &BTreeMap<String, f64>) -> 
             ("best_step", trained.best_step),
             ("trainable_parameters", trained.trainable_parameters),
         ];
-        config.extend(counts.map(|(name, count)| (name.to_string(), count.to_string())));
+        config.extend(counts.map(|(name, count)| {
+            (
+                name.to_string(),
+                Value::Whole(i64::try_from(count).unwrap_or(i64::MAX)),
+            )
+        }));
         let losses = [
             ("first_loss", trained.first_loss),
             ("last_loss", trained.last_loss),
@@ -116,7 +122,11 @@ fn trained(campaign: &Campaign, run: &RunView, data: &BTreeMap<String, f64>) -> 
     Experiment {
         experiment_id: format!("{}-{}", campaign.id, run.run),
         cycle_id: run.cycle,
-        status: "completed".into(),
+        campaign: campaign.id.to_string(),
+        gpu_hours: 0.0,
+        proposal: None,
+        failure: None,
+        status: Status::Completed,
         config,
         metrics,
         duration_seconds: run.duration_seconds,
@@ -129,28 +139,29 @@ fn trained(campaign: &Campaign, run: &RunView, data: &BTreeMap<String, f64>) -> 
 }
 
 /// What the fine-tune was set to: its own settings whole, by their names.
-fn set(campaign: &Campaign, run: &RunView) -> BTreeMap<String, String> {
+fn set(campaign: &Campaign, run: &RunView) -> Assignment {
     let asked = campaign.spec.training.as_ref();
     let asked = asked.and_then(|spec| spec.run(&run.name));
     let settings = asked.and_then(|asked| serde_json::to_value(&asked.settings).ok());
-    let mut all: BTreeMap<String, String> = settings
+    let mut all: Assignment = settings
         .as_ref()
         .and_then(serde_json::Value::as_object)
         .into_iter()
         .flatten()
         .map(|(key, value)| {
-            let text = value.as_str().map_or(value.to_string(), String::from);
-            (key.clone(), text)
+            // Lists and tables stand as their text.
+            let plain = serde_json::from_value(value.clone());
+            (key.clone(), plain.unwrap_or(Value::Text(value.to_string())))
         })
         .collect();
     if let Some(asked) = asked {
-        all.insert("model".into(), asked.model.clone());
+        all.insert("model".into(), Value::Text(asked.model.clone()));
         all.extend(
             asked
                 .dataset
-                .map(|set| ("dataset".into(), set.name().into())),
+                .map(|set| ("dataset".into(), Value::Text(set.name().into()))),
         );
-        all.insert("stages".into(), asked.stage_count().to_string());
+        all.insert("stages".into(), Value::Whole(asked.stage_count().into()));
     }
     all
 }
@@ -175,7 +186,11 @@ fn experiment(here: &Surroundings, tree: &CampaignTree, cycle: u32) -> Experimen
     Experiment {
         experiment_id: format!("{}-cycle-{cycle}", campaign.id),
         cycle_id: cycle,
-        status: "completed".into(),
+        campaign: campaign.id.to_string(),
+        gpu_hours: 0.0,
+        proposal: None,
+        failure: None,
+        status: Status::Completed,
         config: config(campaign),
         metrics,
         duration_seconds: ended_at.since(campaign.created_at).as_secs_f64(),
@@ -187,10 +202,15 @@ fn experiment(here: &Surroundings, tree: &CampaignTree, cycle: u32) -> Experimen
     }
 }
 
-fn config(campaign: &Campaign) -> BTreeMap<String, String> {
+fn config(campaign: &Campaign) -> Assignment {
     let settings = campaign.spec.provenance.iter();
     settings
-        .map(|setting| (setting.key.clone(), setting.value.clone()))
+        .map(|setting| {
+            (
+                setting.key.clone(),
+                setting.value.parse().unwrap_or_else(|never| match never {}),
+            )
+        })
         .collect()
 }
 
@@ -220,28 +240,42 @@ fn read(path: &Path) -> io::Result<Vec<Experiment>> {
     Ok(all.iter().filter_map(parse).collect())
 }
 
+/// An experiment as `training_history.json` has it; of what an earlier version wrote, the settings are texts.
 fn parse(one: &serde_json::Value) -> Option<Experiment> {
     let text = |key: &str| one[key].as_str().map(String::from);
     let config = one["config"]
         .as_object()?
         .iter()
-        .filter_map(|(key, value)| Some((key.clone(), value.as_str()?.into())));
+        .filter_map(|(key, value)| {
+            Some((key.clone(), serde_json::from_value(value.clone()).ok()?))
+        });
     let metrics = one["metrics"]
         .as_object()?
         .iter()
         .filter_map(|(key, value)| Some((key.clone(), value.as_f64()?)));
     Some(Experiment {
         experiment_id: text("experiment_id")?,
+        campaign: text("campaign").unwrap_or_default(),
         cycle_id: u32::try_from(one["cycle_id"].as_u64()?).ok()?,
-        status: text("status")?,
+        status: text("status")?.parse().ok()?,
         config: config.collect(),
         metrics: metrics.collect(),
         duration_seconds: one["duration_seconds"].as_f64()?,
+        gpu_hours: one["gpu_hours"].as_f64().unwrap_or(0.0),
         proposal_type: text("proposal_type")?,
         risk_level: text("risk_level")?,
+        proposal: text("proposal"),
         adapter: text("adapter"),
         verdict: text("verdict"),
+        failure: failure(&one["failure"]),
         ended_at: Timestamp(one["ended_at_ms"].as_i64().unwrap_or(0)),
+    })
+}
+
+fn failure(written: &serde_json::Value) -> Option<Failure> {
+    Some(Failure {
+        cause: written["cause"].as_str()?.parse().ok()?,
+        text: written["text"].as_str().unwrap_or_default().into(),
     })
 }
 
@@ -279,11 +313,8 @@ mod tests {
         let metrics: Vec<&str> = one.metrics.keys().map(String::as_str).collect();
         assert_eq!(metrics, ["eval_loss", "quality"]);
         assert_eq!(
-            (
-                one.config["steps"].as_str(),
-                one.config["training_rows"].as_str()
-            ),
-            ("9", "30")
+            (&one.config["steps"], &one.config["training_rows"]),
+            (&Value::Whole(9), &Value::Whole(30))
         );
     }
 }

@@ -1,39 +1,15 @@
 //! The history: what was tried, what came of it, and how that develops. Written as `training_history.json`
 //! (specification 4, "Training History Structure").
 
-use crate::time::Timestamp;
+pub mod experiment;
+
+pub use experiment::{Experiment, Failure, FailureCause, Status};
+
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How many of the latest experiments are listed once more by themselves.
 const RECENT: usize = 10;
-
-/// One experiment: a training run, or a campaign that made data and trained nothing.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Experiment {
-    /// Its id.
-    pub experiment_id: String,
-    /// Which cycle it belongs to.
-    pub cycle_id: u32,
-    /// One of the six words of specification 4, in lower case.
-    pub status: String,
-    /// What was set.
-    pub config: BTreeMap<String, String>,
-    /// What was measured; finite numbers.
-    pub metrics: BTreeMap<String, f64>,
-    /// How long it took.
-    pub duration_seconds: f64,
-    /// What kind of proposal it was.
-    pub proposal_type: String,
-    /// How daring.
-    pub risk_level: String,
-    /// The adapter that it made.
-    pub adapter: Option<String>,
-    /// What is shown of it: `improved`, `regressed` or `underpowered`.
-    pub verdict: Option<String>,
-    /// When it ended.
-    pub ended_at: Timestamp,
-}
 
 /// All experiments, oldest first.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -73,7 +49,7 @@ impl History {
         for experiment in self
             .experiments
             .iter()
-            .filter(|one| one.status == "completed")
+            .filter(|one| one.status == Status::Completed)
         {
             for (metric, value) in &experiment.metrics {
                 if best
@@ -155,13 +131,13 @@ impl History {
                 .cloned()
                 .collect(),
         };
-        let count = |word: &str| ours.iter().filter(|one| one.status == word).count();
+        let count = |status: Status| ours.iter().filter(|one| one.status == status).count();
         json!({
             "cycle_id": id,
             "timestamp": ours.last().map(|one| one.ended_at.to_string()),
             "total_experiments": ours.len(),
-            "successful": count("completed"),
-            "failed": count("failed"),
+            "successful": count(Status::Completed),
+            "failed": count(Status::Failed),
             "best_metrics_updated": so_far.best_metrics() != earlier.best_metrics(),
         })
     }
@@ -170,15 +146,19 @@ impl History {
 fn experiment(one: &Experiment) -> Value {
     json!({
         "experiment_id": one.experiment_id,
+        "campaign": one.campaign,
         "cycle_id": one.cycle_id,
-        "status": one.status,
+        "status": one.status.name(),
         "config": one.config,
         "metrics": one.metrics,
         "duration_seconds": one.duration_seconds,
+        "gpu_hours": one.gpu_hours,
         "proposal_type": one.proposal_type,
         "risk_level": one.risk_level,
+        "proposal": one.proposal,
         "adapter": one.adapter,
         "verdict": one.verdict,
+        "failure": one.failure.as_ref().map(|failure| json!({ "cause": failure.cause.name(), "text": failure.text })),
         "ended_at_ms": one.ended_at.0,
     })
 }
@@ -187,27 +167,35 @@ fn experiment(one: &Experiment) -> Value {
 mod tests {
     use super::*;
 
-    fn one(id: &str, cycle_id: u32, status: &str, auc: f64, at: i64) -> Experiment {
+    fn one(id: &str, cycle_id: u32, status: Status, auc: f64, at: i64) -> Experiment {
         Experiment {
             experiment_id: id.into(),
             cycle_id,
-            status: status.into(),
-            config: BTreeMap::from([("learning_rate".into(), "0.001".into())]),
+            campaign: "a".into(),
+            status,
+            gpu_hours: 0.0,
+            proposal: None,
+            failure: None,
+            config: [(
+                "learning_rate".into(),
+                crate::parameters::Value::Number(0.001),
+            )]
+            .into(),
             metrics: BTreeMap::from([("auc".into(), auc), ("nothing".into(), f64::NAN)]),
             duration_seconds: 1245.3,
             proposal_type: "hyperparameter_tuning".into(),
             risk_level: "low".into(),
             adapter: None,
             verdict: None,
-            ended_at: Timestamp(at),
+            ended_at: crate::time::Timestamp(at),
         }
     }
 
     #[test]
     fn every_field_of_the_specification_is_there() {
         let history = History::new(vec![
-            one("exp_002", 1, "failed", 0.99, 2),
-            one("exp_001", 1, "completed", 0.87, 1),
+            one("exp_002", 1, Status::Failed, 0.99, 2),
+            one("exp_001", 1, Status::Completed, 0.87, 1),
         ]);
         let written = history.render();
         let first = &written["experiments"][0];
@@ -246,7 +234,7 @@ mod tests {
         let all = values
             .iter()
             .zip(1..)
-            .map(|(auc, at)| one(&at.to_string(), 1, "completed", *auc, at))
+            .map(|(auc, at)| one(&at.to_string(), 1, Status::Completed, *auc, at))
             .collect();
         let history = History::new(all);
         assert_eq!(history.trend("auc", 2), vec![0.850, 0.852]);
