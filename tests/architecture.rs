@@ -72,6 +72,8 @@ const FLOORS: &[(&str, &[&str])] = &[
             "workflow",
             "trajectory",
             "training",
+            "parameters",
+            "history",
         ],
     ),
     // floor 3: files
@@ -138,6 +140,8 @@ const FLOORS: &[(&str, &[&str])] = &[
             "artifacts",
             "evaluation",
             "training",
+            "history",
+            "parameters",
         ],
     ),
     (

@@ -97,6 +97,7 @@ impl Case {
             cause,
             text: "ended".into(),
             at: NOW,
+            ran_seconds: None,
         };
         self.take(&Event::TaskEnded {
             effect,

@@ -60,6 +60,7 @@ fn ended(tree: &CampaignTree, cause: Cause) -> Event {
         cause: Some(cause),
         text: cause.name().into(),
         at: NOW,
+        ran_seconds: None,
     };
     Event::TaskEnded {
         effect: effect.clone(),
@@ -192,6 +193,7 @@ fn what_does_not_fit_is_refused_with_what_would() {
     );
     let late = Event::Recorded {
         effect: tree.campaign.id.effect(99),
+        experiments: Vec::new(),
     };
     assert_eq!(step(Some(&tree), &late, NOW), Err(Refused::Late));
 }

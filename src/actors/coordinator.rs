@@ -4,6 +4,7 @@
 use super::{
     Answer, Ask, Perform, Report,
     journal_writer::{Decision, Orders},
+    memory::Memory,
     now,
     seen::Seen,
     supervision::{Beat, Guard},
@@ -12,8 +13,8 @@ use super::{
 use crate::{
     ids::{CampaignId, EffectId},
     machines::{
-        admission,
-        effect::Performer,
+        admission, budget,
+        effect::{Obligation, Performer},
         event::Event,
         step::{Refused, step},
         tree::CampaignTree,
@@ -72,6 +73,7 @@ pub struct Coordinator {
     lines: Lines,
     tuning: Tuning,
     seen: Arc<Seen>,
+    memory: Arc<Memory>,
     draining: bool,
     _guard: Guard,
 }
@@ -84,6 +86,7 @@ impl Coordinator {
         lines: Lines,
         tuning: Tuning,
         seen: Arc<Seen>,
+        memory: Arc<Memory>,
         guard: Guard,
     ) -> Self {
         Self {
@@ -95,6 +98,7 @@ impl Coordinator {
             lines,
             tuning,
             seen,
+            memory,
             draining: false,
             _guard: guard,
         }
@@ -163,7 +167,9 @@ impl Coordinator {
         if removal {
             self.durable.remove(&line.campaign);
             self.seen.forget(&line.campaign);
+            self.memory.forget(&line.campaign);
         } else {
+            self.memory.keep(&line.tree);
             self.durable
                 .insert(line.campaign.clone(), Arc::clone(&line.tree));
         }
@@ -198,8 +204,14 @@ impl Coordinator {
                 .into_iter()
                 .collect();
         let mut ready = Vec::new();
+        let at = now();
         for (id, tree) in &self.durable {
+            // Such launches wait until the next tick ends their waiting.
+            let spent = budget::exhausted(tree, at).is_some();
             for (effect, owed) in &tree.outbox {
+                if spent && owed.effect.launches() {
+                    continue;
+                }
                 let wanted = self
                     .decided
                     .get(id)
@@ -218,6 +230,29 @@ impl Coordinator {
             if let Some(performer) = self.performers.get(&perform.effect.performer()) {
                 self.begun.insert(perform.id.clone());
                 performer.do_send(perform);
+            }
+        }
+    }
+
+    /// Ends the waiting of launches that a budget forbids: asked before each of them.
+    fn keep_budgets(&mut self, ctx: &mut Context<Self>) {
+        let at = now();
+        let waits = |tree: &CampaignTree| {
+            let mut owed = tree.outbox.iter();
+            let waits = |(id, owed): (&EffectId, &Obligation)| {
+                owed.effect.launches() && !self.begun.contains(id)
+            };
+            tree.campaign.spec.budget.is_some() && owed.any(waits)
+        };
+        let spent: Vec<(CampaignId, String)> = self
+            .decided
+            .iter()
+            .filter(|(_, tree)| waits(tree))
+            .filter_map(|(id, tree)| Some((id.clone(), budget::exhausted(tree, at)?)))
+            .collect();
+        for (id, text) in spent {
+            if let Err(refused) = self.decide(&id, &Event::BudgetSpent { text }, None, ctx) {
+                tracing::debug!(campaign = %id, "budget: {refused}");
             }
         }
     }
@@ -250,6 +285,7 @@ impl Actor for Coordinator {
         ctx.set_mailbox_capacity(4096);
         ctx.run_interval(TICK, |actor, ctx| {
             actor.pass_deadlines(ctx);
+            actor.keep_budgets(ctx);
             actor.dispatch();
         });
     }

@@ -18,6 +18,7 @@ use crate::{
         architecture::Architecture,
         base::{BaseSettings, MADE},
         job::{FineTune, StageOf},
+        settings::Settings,
         words::{Loss, Start},
     },
 };
@@ -124,9 +125,23 @@ pub(super) fn fine_tune(
             1 => asked.minimum_examples,
             _ => 0,
         },
-        settings: asked.settings.clone(),
+        settings: halved(&asked.settings, tree.halvings(job)),
         device: asked.device,
     })
+}
+
+/// The settings with half the batch and twice the accumulation, so often: what a step learns from stays the same.
+fn halved(settings: &Settings, times: u32) -> Settings {
+    let factor = 1_u32 << times.min(31);
+    let batch = (settings.per_device_train_batch_size / factor).max(1);
+    let rows = u64::from(settings.per_device_train_batch_size)
+        * u64::from(settings.gradient_accumulation_steps);
+    let steps = rows.div_ceil(u64::from(batch));
+    Settings {
+        per_device_train_batch_size: batch,
+        gradient_accumulation_steps: u32::try_from(steps).unwrap_or(u32::MAX),
+        ..settings.clone()
+    }
 }
 
 /// The measurements of the present cycle's adapters: those of one model and the same held-out rows together.
@@ -188,9 +203,9 @@ impl<'a> Files<'a> {
         &self,
         tree: &'t CampaignTree,
         key: &str,
-    ) -> Result<(&'a RunSpec, &'t TrainingRun), String> {
+    ) -> Result<(&'t RunSpec, &'t TrainingRun), String> {
         let record = tree.runs.get(key);
-        let asked = record.and_then(|run| self.spec.training.as_ref()?.run(&run.name));
+        let asked = record.and_then(|run| tree.run_spec(&run.name));
         record
             .and_then(|record| Some((asked?, record)))
             .ok_or_else(|| format!("training run {key} is not asked for"))

@@ -1,15 +1,22 @@
-//! The Historian: writes what came of campaigns into `training_history.json`.
+//! The Historian: what came of each run of a cycle becomes an experiment, which is committed once.
 
 use super::{Perform, Surroundings, patience::patiently, performer, results, view};
 use crate::{
-    artifacts::{is_starved, named, write_atomic},
+    artifacts::is_starved,
     control::training::RunView,
-    history::{Experiment, Failure, History, Status},
-    machines::{campaign::Campaign, effect::Effect, event::Event, tree::CampaignTree},
+    history::{Experiment, Failure, FailureCause, Status},
+    machines::{
+        budget,
+        campaign::Campaign,
+        effect::Effect,
+        event::Event,
+        job::{Cause, TaskEnd},
+        training_run::State as RunState,
+        tree::CampaignTree,
+    },
     parameters::{Assignment, Value},
-    time::Timestamp,
 };
-use std::{collections::BTreeMap, fs, io, path::Path};
+use std::{collections::BTreeMap, io};
 
 performer! {
     /// The actor.
@@ -20,15 +27,18 @@ async fn perform(here: Surroundings, perform: Perform) {
     let effect = perform.id.clone();
     let id = perform.id.campaign.clone();
     let event = match perform.effect {
-        // A few kilobytes: short enough to be written here.
+        // A few kilobytes: short enough to be read here.
         Effect::WriteRecord { cycle } => {
-            let write = async || record(&here, &perform.tree, cycle);
-            match patiently(&here, &effect, is_starved, write).await {
+            let read = async || experiments_of(&here, &perform.tree, cycle);
+            match patiently(&here, &effect, is_starved, read).await {
                 Ok(None) => return,
-                Ok(Some(())) => Event::Recorded { effect },
+                Ok(Some(experiments)) => Event::Recorded {
+                    effect,
+                    experiments,
+                },
                 Err(error) => Event::EffectFailed {
                     effect,
-                    text: format!("the history cannot be written: {error}"),
+                    text: format!("the results cannot be read: {error}"),
                 },
             }
         }
@@ -38,20 +48,6 @@ async fn perform(here: Surroundings, perform: Perform) {
         },
     };
     here.report(&id, event);
-}
-
-/// The history with this cycle's experiments in it, written by rename.
-fn record(here: &Surroundings, tree: &CampaignTree, cycle: u32) -> io::Result<()> {
-    let path = here.state.training_history();
-    let mut experiments = read(&path)?;
-    let ours = experiments_of(here, tree, cycle)?;
-    experiments.retain(|one| {
-        ours.iter()
-            .all(|our| our.experiment_id != one.experiment_id)
-    });
-    experiments.extend(ours);
-    let text = serde_json::to_vec_pretty(&History::new(experiments).render())?;
-    write_atomic(&path, &text)
 }
 
 /// One for each training run of the cycle, or one for the data of a campaign that trains nothing.
@@ -68,7 +64,7 @@ fn experiments_of(
     let ours: Vec<Experiment> = runs
         .iter()
         .filter(|run| run.cycle == cycle)
-        .map(|run| trained(&tree.campaign, run, &of_data.metrics))
+        .map(|run| trained(tree, run, &of_data.metrics))
         .collect();
     Ok(if ours.is_empty() { vec![of_data] } else { ours })
 }
@@ -77,9 +73,10 @@ fn experiments_of(
 ///
 /// Only what is better the more, or the less, there is of it is a metric: `best_metrics` ranks them all. Counts of the run
 /// stand beside its settings. `data` is what the campaign's data came to.
-fn trained(campaign: &Campaign, run: &RunView, data: &BTreeMap<String, f64>) -> Experiment {
+fn trained(tree: &CampaignTree, run: &RunView, data: &BTreeMap<String, f64>) -> Experiment {
+    let campaign = &tree.campaign;
     let mut metrics = data.clone();
-    let mut config = set(campaign, run);
+    let mut config = set(tree, run);
     let mut adapter = None;
     if let Some(trained) = &run.trained {
         adapter = Some(trained.adapter.clone());
@@ -119,29 +116,74 @@ fn trained(campaign: &Campaign, run: &RunView, data: &BTreeMap<String, f64>) -> 
                 .map(|value| (format!("{name}_difference"), value)),
         );
     }
+    let proposal = tree.proposals.get(&run.name);
+    let record = tree.runs.get(&run.run);
+    let status = match record.map(|record| record.state) {
+        Some(RunState::Done) => Status::Completed,
+        Some(RunState::Cancelled) => Status::Cancelled,
+        _ => Status::Failed,
+    };
+    let jobs = tree.jobs.values();
+    let jobs = jobs.filter(|job| job.run.as_deref() == Some(&run.run));
+    let gpu_hours = jobs.map(|job| budget::gpu_hours(job, campaign.state_since));
     Experiment {
         experiment_id: format!("{}-{}", campaign.id, run.run),
-        cycle_id: run.cycle,
         campaign: campaign.id.to_string(),
-        gpu_hours: 0.0,
-        proposal: None,
-        failure: None,
-        status: Status::Completed,
+        cycle_id: run.cycle,
+        status,
         config,
         metrics,
         duration_seconds: run.duration_seconds,
-        proposal_type: "fine_tuning".into(),
-        risk_level: "low".into(),
+        gpu_hours: gpu_hours.sum(),
+        proposal_type: proposal.map_or("fine_tuning", |one| &one.kind).into(),
+        risk_level: proposal.map_or("low", |one| one.risk.name()).into(),
+        proposal: proposal.map(|one| one.id.clone()),
         adapter,
         verdict: run.verdict.clone(),
-        ended_at: campaign.state_since,
+        failure: (status == Status::Failed).then(|| failure(tree, &run.run)),
+        ended_at: record
+            .and_then(|record| record.ended_at)
+            .unwrap_or(campaign.state_since),
+    }
+}
+
+/// What the last job of a run failed of.
+fn failure(tree: &CampaignTree, run: &str) -> Failure {
+    let jobs = tree.jobs.values();
+    let ours = jobs.filter(|job| job.run.as_deref() == Some(run));
+    let ends = ours
+        .flat_map(|job| &job.tasks)
+        .filter_map(|task| task.end.as_ref());
+    let last = ends
+        .filter(|end| end.cause.is_some())
+        .max_by_key(|end| end.at);
+    Failure {
+        cause: last.map_or(FailureCause::Program, cause),
+        text: last.map_or("nothing is known of it".into(), |end| end.text.clone()),
+    }
+}
+
+/// What there is to learn from an end.
+fn cause(end: &TaskEnd) -> FailureCause {
+    let unstable = || {
+        ["not a number", "diverged", "exploded", "NaN", "inf"]
+            .iter()
+            .any(|word| end.text.contains(word))
+    };
+    match end.cause {
+        Some(Cause::OutOfMemory | Cause::GpuMemory) => FailureCause::Memory,
+        Some(Cause::TimeLimit) => FailureCause::TimeLimit,
+        Some(Cause::Lost | Cause::Stopped | Cause::Transient | Cause::Cancelled) => {
+            FailureCause::Node
+        }
+        Some(Cause::Program) if unstable() => FailureCause::Stability,
+        _ => FailureCause::Program,
     }
 }
 
 /// What the fine-tune was set to: its own settings whole, by their names.
-fn set(campaign: &Campaign, run: &RunView) -> Assignment {
-    let asked = campaign.spec.training.as_ref();
-    let asked = asked.and_then(|spec| spec.run(&run.name));
+fn set(tree: &CampaignTree, run: &RunView) -> Assignment {
+    let asked = tree.run_spec(&run.name);
     let settings = asked.and_then(|asked| serde_json::to_value(&asked.settings).ok());
     let mut all: Assignment = settings
         .as_ref()
@@ -214,75 +256,10 @@ fn config(campaign: &Campaign) -> Assignment {
         .collect()
 }
 
-/// The experiments written before. The history outlives the campaigns that it is about, which may have been cleaned;
-/// what cannot be read is kept aside, never overwritten.
-fn read(path: &Path) -> io::Result<Vec<Experiment>> {
-    let bytes = match fs::read(path) {
-        Ok(bytes) => bytes,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        // Not read is not empty: what is there would be overwritten.
-        Err(error) => return Err(named(error, "read", path)),
-    };
-    let Ok(written) = serde_json::from_slice::<serde_json::Value>(&bytes) else {
-        let aside = path.with_extension("json.unreadable");
-        tracing::error!(
-            "{} cannot be read; it is kept as {}",
-            path.display(),
-            aside.display()
-        );
-        fs::rename(path, &aside).map_err(|error| named(error, "move aside", path))?;
-        return Ok(Vec::new());
-    };
-    let all = written["experiments"]
-        .as_array()
-        .cloned()
-        .unwrap_or_default();
-    Ok(all.iter().filter_map(parse).collect())
-}
-
-/// An experiment as `training_history.json` has it; of what an earlier version wrote, the settings are texts.
-fn parse(one: &serde_json::Value) -> Option<Experiment> {
-    let text = |key: &str| one[key].as_str().map(String::from);
-    let config = one["config"]
-        .as_object()?
-        .iter()
-        .filter_map(|(key, value)| {
-            Some((key.clone(), serde_json::from_value(value.clone()).ok()?))
-        });
-    let metrics = one["metrics"]
-        .as_object()?
-        .iter()
-        .filter_map(|(key, value)| Some((key.clone(), value.as_f64()?)));
-    Some(Experiment {
-        experiment_id: text("experiment_id")?,
-        campaign: text("campaign").unwrap_or_default(),
-        cycle_id: u32::try_from(one["cycle_id"].as_u64()?).ok()?,
-        status: text("status")?.parse().ok()?,
-        config: config.collect(),
-        metrics: metrics.collect(),
-        duration_seconds: one["duration_seconds"].as_f64()?,
-        gpu_hours: one["gpu_hours"].as_f64().unwrap_or(0.0),
-        proposal_type: text("proposal_type")?,
-        risk_level: text("risk_level")?,
-        proposal: text("proposal"),
-        adapter: text("adapter"),
-        verdict: text("verdict"),
-        failure: failure(&one["failure"]),
-        ended_at: Timestamp(one["ended_at_ms"].as_i64().unwrap_or(0)),
-    })
-}
-
-fn failure(written: &serde_json::Value) -> Option<Failure> {
-    Some(Failure {
-        cause: written["cause"].as_str()?.parse().ok()?,
-        text: written["text"].as_str().unwrap_or_default().into(),
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::control::training::TrainedView;
+    use crate::{control::training::TrainedView, time::Timestamp};
 
     #[test]
     fn what_was_set_is_no_metric_and_the_data_stay_known() {
@@ -309,7 +286,7 @@ mod tests {
             ..RunView::default()
         };
         let data = BTreeMap::from([("quality".to_string(), 0.8)]);
-        let one = trained(&campaign, &run, &data);
+        let one = trained(&CampaignTree::new(campaign), &run, &data);
         let metrics: Vec<&str> = one.metrics.keys().map(String::as_str).collect();
         assert_eq!(metrics, ["eval_loss", "quality"]);
         assert_eq!(

@@ -190,7 +190,15 @@ async fn end(here: &Surroundings, perform: &Perform, job: &EffectId) {
             _ => "never started".into(),
         };
         let cause = Some(Cause::Cancelled);
-        (shard, TaskEnd { cause, text, at })
+        (
+            shard,
+            TaskEnd {
+                cause,
+                text,
+                at,
+                ran_seconds: None,
+            },
+        )
     });
     let event = Event::JobEnded {
         effect: perform.id.clone(),

@@ -4,7 +4,7 @@
 use super::{
     Surroundings,
     coordinator::{Line, Lines, Snapshot, Trees},
-    now,
+    memory, now,
     seen::{Count, Seen},
     supervision::{Beat, Guard},
 };
@@ -87,6 +87,7 @@ type Mirrors = BTreeMap<CampaignId, Mirrored>;
 /// publishes them or because they come too fast, and records are not.
 async fn keep(here: Surroundings, mut lines: broadcast::Receiver<Arc<Line>>) {
     let mut mirrors = Mirrors::new();
+    let mut remembered = Remembered::default();
     let mut tick = tokio::time::interval(TICK);
     loop {
         let first = tokio::select! {
@@ -111,9 +112,40 @@ async fn keep(here: Surroundings, mut lines: broadcast::Receiver<Arc<Line>>) {
             if let Some(trees) = trees {
                 look_over(&mut mirrors, &here, trees);
             }
-            mirrors
+            (mirrors, remember(&here, remembered))
         });
-        mirrors = written.await.unwrap_or_default();
+        (mirrors, remembered) = written.await.unwrap_or_default();
+    }
+}
+
+/// What `training_history.json` shows.
+#[derive(Clone, Copy, Default)]
+struct Remembered {
+    version: u64,
+    complained: bool,
+}
+
+/// Writes `training_history.json` where it shows another version; tried again at the next look where that fails.
+fn remember(here: &Surroundings, shown: Remembered) -> Remembered {
+    let (version, history) = here.memory.history();
+    let path = here.state.training_history();
+    if version == shown.version || (history.experiments().is_empty() && !path.exists()) {
+        return shown;
+    }
+    match memory::write(&path, &history) {
+        Ok(()) => Remembered {
+            version,
+            complained: false,
+        },
+        Err(error) => {
+            if !shown.complained {
+                tracing::warn!("the history cannot be written: {error}");
+            }
+            Remembered {
+                complained: true,
+                ..shown
+            }
+        }
     }
 }
 

@@ -11,6 +11,7 @@ pub mod coordinator;
 pub mod desk;
 pub mod historian;
 pub mod launcher;
+pub mod memory;
 pub mod mirror_writer;
 pub mod pilot_monitor;
 pub mod seen;
@@ -125,6 +126,8 @@ pub struct Surroundings {
     pub handles: Arc<Handles>,
     /// Jobs on SLURM.
     pub slurm: Arc<Slurm>,
+    /// What came of every experiment.
+    pub memory: Arc<memory::Memory>,
 }
 
 impl Surroundings {

@@ -56,8 +56,7 @@ fn view(
     now: Timestamp,
 ) -> RunView {
     let key = run.key();
-    let asked = tree.campaign.spec.training.as_ref();
-    let asked = asked.and_then(|spec| spec.run(&run.name));
+    let asked = tree.run_spec(&run.name);
     let verdict = measured.iter().find_map(|all| all.verdicts.get(&key));
     let ours = |one: &&Comparison| one.adapter == key;
     let comparisons = measured.iter().flat_map(|all| &all.comparisons);

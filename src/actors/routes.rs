@@ -6,6 +6,7 @@ use super::{
     body::{Body, MOST_BYTES},
     coordinator::{Lines, Snapshot, Trees},
     desk::Desk,
+    memory::Memory,
     now,
     seen::Seen,
     slurm_view, streams,
@@ -58,6 +59,8 @@ pub struct Room {
     pub seen: Arc<Seen>,
     /// Jobs on SLURM.
     pub slurm: Arc<Slurm>,
+    /// What came of every experiment.
+    pub memory: Arc<Memory>,
     /// Where everything lies.
     pub state: StateDir,
     /// Committed events, as they come.

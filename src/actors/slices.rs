@@ -57,6 +57,7 @@ pub(super) fn deal(
             tokens: left
                 .tokens
                 .map(|tokens| spent.tokens + (tokens as f64 * share) as u64),
+            ..BudgetSpec::default()
         });
     }
     Ok(Ok(()))
@@ -139,6 +140,7 @@ mod tests {
         BudgetSpec {
             usd: Some(10.0),
             tokens: Some(10_000),
+            ..BudgetSpec::default()
         }
     }
 

@@ -304,6 +304,7 @@ impl Watch {
             cause: Some(cause),
             text: text.into(),
             at: now(),
+            ran_seconds: None,
         }
     }
 

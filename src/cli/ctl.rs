@@ -159,7 +159,7 @@ enum Verb {
         /// The campaign
         id: Option<String>,
         /// The new threshold, 0 to 1
-        #[arg(long, value_name = "X", group = "what", conflicts_with_all = ["budget_usd", "budget_tokens"])]
+        #[arg(long, value_name = "X", group = "what", conflicts_with_all = ["budget_usd", "budget_tokens", "budget_gpu_hours", "budget_wall", "budget_jobs"])]
         quality_threshold: Option<f64>,
         /// What the campaign's models may cost in all, USD
         #[arg(long, value_name = "USD", group = "what")]
@@ -167,6 +167,15 @@ enum Verb {
         /// Tokens that they may take in all
         #[arg(long, value_name = "N", group = "what")]
         budget_tokens: Option<u64>,
+        /// GPUs times hours that its jobs may use
+        #[arg(long, value_name = "HOURS", group = "what")]
+        budget_gpu_hours: Option<f64>,
+        /// Time since it was handed in: 3d
+        #[arg(long, value_name = "TIME", group = "what", value_parser = humantime::parse_duration)]
+        budget_wall: Option<std::time::Duration>,
+        /// Jobs that may be launched
+        #[arg(long, value_name = "N", group = "what")]
+        budget_jobs: Option<u64>,
     },
     /// Start nothing new; what runs runs to its end
     Pause {
@@ -409,11 +418,17 @@ async fn run(ctl: Ctl) -> Result<u8, Fail> {
             quality_threshold,
             budget_usd,
             budget_tokens,
+            budget_gpu_hours,
+            budget_wall,
+            budget_jobs,
         } => {
             let request = ActRequest {
                 quality_threshold,
                 budget_usd,
                 budget_tokens,
+                budget_gpu_hours,
+                budget_wall_seconds: budget_wall.map(|wall| wall.as_secs()),
+                budget_jobs,
                 ..ActRequest::default()
             };
             act(id(&word), "amend", request).await

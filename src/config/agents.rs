@@ -5,7 +5,7 @@ use super::{
     layers::Layers,
 };
 use crate::{
-    machines::spec::{AgentsSpec, BudgetSpec, TierSpec},
+    machines::spec::{AgentsSpec, TierSpec},
     trajectory::record::{Agent, Tier},
 };
 
@@ -206,15 +206,6 @@ pub fn agents(layers: &Layers) -> AgentsSpec {
         counterfactual: layers.number("generator.counterfactual"),
         concurrency: whole("generator.concurrency"),
     }
-}
-
-/// What the layers say of the budget; none where nothing is bounded.
-pub fn budget(layers: &Layers) -> Option<BudgetSpec> {
-    let usd = amount(layers, "budget.usd");
-    let tokens = layers
-        .get("budget.tokens")
-        .map(|_| layers.whole("budget.tokens"));
-    (usd.is_some() || tokens.is_some()).then_some(BudgetSpec { usd, tokens })
 }
 
 /// What is wrong with the models of an endpoint generator.

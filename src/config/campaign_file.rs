@@ -1,13 +1,8 @@
 //! A campaign file, with every layer, to what is frozen.
 
 use super::{
-    agents, curation, evaluation, execution,
-    keys::{self, NOT_YET},
-    layers::Layers,
-    places::Env,
-    problem::Problem,
-    settings::Settings,
-    slurm, training,
+    agents, curation, evaluation, execution, keys, layers::Layers, places::Env, planning,
+    problem::Problem, settings::Settings, slurm, training,
 };
 use crate::{
     evaluation::{Criteria, GateKind},
@@ -16,7 +11,7 @@ use crate::{
         job::Phase,
         spec::{
             Brain, CampaignSpec, EvaluationSettings, EvidenceKind, ExecutionSpec, ExecutorKind,
-            GeneratorSpec, Provenance, SlurmSpec, TrainingSpec,
+            GeneratorSpec, PlanningSpec, Provenance, SlurmSpec, TrainingSpec,
         },
     },
 };
@@ -73,7 +68,7 @@ pub fn load_campaign(
     layers.may_repeat = keys::SEVERAL;
     let (file, directory) = match source {
         Source::File(path) => {
-            layers.file(path, NOT_YET);
+            layers.file(path, &[]);
             let whole = std::path::absolute(path).unwrap_or_else(|_| path.clone());
             let parent = whole
                 .parent()
@@ -84,7 +79,7 @@ pub fn load_campaign(
             layers.text(
                 include_str!("../../config/quickstart.toml"),
                 "quickstart.toml",
-                NOT_YET,
+                &[],
             );
             (None, here.to_path_buf())
         }
@@ -121,6 +116,7 @@ struct Phases {
     execution: Option<ExecutionSpec>,
     training: Option<TrainingSpec>,
     evaluation: Option<EvaluationSettings>,
+    planning: Option<PlanningSpec>,
     slurm: BTreeMap<Phase, SlurmSpec>,
 }
 
@@ -132,6 +128,7 @@ impl Phases {
         training::finish(layers, training.as_ref());
         Self {
             execution,
+            planning: planning::planning(layers, training.as_ref()),
             training,
             evaluation,
             slurm: slurm::phases(layers, directory),
@@ -194,18 +191,6 @@ fn finish(layers: &mut Layers, settings: &Settings) {
             message.into(),
             Some(format!("name = \"alttp\": {right}")),
         );
-    }
-    for (table, place) in layers.tables.clone() {
-        if NOT_YET.contains(&table.as_str()) {
-            let version = env!("CARGO_PKG_VERSION");
-            layers.problems.push(Problem {
-                message: format!("campaignd {version} has no worker for {table} yet"),
-                at: format!("{place}   [{table}]"),
-                right: Some(format!("leave out [{table}]")),
-                key: Some(table),
-                ..Problem::default()
-            });
-        }
     }
     finish_generator(layers, settings);
     for problem in criteria(layers)
@@ -358,8 +343,8 @@ fn build(
         curation: asked("curation").then_some(curation),
         training: phases.training,
         evaluation: phases.evaluation,
-        planning: None,
-        budget: agents::budget(layers),
+        planning: phases.planning,
+        budget: planning::budget(layers),
         provenance: provenance
             .chain(execution::provenance(layers))
             .chain(training::provenance(layers))

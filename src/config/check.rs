@@ -142,7 +142,7 @@ fn kind(key: &Key) -> &str {
         Kind::Flag => "flag",
         Kind::Duration => "time",
         Kind::List | Kind::Split => "list",
-        Kind::Numbers => "table",
+        Kind::Numbers | Kind::Domains => "table",
     }
 }
 

@@ -140,7 +140,7 @@ pub fn load_curation(
     let mut directory = here.to_path_buf();
     if let Some(path) = file {
         // The other phases of a whole campaign file are nobody's business here.
-        layers.file(path, keys::NOT_YET);
+        layers.file(path, &[]);
         layers.tables.push(("curation".into(), String::new()));
         let whole = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
         directory = whole.parent().map_or(directory, Path::to_path_buf);

@@ -1,6 +1,6 @@
 //! Every key there is: its kind, default, unit and one sentence.
 
-use super::{agents, curation, evaluation, execution, slurm, training};
+use super::{agents, curation, evaluation, execution, planning, slurm, training};
 
 /// What a value may be.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -25,6 +25,8 @@ pub enum Kind {
     Split,
     /// Numbers by name.
     Numbers,
+    /// Lists or ranges by name.
+    Domains,
 }
 
 /// One key.
@@ -89,6 +91,7 @@ const PARTS: &[&[Key]] = &[
     training::KEYS[1],
     training::KEYS[2],
     evaluation::KEYS,
+    planning::KEYS,
     slurm::KEYS[0],
     slurm::KEYS[1],
     slurm::KEYS[2],
@@ -254,9 +257,6 @@ const GENERAL: &[Key] = &[
         "share of samples whose query gets a known fault",
     ),
 ];
-
-/// Tables of a campaign file whose phases this version has no worker for.
-pub const NOT_YET: &[&str] = &["planning"];
 
 /// The keys of `campaignd.toml`.
 pub const DAEMON: &[Key] = &joined::<{ count(DAEMON_PARTS) }>(DAEMON_PARTS);

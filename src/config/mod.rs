@@ -13,6 +13,7 @@ pub mod execution;
 pub mod keys;
 pub mod layers;
 pub mod places;
+pub mod planning;
 pub mod problem;
 pub mod settings;
 pub mod slurm;

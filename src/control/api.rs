@@ -381,6 +381,15 @@ pub struct ActRequest {
     /// `amend --budget-tokens`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub budget_tokens: Option<u64>,
+    /// `amend --budget-gpu-hours`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget_gpu_hours: Option<f64>,
+    /// `amend --budget-wall`, seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget_wall_seconds: Option<u64>,
+    /// `amend --budget-jobs`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget_jobs: Option<u64>,
 }
 
 /// `POST /v1/stop`.

@@ -19,6 +19,7 @@ use crate::{
         historian::Historian,
         journal_writer::{self, Orders, Waiting},
         launcher::Launcher,
+        memory::Memory,
         now,
         pilot_monitor::PilotMonitor,
         seen::Seen,
@@ -30,10 +31,11 @@ use crate::{
     artifacts::{create_dir_private, is_starved},
     control::api::RestartView,
     executor::{handles::Handles, job_dir::JobDir, local::Local, slurm::desk::Slurm},
+    history::Experiment,
     machines::{effect::Performer, tree::CampaignTree},
     manifest::StateDir,
     points::number,
-    store::{self, Lock, SEGMENT_LIMIT, Store, load_trees},
+    store::{self, Lock, SEGMENT_LIMIT, Store, load_past, load_trees},
 };
 use actix::prelude::*;
 use actix_web::web;
@@ -141,6 +143,8 @@ pub struct Daemon {
     store: Store,
     listener: lifecycle::Bound,
     trees: Trees,
+    /// What campaigns taught that were cleaned.
+    past: Vec<Experiment>,
     restart: Option<RestartView>,
     handles: Handles,
 }
@@ -160,6 +164,7 @@ impl Daemon {
         let wrong = |error: store::Error| StartError::store(&error, dir);
         let (store, opened) = Store::open_locked(lock, dir, limit).map_err(wrong)?;
         let trees = load_trees(&store).map_err(wrong)?;
+        let past = load_past(&store).map_err(wrong)?;
         if opened.cut_bytes > 0 {
             tracing::warn!(
                 "a torn append of {} bytes was cut; it was never acknowledged",
@@ -184,6 +189,7 @@ impl Daemon {
         let trees = trees.into_iter().map(|(id, tree)| (id, Arc::new(tree)));
         Ok(Daemon {
             trees: trees.collect(),
+            past,
             options,
             store,
             listener,
@@ -228,6 +234,7 @@ impl Daemon {
         let seen = Arc::new(Seen::default());
         let (lines, _) = broadcast::channel(FOLLOWED);
         let slurm = Arc::new(Slurm::new(state.clone(), tuning.get().slurm));
+        let memory = Arc::new(Memory::new(self.past, &self.trees));
         let cast = Cast {
             slurm: Arc::clone(&slurm),
             state: state.clone(),
@@ -239,6 +246,7 @@ impl Daemon {
             waiting,
             fatal: fatal.clone(),
             handles: Arc::new(self.handles),
+            memory: Arc::clone(&memory),
         };
         let mut known: Vec<Arc<CampaignTree>> = self.trees.values().cloned().collect();
         known.sort_by_key(|tree| tree.campaign.state.ended());
@@ -256,6 +264,7 @@ impl Daemon {
             access: self.options.doors.access(),
             seen,
             slurm: Arc::clone(&slurm),
+            memory,
             state: state.clone(),
             lines,
             history,
@@ -319,16 +328,18 @@ struct Cast {
     fatal: mpsc::UnboundedSender<Fatal>,
     handles: Arc<Handles>,
     slurm: Arc<Slurm>,
+    memory: Arc<Memory>,
 }
 
 impl Cast {
     /// Starts everybody under a supervisor.
     fn begin(self, trees: Trees) -> (Addr<Supervisor>, Desk) {
-        let (orders, lines, tuning, seen) = (
+        let (orders, lines, tuning, seen, memory) = (
             self.orders.clone(),
             self.lines.clone(),
             self.tuning.clone(),
             Arc::clone(&self.seen),
+            Arc::clone(&self.memory),
         );
         let seat: Seat = Box::new(move |trees, guard| {
             Coordinator::new(
@@ -337,6 +348,7 @@ impl Cast {
                 lines.clone(),
                 tuning.clone(),
                 Arc::clone(&seen),
+                Arc::clone(&memory),
                 guard,
             )
         });
@@ -351,6 +363,7 @@ impl Cast {
                 seen: self.seen,
                 handles: self.handles,
                 slurm: self.slurm,
+                memory: self.memory,
             },
             orders: self.orders,
             waiting: self.waiting,

@@ -207,6 +207,12 @@ pub struct Usage {
 }
 
 impl Exit {
+    /// How long its command ran, in seconds; none where it never started, or nobody knows.
+    pub fn ran_seconds(&self) -> Option<u64> {
+        let ran = self.ended_at.checked_sub(self.started_at)?;
+        (self.started_at > 0).then_some(u64::try_from(ran).ok()? / 1000)
+    }
+
     /// Why the task is not done, by its exit alone.
     pub fn cause(&self) -> Option<Cause> {
         if let Some(end) = &self.scheduler {

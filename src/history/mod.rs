@@ -43,6 +43,11 @@ impl History {
         Self { experiments }
     }
 
+    /// The experiments, oldest first.
+    pub fn experiments(&self) -> &[Experiment] {
+        &self.experiments
+    }
+
     /// The best value of each metric over the completed experiments.
     pub fn best_metrics(&self) -> BTreeMap<String, f64> {
         let mut best: BTreeMap<String, f64> = BTreeMap::new();

@@ -209,6 +209,7 @@ mod tests {
             ended_at: None,
             time_seconds: None,
             slurm: None,
+            gpus: 0,
         };
         tree.jobs.insert(id.clone(), job);
         if state == State::Waiting {

@@ -44,6 +44,8 @@ words! {
         Recording = "recording",
         /// The next cycle is planned.
         Planning = "planning",
+        /// Proposals wait for a person.
+        AwaitingDecision = "awaiting_decision",
         /// Everything asked for is done.
         Completed = "completed",
         /// A person ended it.
@@ -70,7 +72,7 @@ impl State {
             State::Training => Stage::Train,
             State::Evaluating => Stage::Evaluate,
             State::Recording => Stage::Record,
-            State::Planning => Stage::Plan,
+            State::Planning | State::AwaitingDecision => Stage::Plan,
             _ => return None,
         })
     }
@@ -134,6 +136,31 @@ pub struct Approval {
     pub at: Timestamp,
 }
 
+words! {
+    /// What ends the cycles of a campaign.
+    pub enum StopCause {
+        /// As many as were asked for are done.
+        Cycles = "cycles",
+        /// A result is good enough.
+        Goal = "goal",
+        /// The budget is spent.
+        Budget = "budget",
+        /// Too many experiments failed one after the other.
+        Failures = "failures",
+        /// Nothing is left to try, or nothing that may be.
+        Nothing = "nothing",
+    }
+}
+
+/// Why there is no further cycle.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stopped {
+    /// What ended them.
+    pub by: StopCause,
+    /// One sentence with the evidence.
+    pub text: String,
+}
+
 /// One transition, for `explain`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Transition {
@@ -181,8 +208,12 @@ pub struct Campaign {
     pub approval: Option<Approval>,
     /// Which cycle of training, from 1.
     pub cycle: u32,
-    /// Proposals that planning left for the next cycle.
-    pub proposals: u32,
+    /// The number the next proposal gets.
+    pub next_proposal: u64,
+    /// Why there is no further cycle.
+    pub stopped: Option<Stopped>,
+    /// Experiments that had failed when a person let the campaign go on: they do not count towards `planning.failures`.
+    pub forgiven: u64,
     /// The steps it has been through.
     pub stages: Vec<StageTime>,
     /// Why it failed, was rejected or cancelled.
@@ -213,13 +244,20 @@ impl Campaign {
             judged_at: None,
             approval: None,
             cycle: 1,
-            proposals: 0,
+            next_proposal: 1,
+            stopped: None,
+            forgiven: 0,
             stages: Vec::new(),
             cause: None,
             failed_in: None,
             next_number: 1,
             trail: Vec::new(),
         }
+    }
+
+    fn has_cycles_left(&self) -> bool {
+        let plan = self.spec.planning.as_ref();
+        plan.is_some_and(|plan| self.cycle < plan.cycles)
     }
 
     /// Whether a route's condition holds.
@@ -238,18 +276,19 @@ impl Campaign {
             Guard::HasCuration => self.spec.curation.is_some(),
             Guard::HasTraining => self.spec.training.is_some(),
             Guard::HasEvaluation => self.spec.evaluation.is_some(),
-            Guard::CyclesLeft => self
-                .spec
-                .planning
+            Guard::CyclesLeft => self.stopped.is_none() && self.has_cycles_left(),
+            Guard::BreakerOpen => self
+                .stopped
                 .as_ref()
-                .is_some_and(|plan| self.cycle < plan.cycles),
-            Guard::HasProposal => self.proposals > 0,
+                .is_some_and(|stopped| stopped.by == StopCause::Failures),
+            Guard::ResultsAreKept => self.spec.planning.is_some(),
             Guard::StoppedInPilot => failed(&[State::Drafted, State::Piloting]),
             Guard::StoppedInGate => failed(&[State::Validating]),
             Guard::StoppedInGeneration => failed(&[State::Launching, State::Generating]),
             Guard::StoppedInExecution => failed(&[State::Executing]),
             Guard::StoppedInCuration => failed(&[State::Curating]),
-            Guard::StoppedInTraining => failed(&[State::Training, State::Planning]),
+            Guard::StoppedInTraining => failed(&[State::Training]),
+            Guard::StoppedInPlanning => failed(&[State::Planning, State::AwaitingDecision]),
             Guard::StoppedInEvaluation => failed(&[State::Evaluating]),
             // Those of the other machines.
             _ => false,
@@ -281,7 +320,7 @@ impl Campaign {
             State::Rejected => 3,
             State::Failed => 4,
             State::Cancelled => 5,
-            State::AwaitingApproval => 6,
+            State::AwaitingApproval | State::AwaitingDecision => 6,
             _ => return None,
         })
     }

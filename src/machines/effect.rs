@@ -89,6 +89,11 @@ impl Effect {
         )
     }
 
+    /// Whether it starts a job.
+    pub fn launches(&self) -> bool {
+        matches!(self, Effect::LaunchJob { .. })
+    }
+
     /// Whether it begins new work, which a pause holds back.
     pub fn is_new_work(&self) -> bool {
         matches!(self, Effect::LaunchJob { .. } | Effect::PlanNext { .. })

@@ -2,10 +2,12 @@
 
 use super::{
     job::{Cause, TaskEnd},
+    proposal::Proposal,
     spec::{BudgetSpec, CampaignSpec, Parts},
 };
 use crate::{
     evaluation::{Criteria, Verdict},
+    history::Experiment,
     ids::EffectId,
 };
 use serde::{Deserialize, Serialize};
@@ -126,13 +128,37 @@ pub enum Event {
     Recorded {
         /// The obligation.
         effect: EffectId,
+        /// What came of the cycle.
+        #[serde(default)]
+        experiments: Vec<Experiment>,
     },
     /// The next proposals are known.
     Planned {
         /// The obligation.
         effect: EffectId,
-        /// How many there are.
-        proposals: u32,
+        /// They are; their ids are given here, and those of their runs with them.
+        proposals: Vec<Proposal>,
+        /// Why there are none, or how they were chosen.
+        why: String,
+    },
+    /// A person wants something tried.
+    Proposed {
+        /// What.
+        proposal: Box<Proposal>,
+    },
+    /// A person decided on proposals that wait.
+    ProposalsDecided {
+        /// Which.
+        ids: Vec<String>,
+        /// Whether they are to be tried.
+        approve: bool,
+        /// Who, and in their words why.
+        by: String,
+    },
+    /// The budget forbids to launch what waits.
+    BudgetSpent {
+        /// Which bound, in a sentence.
+        text: String,
     },
     /// An effect cannot be performed.
     EffectFailed {
@@ -169,6 +195,9 @@ impl Event {
             Event::PilotJudged { .. } => "pilot_judged",
             Event::Recorded { .. } => "recorded",
             Event::Planned { .. } => "planned",
+            Event::Proposed { .. } => "proposed",
+            Event::ProposalsDecided { .. } => "proposals_decided",
+            Event::BudgetSpent { .. } => "budget_spent",
             Event::EffectFailed { .. } => "effect_failed",
         }
     }
@@ -196,7 +225,7 @@ impl Event {
             | Event::TasksEnded { effect, .. }
             | Event::JobEnded { effect, .. }
             | Event::PilotJudged { effect, .. }
-            | Event::Recorded { effect }
+            | Event::Recorded { effect, .. }
             | Event::Planned { effect, .. }
             | Event::EffectFailed { effect, .. } => Some(effect),
             _ => None,

@@ -113,6 +113,9 @@ pub struct TaskEnd {
     pub text: String,
     /// When.
     pub at: Timestamp,
+    /// How long its command ran, in seconds, where that is known.
+    #[serde(default)]
+    pub ran_seconds: Option<u64>,
 }
 
 impl TaskEnd {
@@ -170,6 +173,8 @@ pub struct Job {
     pub time_seconds: Option<u64>,
     /// What is asked of SLURM for each task; none: it runs on this machine.
     pub slurm: Option<SlurmSpec>,
+    /// GPUs that each task has.
+    pub gpus: u32,
 }
 
 /// A piece of a campaign's work: what a job and its further attempts are about.

@@ -5,10 +5,12 @@
 //! tree or a refusal. What the tree then owes to the world stands in its outbox.
 
 pub mod admission;
+pub mod budget;
 pub mod campaign;
 pub mod effect;
 pub mod event;
 pub mod job;
+pub mod proposal;
 pub mod resolution;
 pub mod spec;
 pub mod step;

@@ -2,6 +2,7 @@
 
 mod curation;
 mod execution;
+mod planning;
 mod slurm;
 mod training;
 
@@ -21,6 +22,7 @@ pub use execution::{
     DEFAULT_COMMAND, ExecutionSpec, MOST_DATASETS, PLACEHOLDERS as EXECUTION_PLACEHOLDERS,
     TestDatasetSpec,
 };
+pub use planning::{Acquisition, Goal, MOST_CYCLES, MOST_PROPOSALS, PlanningSpec};
 pub use slurm::SlurmSpec;
 pub use training::{
     MOST_RUNS, MOST_STAGES, RunSpec, StageData, StageSpec, TrainingSet, TrainingSpec,
@@ -190,13 +192,23 @@ pub struct TierSpec {
     pub api_key: String,
 }
 
-/// `[budget]`: what the campaign's models may cost over all its tasks. Nothing is sent that could pass it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// `[budget]`: what the campaign may cost. No request is sent to a model that could pass `usd` or `tokens`, and no job is
+/// launched once a bound is reached.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct BudgetSpec {
-    /// USD.
+    /// USD: of models asked, and of GPUs where `gpu_hour_usd` says what they cost; each by itself.
     pub usd: Option<f64>,
     /// Tokens, prompt and completion together.
     pub tokens: Option<u64>,
+    /// GPUs times hours.
+    pub gpu_hours: Option<f64>,
+    /// What a GPU costs an hour, in USD.
+    pub gpu_hour_usd: Option<f64>,
+    /// Seconds since it was handed in.
+    pub wall_seconds: Option<u64>,
+    /// Jobs launched, further attempts among them.
+    pub jobs: Option<u64>,
 }
 
 /// How often a job is started again before the campaign fails.
@@ -206,13 +218,6 @@ pub struct RetryTimes {
     pub transient: u32,
     /// After a job that vanished without a word.
     pub lost: u32,
-}
-
-/// `[planning]`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct PlanningSpec {
-    /// Rounds of training; fewer if nothing is left to try.
-    pub cycles: u32,
 }
 
 /// Where one setting came from.
@@ -286,6 +291,43 @@ pub const MOST_SHARDS: u32 = 10_000;
 /// The most samples that are asked for at once; sums of such numbers never overflow.
 pub const MOST_SAMPLES: u64 = 1_000_000_000;
 
+/// Its bounds, or that there is none.
+impl std::fmt::Display for BudgetSpec {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let bounds = [
+            self.usd.map(|usd| format!("{usd} USD")),
+            self.tokens.map(|tokens| format!("{tokens} tokens")),
+            self.gpu_hours.map(|hours| format!("{hours} GPU hours")),
+            self.wall_seconds.map(|seconds| format!("{seconds} s")),
+            self.jobs.map(|jobs| format!("{jobs} jobs")),
+        ];
+        let bounds: Vec<String> = bounds.into_iter().flatten().collect();
+        match bounds.is_empty() {
+            true => f.write_str("no limit"),
+            false => f.write_str(&bounds.join(", ")),
+        }
+    }
+}
+
+impl BudgetSpec {
+    /// The amounts that are set, by their keys.
+    pub fn amounts(&self) -> impl Iterator<Item = (&'static str, f64)> {
+        let all = [
+            ("usd", self.usd),
+            ("gpu_hours", self.gpu_hours),
+            ("gpu_hour_usd", self.gpu_hour_usd),
+        ];
+        all.into_iter()
+            .filter_map(|(key, amount)| Some((key, amount?)))
+    }
+}
+
+/// Whether a fine-tune's name is one that the machine gives to proposals: `p4`.
+fn is_proposal(name: &str) -> bool {
+    let digits = name.strip_prefix('p');
+    digits.is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
 impl CampaignSpec {
     /// What a spec may not ask for whoever wrote it, a sentence each. A campaign file is checked with file and line
     /// before; this is for what came over the socket.
@@ -330,11 +372,28 @@ impl CampaignSpec {
             format!("directory = \"{}\" is not absolute", self.directory),
         );
         agents.problems(*brain, &mut refuse);
-        if let Some(BudgetSpec { usd: Some(usd), .. }) = &self.budget {
-            refuse(
-                !(*usd >= 0.0 && usd.is_finite()),
-                format!("budget.usd = {usd} is no amount"),
-            );
+        if let Some(budget) = &self.budget {
+            for (key, amount) in budget.amounts() {
+                refuse(
+                    !(amount >= 0.0 && amount.is_finite()),
+                    format!("budget.{key} = {amount} is no amount"),
+                );
+            }
+        }
+        if let Some(planning) = &self.planning {
+            let runs = self.training.iter().flat_map(|training| &training.runs);
+            for (key, sentence) in planning.faults(runs.clone().next()) {
+                refuse(true, format!("{key}: {sentence}"));
+            }
+            for run in runs.filter(|run| is_proposal(&run.name)) {
+                refuse(
+                    true,
+                    format!(
+                        "training run {}: such names are those of proposals",
+                        run.name
+                    ),
+                );
+            }
         }
         for (phase, slurm) in &self.slurm {
             for problem in slurm.problems() {

@@ -4,6 +4,7 @@
 //! does not fit is a value and never a panic. What comes of an event inside a child machine (a job's last task, a run's
 //! last stage) reaches the parent within the same step, so one commit holds it all.
 
+mod cycles;
 mod fold;
 mod retry;
 mod runs;
@@ -151,10 +152,11 @@ impl Stepper {
 
     /// The campaign takes an event: the route of its table, then the new state's entry effects.
     fn fire(&mut self, event: EventName, text: &str) -> Result<(), Refused> {
-        let campaign = &self.tree.campaign;
+        let tree = &self.tree;
         let table = &tables().campaign;
+        let state = tree.campaign.state.name();
         let to = table
-            .route(campaign.state.name(), event, |guard| campaign.holds(guard))
+            .route(state, event, |guard| tree.holds(guard))
             .ok_or_else(|| self.illegal(event))?;
         self.enter(to, event, text)
     }
@@ -176,7 +178,7 @@ impl Stepper {
         loop {
             let row = table.row(name);
             match (row.only_if, &row.otherwise) {
-                (Some(guard), Some(next)) if !self.tree.campaign.holds(guard) => name = next,
+                (Some(guard), Some(next)) if !self.tree.holds(guard) => name = next,
                 _ => break,
             }
         }
@@ -219,6 +221,8 @@ impl Stepper {
         } else if event == EventName::RetryAsked {
             campaign.failed_in = None;
             campaign.cause = None;
+            campaign.stopped = None;
+            campaign.forgiven = self.tree.experiments.len() as u64;
         }
         // A jump past the gate needs somebody who answers for it.
         if to == State::Launching && campaign.approval.is_none() {

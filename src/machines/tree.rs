@@ -3,10 +3,17 @@
 use super::{
     campaign::Campaign,
     effect::{Effect, Obligation},
-    job::{Job, Piece, State as JobState, Task},
+    job::{Cause, Job, Piece, State as JobState, Task},
+    proposal::{self, Proposal},
+    spec::{RunSpec, SlurmSpec},
+    table::Guard,
     training_run::TrainingRun,
 };
-use crate::ids::EffectId;
+use crate::{
+    history::{Experiment, Status},
+    ids::EffectId,
+    training::words::Device,
+};
 use std::collections::BTreeMap;
 
 /// The unit of consistency.
@@ -20,6 +27,10 @@ pub struct CampaignTree {
     pub jobs: BTreeMap<EffectId, Job>,
     /// Effects not yet discharged.
     pub outbox: BTreeMap<EffectId, Obligation>,
+    /// What was proposed, by id.
+    pub proposals: BTreeMap<String, Proposal>,
+    /// What came of its training runs, or of its data, by id.
+    pub experiments: BTreeMap<String, Experiment>,
 }
 
 impl CampaignTree {
@@ -30,6 +41,8 @@ impl CampaignTree {
             runs: BTreeMap::new(),
             jobs: BTreeMap::new(),
             outbox: BTreeMap::new(),
+            proposals: BTreeMap::new(),
+            experiments: BTreeMap::new(),
         }
     }
 
@@ -49,6 +62,80 @@ impl CampaignTree {
     pub fn stage(&self, piece: &Piece) -> u32 {
         let run = piece.run.as_ref().and_then(|key| self.runs.get(key));
         run.map_or(0, |run| run.stage)
+    }
+
+    /// Whether a route's condition holds.
+    pub fn holds(&self, guard: Guard) -> bool {
+        match guard {
+            Guard::HasProposal => self.has_proposal(),
+            Guard::ProposalWaits => self.proposal_waits(),
+            _ => self.campaign.holds(guard),
+        }
+    }
+
+    /// Whether the present cycle tries a proposal.
+    pub fn has_proposal(&self) -> bool {
+        self.present_proposals().next().is_some()
+    }
+
+    /// The proposals that the present cycle tries, in the order of their ids.
+    fn present_proposals(&self) -> impl Iterator<Item = &Proposal> {
+        let cycle = Some(self.campaign.cycle);
+        let all = self.proposals.values();
+        all.filter(move |one| one.state == proposal::State::Approved && one.cycle == cycle)
+    }
+
+    /// Whether a proposal waits for a person.
+    pub fn proposal_waits(&self) -> bool {
+        let mut all = self.proposals.values();
+        all.any(|one| one.state == proposal::State::Waiting)
+    }
+
+    /// The fine-tunes of the present cycle: what the campaign file asks for, and in later cycles what was proposed.
+    pub fn asked_runs(&self) -> Vec<&RunSpec> {
+        if self.campaign.cycle > 1 {
+            return self.present_proposals().map(|one| &one.run).collect();
+        }
+        let training = self.campaign.spec.training.iter();
+        training.flat_map(|spec| &spec.runs).collect()
+    }
+
+    /// The fine-tune of that name, of the campaign file or of a proposal.
+    pub fn run_spec(&self, name: &str) -> Option<&RunSpec> {
+        let training = self.campaign.spec.training.as_ref();
+        let asked = training.and_then(|spec| spec.run(name));
+        asked.or_else(|| self.proposals.get(name).map(|one| &one.run))
+    }
+
+    /// How many experiments failed since the last that did not, of those that no person forgave.
+    pub fn failures_in_a_row(&self) -> u64 {
+        let mut all: Vec<&Experiment> = self.experiments.values().collect();
+        all.sort_by_key(|one| (one.ended_at, &one.experiment_id));
+        let failed = |one: &&&Experiment| one.status == Status::Failed;
+        let forgiven = usize::try_from(self.campaign.forgiven).unwrap_or(usize::MAX);
+        let counted = all.iter().skip(forgiven).rev();
+        counted.take_while(failed).count() as u64
+    }
+
+    /// How often a stage of training ended for want of memory before this attempt: each halves its batch once more.
+    pub fn halvings(&self, job: &Job) -> u32 {
+        let before = |job: &&Job| self.jobs.get(job.retry_of.as_ref()?);
+        let short = |job: &&Job| {
+            let mut causes = job.tasks.iter().filter_map(Task::cause);
+            causes.any(|cause| matches!(cause, Cause::GpuMemory | Cause::OutOfMemory))
+        };
+        let chain = std::iter::successors(before(&job), before).filter(short);
+        u32::try_from(chain.count()).unwrap_or(u32::MAX)
+    }
+
+    /// How many GPUs each task of a piece of work is to have: what SLURM is asked for, or one where a fine-tune names it.
+    pub fn gpus(&self, piece: &Piece, slurm: Option<&SlurmSpec>) -> u32 {
+        if let Some(slurm) = slurm {
+            return slurm.gpus();
+        }
+        let run = piece.run.as_ref().and_then(|key| self.runs.get(key));
+        let asked = run.and_then(|run| self.run_spec(&run.name));
+        asked.map_or(0, |asked| u32::from(asked.device == Device::Cuda))
     }
 
     /// The training runs of the present cycle, by key.

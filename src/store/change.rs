@@ -20,11 +20,22 @@ pub enum Tree {
     Jobs,
     /// The obligations not yet discharged, by their effect id.
     Outbox,
+    /// One record a proposal.
+    Proposals,
+    /// One record an experiment, also of campaigns that are gone.
+    Experiments,
 }
 
 impl Tree {
     /// Every tree, in the order of the discriminants.
-    pub const ALL: [Tree; 4] = [Tree::Campaigns, Tree::Runs, Tree::Jobs, Tree::Outbox];
+    pub const ALL: [Tree; 6] = [
+        Tree::Campaigns,
+        Tree::Runs,
+        Tree::Jobs,
+        Tree::Outbox,
+        Tree::Proposals,
+        Tree::Experiments,
+    ];
 
     /// The name of the sled tree.
     pub fn name(self) -> &'static str {
@@ -33,6 +44,8 @@ impl Tree {
             Tree::Runs => "runs",
             Tree::Jobs => "jobs",
             Tree::Outbox => "outbox",
+            Tree::Proposals => "proposals",
+            Tree::Experiments => "experiments",
         }
     }
 }

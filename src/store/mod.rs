@@ -43,7 +43,7 @@ pub use error::Error;
 pub use history::{Entries, History};
 pub use lock::Lock;
 pub use rebuilt::Rebuilt;
-pub use records::{changes, load_trees, removal};
+pub use records::{changes, load_past, load_trees, removal};
 pub use wire::{Fault, Record};
 
 use journal::Journal;

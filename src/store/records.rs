@@ -3,19 +3,21 @@
 mod v1;
 mod v2;
 mod v3;
+mod v4;
 
 use super::{Change, Error, Fault, Record, Store, Tree, wire};
 use crate::{
+    history::Experiment,
     ids::{CampaignId, EffectId},
     machines::{
-        campaign::Campaign, effect::Obligation, job::Job, training_run::TrainingRun,
-        tree::CampaignTree,
+        campaign::Campaign, effect::Obligation, job::Job, proposal::Proposal,
+        training_run::TrainingRun, tree::CampaignTree,
     },
 };
 use std::collections::BTreeMap;
 
 impl Record for Campaign {
-    const VERSION: u16 = 4;
+    const VERSION: u16 = 5;
     const TREE: Tree = Tree::Campaigns;
 
     fn migrate(version: u16, bytes: &[u8]) -> Result<Self, Fault> {
@@ -23,9 +25,14 @@ impl Record for Campaign {
             1 => wire::body(bytes)
                 .map(v1::v1_to_v2)
                 .map(v2::v2_to_v3)
-                .map(v3::v3_to_v4),
-            2 => wire::body(bytes).map(v2::v2_to_v3).map(v3::v3_to_v4),
-            3 => wire::body(bytes).map(v3::v3_to_v4),
+                .map(v3::v3_to_v4)
+                .map(v4::v4_to_v5),
+            2 => wire::body(bytes)
+                .map(v2::v2_to_v3)
+                .map(v3::v3_to_v4)
+                .map(v4::v4_to_v5),
+            3 => wire::body(bytes).map(v3::v3_to_v4).map(v4::v4_to_v5),
+            4 => wire::body(bytes).map(v4::v4_to_v5),
             found => Err(Fault::Older { found }),
         }
     }
@@ -44,15 +51,19 @@ impl Record for TrainingRun {
 }
 
 impl Record for Job {
-    const VERSION: u16 = 3;
+    const VERSION: u16 = 4;
     const TREE: Tree = Tree::Jobs;
 
     fn migrate(version: u16, bytes: &[u8]) -> Result<Self, Fault> {
         match version {
             1 => wire::body(bytes)
                 .map(v2::job_v1_to_v2)
-                .map(v3::job_v2_to_v3),
-            2 => wire::body(bytes).map(v3::job_v2_to_v3),
+                .map(v3::job_v2_to_v3)
+                .map(v4::job_v3_to_v4),
+            2 => wire::body(bytes)
+                .map(v3::job_v2_to_v3)
+                .map(v4::job_v3_to_v4),
+            3 => wire::body(bytes).map(v4::job_v3_to_v4),
             found => Err(Fault::Older { found }),
         }
     }
@@ -62,6 +73,19 @@ impl Record for Obligation {
     const VERSION: u16 = 1;
     const TREE: Tree = Tree::Outbox;
 }
+
+impl Record for Proposal {
+    const VERSION: u16 = 1;
+    const TREE: Tree = Tree::Proposals;
+}
+
+impl Record for Experiment {
+    const VERSION: u16 = 1;
+    const TREE: Tree = Tree::Experiments;
+}
+
+/// Before the keys of experiments whose campaign was cleaned: no campaign's name begins so.
+const PAST: char = '~';
 
 /// The changes that lead from one tree to the next; all of it when there was none.
 pub fn changes(before: Option<&CampaignTree>, after: &CampaignTree) -> Vec<Change> {
@@ -75,10 +99,12 @@ pub fn changes(before: Option<&CampaignTree>, after: &CampaignTree) -> Vec<Chang
     differences(&old.runs, &after.runs, run_key, &mut all);
     differences(&old.jobs, &after.jobs, EffectId::to_string, &mut all);
     differences(&old.outbox, &after.outbox, EffectId::to_string, &mut all);
+    differences(&old.proposals, &after.proposals, run_key, &mut all);
+    differences(&old.experiments, &after.experiments, run_key, &mut all);
     all
 }
 
-/// The changes that remove a campaign and everything of it.
+/// The changes that remove a campaign and everything of it but for its experiments, which the history keeps.
 pub fn removal(tree: &CampaignTree) -> Vec<Change> {
     let id = &tree.campaign.id;
     let runs = tree
@@ -93,8 +119,25 @@ pub fn removal(tree: &CampaignTree) -> Vec<Change> {
         .outbox
         .keys()
         .map(|effect| Change::delete(Tree::Outbox, effect.to_string()));
+    let proposals = tree
+        .proposals
+        .keys()
+        .map(|key| Change::delete(Tree::Proposals, format!("{id}/{key}")));
+    let experiments = tree.experiments.iter().flat_map(|(key, one)| {
+        // Another campaign of that name may make experiments of the same names.
+        let past = format!("{PAST}{}/{id}/{key}", tree.campaign.created_at.0);
+        [
+            Change::delete(Tree::Experiments, format!("{id}/{key}")),
+            Change::put(past, one),
+        ]
+    });
     let campaign = Change::delete(Tree::Campaigns, id.as_str());
-    runs.chain(jobs).chain(owed).chain([campaign]).collect()
+    runs.chain(jobs)
+        .chain(owed)
+        .chain(proposals)
+        .chain(experiments)
+        .chain([campaign])
+        .collect()
 }
 
 fn differences<K: Ord, R: Record + PartialEq>(
@@ -141,7 +184,37 @@ pub fn load_trees(store: &Store) -> Result<BTreeMap<CampaignId, CampaignTree>, E
         let (tree, id) = tree.ok_or_else(|| store.orphan(Tree::Outbox, &key))?;
         tree.outbox.insert(id, owed);
     }
+    for (key, proposal) in store.load::<Proposal>()? {
+        let tree = owner(&mut trees, &key).ok_or_else(|| store.orphan(Tree::Proposals, &key))?;
+        tree.proposals.insert(proposal.id.clone(), proposal);
+    }
+    for (key, one) in store.load::<Experiment>()? {
+        if key.starts_with(PAST) {
+            continue;
+        }
+        let tree = owner(&mut trees, &key).ok_or_else(|| store.orphan(Tree::Experiments, &key))?;
+        tree.experiments.insert(one.experiment_id.clone(), one);
+    }
     Ok(trees)
+}
+
+/// The campaign that a key `NAME/REST` belongs to.
+fn owner<'a>(
+    trees: &'a mut BTreeMap<CampaignId, CampaignTree>,
+    key: &str,
+) -> Option<&'a mut CampaignTree> {
+    let (name, _) = key.split_once('/')?;
+    trees.get_mut::<CampaignId>(&name.parse().ok()?)
+}
+
+/// The experiments of campaigns that were cleaned, in no order.
+///
+/// # Errors
+/// Those of [`Store::load`].
+pub fn load_past(store: &Store) -> Result<Vec<Experiment>, Error> {
+    let all = store.load::<Experiment>()?.into_iter();
+    let past = all.filter(|(key, _)| key.starts_with(PAST));
+    Ok(past.map(|(_, one)| one).collect())
 }
 
 #[cfg(test)]

@@ -141,7 +141,16 @@ impl Daemon {
                 Effect::LaunchJob { .. } => self.launch(&id, world, now),
                 Effect::WatchJob { job, .. } => self.watch(&id, &job, world, now),
                 Effect::EndJob { job } => self.end(&id, &job, world, now),
-                Effect::WriteRecord { .. } => self.commit(&Event::Recorded { effect: id }, now),
+                Effect::WriteRecord { .. } => {
+                    let experiments = Vec::new();
+                    self.commit(
+                        &Event::Recorded {
+                            effect: id,
+                            experiments,
+                        },
+                        now,
+                    )
+                }
                 other => panic!("{} is not simulated", other.name()),
             }
         }
@@ -227,6 +236,7 @@ impl Daemon {
                 cause,
                 text: exit.sentence(),
                 at: now,
+                ran_seconds: None,
             };
             let done = end.done();
             self.commit(
@@ -273,6 +283,7 @@ fn all_cancelled(job: &Job, at: Timestamp) -> Vec<(u32, TaskEnd)> {
         cause: Some(cause),
         text: "ended on request".into(),
         at,
+        ran_seconds: None,
     };
     open.map(|task| (task.shard, end(Cause::Cancelled)))
         .collect()

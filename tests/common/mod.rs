@@ -4,17 +4,20 @@
 use campaignd::{
     config::{Env, Overrides, Settings, Source, load_campaign},
     evaluation::{Evidence, judge},
+    history::{Experiment, Status},
     ids::EffectId,
     machines::{
         effect::Effect,
         event::Event,
         job::{Cause, TaskEnd},
+        proposal::{self, Check, Proposal, Risk},
         spec::{
             CampaignSpec, EvaluationSettings, ExecutionSpec, Parts, PlanningSpec, RunSpec,
             StageData, StageSpec, TrainingSet, TrainingSpec,
         },
         tree::CampaignTree,
     },
+    parameters::{Domain, Value},
     time::Timestamp,
     training::{
         settings::Settings as Hyperparameters,
@@ -64,7 +67,12 @@ pub fn whole_spec() -> CampaignSpec {
         time_seconds: 3600,
     });
     spec.evaluation = Some(EvaluationSettings::default());
-    spec.planning = Some(PlanningSpec { cycles: 2 });
+    let ranks = Domain::parse("8,16,32").unwrap();
+    spec.planning = Some(PlanningSpec {
+        cycles: 2,
+        vary: [("r".to_string(), ranks)].into(),
+        ..PlanningSpec::default()
+    });
     spec.generator.shards = 3;
     spec
 }
@@ -116,10 +124,14 @@ impl World {
                     verdict: judge(&evidence, criteria, *look),
                 }]
             }
-            Effect::WriteRecord { .. } => vec![Event::Recorded { effect }],
+            Effect::WriteRecord { .. } => vec![Event::Recorded {
+                effect,
+                experiments: vec![experiment(tree)],
+            }],
             Effect::PlanNext { .. } => vec![Event::Planned {
                 effect,
-                proposals: 1,
+                proposals: vec![proposal(tree)],
+                why: String::new(),
             }],
         }
     }
@@ -136,6 +148,7 @@ impl World {
                 cause,
                 text: "ended".into(),
                 at: NOW,
+                ran_seconds: None,
             };
             Event::TaskEnded {
                 effect: effect.clone(),
@@ -148,11 +161,60 @@ impl World {
     }
 }
 
+/// What is proposed by who plans: another rank.
+pub fn proposal(tree: &CampaignTree) -> Proposal {
+    let values = [("r".to_string(), Value::Whole(8))].into();
+    let base = &tree.campaign.spec.training.as_ref().unwrap().runs[0];
+    Proposal {
+        id: String::new(),
+        cycle: None,
+        run: base.with("", &values).unwrap(),
+        values,
+        kind: "explore".into(),
+        why: "r = 8 was not tried".into(),
+        prediction: None,
+        checks: vec![Check {
+            name: "novelty".into(),
+            passed: true,
+            reason: "not tried".into(),
+        }],
+        risk: Risk::Low,
+        evidence: Vec::new(),
+        state: proposal::State::Waiting,
+        decided_by: String::new(),
+        created_at: NOW,
+        decided_at: None,
+    }
+}
+
+/// What came of a cycle.
+pub fn experiment(tree: &CampaignTree) -> Experiment {
+    let campaign = &tree.campaign;
+    Experiment {
+        experiment_id: format!("{}-run-{}", campaign.id, campaign.cycle),
+        campaign: campaign.id.to_string(),
+        cycle_id: campaign.cycle,
+        status: Status::Completed,
+        config: Default::default(),
+        metrics: [("eval_loss".to_string(), 1.0)].into(),
+        duration_seconds: 1.0,
+        gpu_hours: 0.0,
+        proposal_type: "fine_tuning".into(),
+        risk_level: "low".into(),
+        proposal: None,
+        adapter: None,
+        verdict: None,
+        failure: None,
+        ended_at: NOW,
+    }
+}
+
 fn cancelled(tree: &CampaignTree, job: &EffectId) -> Vec<(u32, TaskEnd)> {
     let end = TaskEnd {
         cause: Some(Cause::Cancelled),
         text: "ended on request".into(),
         at: NOW,
+        ran_seconds: None,
     };
     let open = tree.jobs[job]
         .tasks

@@ -40,6 +40,7 @@ fn task(shard: u32) -> TaskRequest {
         budget: Some(BudgetSpec {
             usd: Some(2.5),
             tokens: Some(100_000),
+            ..BudgetSpec::default()
         }),
     }
 }

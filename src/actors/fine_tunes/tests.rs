@@ -134,6 +134,7 @@ impl Disk {
             ended_at: None,
             time_seconds: None,
             slurm: None,
+            gpus: 0,
         };
         fine_tune(&self.state, tree, &job).map_err(|trouble| match trouble {
             Trouble::Never(text) => text,

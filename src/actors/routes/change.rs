@@ -113,6 +113,10 @@ pub(super) async fn act(
             budget: BudgetSpec {
                 usd: request.budget_usd,
                 tokens: request.budget_tokens,
+                gpu_hours: request.budget_gpu_hours,
+                wall_seconds: request.budget_wall_seconds,
+                jobs: request.budget_jobs,
+                ..BudgetSpec::default()
             },
         },
         "amend" => {

@@ -36,6 +36,7 @@ impl Watch {
                         cause: Some(cause),
                         text,
                         at: now(),
+                        ran_seconds: exit.ran_seconds(),
                     });
                 }
                 let executed = made.ok().and_then(|made| made.executed);
@@ -77,6 +78,7 @@ impl Watch {
             cause,
             text,
             at: now(),
+            ran_seconds: exit.ran_seconds(),
         })
     }
 

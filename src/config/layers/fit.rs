@@ -4,6 +4,7 @@ use super::{Set, as_number, several::flatten};
 use crate::{
     config::{
         keys::{Key, Kind},
+        planning,
         problem::Problem,
     },
     time::parse_duration,
@@ -59,6 +60,10 @@ pub fn misfit(key: &Key, set: &Set) -> Option<Problem> {
             let sound = table.is_some() && numbers.values().all(|number| number.is_finite());
             (!sound, "numbers by name: { q_proj = 8 }".into())
         }
+        Kind::Domains => (
+            !value.is_table(),
+            "lists or ranges by name: { r = [8, 16] }".into(),
+        ),
     };
     let (message, right) = if wrong_type {
         (format!("{} has the wrong type", key.name), wanted)
@@ -107,6 +112,16 @@ pub fn misfit(key: &Key, set: &Set) -> Option<Problem> {
                     && shares.iter().all(|share| (0.0..=1.0).contains(share))
                     && (shares.iter().sum::<f64>() - 1.0).abs() < 1e-9;
                 (!sound).then(|| (format!("{} is no split", key.name), wanted))?
+            }
+            Kind::Domains => {
+                let mut all = value.as_table().into_iter().flatten();
+                all.find_map(|(name, value)| {
+                    let why = planning::domain(value).err()?;
+                    Some((
+                        format!("{}.{name}: {why}", key.name),
+                        "a list of values, or a range: \"1e-5..1e-3:log\"".into(),
+                    ))
+                })?
             }
             Kind::Text | Kind::Flag | Kind::List | Kind::Numbers => return None,
         }

@@ -49,6 +49,22 @@ const OURS: [&str; 9] = [
 const OURS_SHORT: [&str; 5] = ["-a", "-M", "-d", "-J", "-W"];
 
 impl SlurmSpec {
+    /// The GPUs of `gres`, as sbatch counts them: `gpu`, `gpu:2`, `gpu:a100:2`, several with commas between them.
+    pub fn gpus(&self) -> u32 {
+        let count = |one: &str| {
+            let mut parts = one.split(':');
+            if parts.next() != Some("gpu") {
+                return 0;
+            }
+            let last = parts
+                .next_back()
+                .map(|last| last.split('(').next().unwrap_or(last));
+            last.and_then(|last| last.parse().ok()).unwrap_or(1)
+        };
+        let counts = self.gres.split(',').map(str::trim).map(count);
+        counts.fold(0, u32::saturating_add)
+    }
+
     /// The same, with what it leaves open taken from `site`.
     #[must_use]
     pub fn or(mut self, site: &SlurmSpec) -> Self {

@@ -61,11 +61,20 @@ impl Stepper {
             Event::JobSilent { job, seconds } => self.silence(job, Some(*seconds)),
             Event::JobSpoke { job } => self.silence(job, None),
             Event::PilotJudged { effect, verdict } => self.judged(effect, verdict),
-            Event::Recorded { effect } => {
-                self.tree.outbox.remove(effect);
-                self.fire(EventName::Recorded, "the result is in the history")
+            Event::Recorded {
+                effect,
+                experiments,
+            } => self.recorded(effect, experiments),
+            Event::Planned {
+                effect,
+                proposals,
+                why,
+            } => self.planned(effect, proposals, why),
+            Event::Proposed { proposal } => self.proposed(proposal),
+            Event::ProposalsDecided { ids, approve, by } => {
+                self.proposals_decided(ids, *approve, by)
             }
-            Event::Planned { effect, proposals } => self.planned(effect, *proposals),
+            Event::BudgetSpent { text } => self.budget_spent(text),
             Event::EffectFailed { effect, text } => {
                 self.tree.outbox.remove(effect);
                 self.fail(text)
@@ -137,20 +146,25 @@ impl Stepper {
                 campaign.state
             )));
         }
-        let old = campaign.spec.budget.clone();
-        let usd = asked.usd.or(old.as_ref().and_then(|old| old.usd));
-        let tokens = asked.tokens.or(old.as_ref().and_then(|old| old.tokens));
-        let budget = Some(BudgetSpec { usd, tokens });
+        let old = campaign.spec.budget.clone().unwrap_or_default();
+        let budget = BudgetSpec {
+            usd: asked.usd.or(old.usd),
+            tokens: asked.tokens.or(old.tokens),
+            gpu_hours: asked.gpu_hours.or(old.gpu_hours),
+            gpu_hour_usd: asked.gpu_hour_usd.or(old.gpu_hour_usd),
+            wall_seconds: asked.wall_seconds.or(old.wall_seconds),
+            jobs: asked.jobs.or(old.jobs),
+        };
         if budget == old {
             return Err(Refused::Pointless("this is the budget already".into()));
         }
-        if let Some(usd) = usd.filter(|usd| !(*usd >= 0.0 && usd.is_finite())) {
-            return Err(Refused::Pointless(format!("{usd} USD is no amount")));
+        let is_wrong = |(_, amount): &(_, f64)| !(*amount >= 0.0 && amount.is_finite());
+        if let Some((key, amount)) = budget.amounts().find(is_wrong) {
+            return Err(Refused::Pointless(format!("{key} = {amount} is no amount")));
         }
-        campaign.spec.budget = budget;
-        let usd = usd.map_or("no limit".into(), |usd| format!("{usd} USD"));
-        let tokens = tokens.map_or("no limit".into(), |tokens| format!("{tokens} tokens"));
-        self.say(format!("budget: {usd}, {tokens}"));
+        let text = budget.to_string();
+        campaign.spec.budget = Some(budget);
+        self.say(format!("budget: {text}"));
         Ok(())
     }
 
@@ -245,15 +259,6 @@ impl Stepper {
             self.tree.campaign.cause = Some(verdict.reason.clone());
         }
         Ok(())
-    }
-
-    fn planned(&mut self, effect: &EffectId, proposals: u32) -> Result<(), Refused> {
-        self.tree.outbox.remove(effect);
-        self.tree.campaign.proposals = proposals;
-        if proposals > 0 {
-            self.tree.campaign.cycle += 1;
-        }
-        self.fire(EventName::Planned, &format!("{proposals} proposals"))
     }
 
     fn job_ended(&mut self, job: &EffectId, ends: &[(u32, TaskEnd)]) -> Result<(), Refused> {

@@ -18,6 +18,9 @@ use crate::{
 /// no retry; this ends one whose limit is too short to ever reach a checkpoint.
 const MOST_TIME_LIMITS: u32 = 100;
 
+/// So often a batch is halved for want of memory (specification 2's fine-tunes; research 6.3, "Knobs").
+const MOST_HALVINGS: u32 = 3;
+
 /// Whether a task vanished, or was made to: one budget.
 fn is_loss(cause: Cause) -> bool {
     matches!(cause, Cause::Lost | Cause::Stopped)
@@ -41,6 +44,8 @@ enum Remedy {
     MoreMemory(u32),
     /// More time.
     MoreTime(u32),
+    /// A smaller batch: half of it, and twice the accumulation.
+    SmallerBatch(u32),
     /// Another slice of the budget.
     DealtAgain,
     /// Nothing.
@@ -111,7 +116,10 @@ impl Stepper {
             }
             // A programme error comes back, and so does a limit that was too short.
             Remedy::None => return self.piece_failed(&piece, &format!("job {id}: {text}")),
-            Remedy::AsItWas(most) | Remedy::MoreMemory(most) | Remedy::MoreTime(most) => most,
+            Remedy::AsItWas(most)
+            | Remedy::MoreMemory(most)
+            | Remedy::MoreTime(most)
+            | Remedy::SmallerBatch(most) => most,
         };
         let used = shards
             .iter()
@@ -199,9 +207,20 @@ impl Stepper {
             Cause::OutOfMemory if slurm.is_some_and(|slurm| slurm.mem_mib.is_some()) => {
                 Remedy::MoreMemory(spec.retry.transient)
             }
+            Cause::GpuMemory | Cause::OutOfMemory if self.can_halve(job) => {
+                Remedy::SmallerBatch(MOST_HALVINGS)
+            }
             Cause::BudgetSpent if spec.budget.is_some() => Remedy::DealtAgain,
             _ => Remedy::None,
         }
+    }
+
+    /// Whether a stage of training has a batch that can be made smaller.
+    fn can_halve(&self, job: &Job) -> bool {
+        let run = job.run.as_ref().and_then(|key| self.tree.runs.get(key));
+        let asked = run.and_then(|run| self.tree.run_spec(&run.name));
+        let halvings = self.tree.halvings(job).min(31);
+        asked.is_some_and(|asked| asked.settings.per_device_train_batch_size >> halvings > 1)
     }
 
     /// A task is done and leaves what it has not spent: tasks that ran out of theirs go on with it.
@@ -324,6 +343,7 @@ mod tests {
         spec.budget = Some(BudgetSpec {
             usd: None,
             tokens: Some(5),
+            ..BudgetSpec::default()
         });
         let submitted = Event::Submitted {
             spec: Box::new(spec),
@@ -363,6 +383,7 @@ mod tests {
             cause,
             text: "so".into(),
             at: NOW,
+            ran_seconds: None,
         };
         let event = Event::TasksEnded {
             effect: watch.unwrap(),

@@ -83,6 +83,7 @@ impl Stepper {
             launched_at: None,
             ended_at: None,
             time_seconds: resources.time_seconds,
+            gpus: self.tree.gpus(piece, resources.slurm.as_ref()),
             slurm: resources.slurm,
         };
         self.tree.jobs.insert(id, job);
@@ -152,6 +153,7 @@ impl Stepper {
                 cause: Some(cause),
                 text: text.into(),
                 at: now,
+                ran_seconds: None,
             });
         }
         self.fire_job(id, EventName::LaunchFailed)?;
@@ -254,6 +256,13 @@ impl Stepper {
         self.fire(EventName::WorkDone, &text)
     }
 
+    /// Asks a live job to end.
+    pub(super) fn end_job(&mut self, id: &EffectId) {
+        self.tree.outbox.remove(id);
+        // A job that is asked already refuses, and its end is owed already.
+        let _ = self.fire_job(id, EventName::EndAsked);
+    }
+
     /// Asks every live job to end.
     pub(super) fn end_jobs(&mut self) {
         let live: Vec<EffectId> = self
@@ -264,9 +273,7 @@ impl Stepper {
             .map(|job| job.id.clone())
             .collect();
         for id in live {
-            self.tree.outbox.remove(&id);
-            // A job that is asked already refuses, and its end is owed already.
-            let _ = self.fire_job(&id, EventName::EndAsked);
+            self.end_job(&id);
         }
         let runs = self.tree.runs.values_mut().filter(|run| !run.state.ended());
         for run in runs {

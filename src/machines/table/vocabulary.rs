@@ -37,6 +37,10 @@ words! {
         Recorded = "recorded",
         /// The next proposals are known.
         Planned = "planned",
+        /// A person decided on proposals.
+        ProposalsDecided = "proposals_decided",
+        /// The budget forbids a launch.
+        BudgetSpent = "budget_spent",
         /// A training run begins.
         Started = "started",
         /// The job's tasks are started.
@@ -99,6 +103,12 @@ words! {
         CyclesLeft = "cycles_left",
         /// There is something left to try.
         HasProposal = "has_proposal",
+        /// A proposal waits for a person.
+        ProposalWaits = "proposal_waits",
+        /// Too many experiments failed one after the other.
+        BreakerOpen = "breaker_open",
+        /// What fails is learned from: the campaign plans.
+        ResultsAreKept = "results_are_kept",
         /// It failed while piloting.
         StoppedInPilot = "stopped_in_pilot",
         /// It failed while validating.
@@ -109,8 +119,10 @@ words! {
         StoppedInExecution = "stopped_in_execution",
         /// It failed while curating.
         StoppedInCuration = "stopped_in_curation",
-        /// It failed while training or planning.
+        /// It failed while training.
         StoppedInTraining = "stopped_in_training",
+        /// It failed while planning.
+        StoppedInPlanning = "stopped_in_planning",
         /// It failed while evaluating.
         StoppedInEvaluation = "stopped_in_evaluation",
         /// Every task is done.

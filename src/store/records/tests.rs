@@ -2,13 +2,18 @@
 
 use super::*;
 use crate::{
+    history::{Failure, FailureCause, Status},
     machines::{
+        campaign::{StopCause, Stopped},
         event::Event,
+        proposal::{self, Check, Prediction, Risk},
         spec::{
-            EvaluationSettings, Parts, RunSpec, StageData, StageSpec, TrainingSet, TrainingSpec,
+            BudgetSpec, EvaluationSettings, Parts, PlanningSpec, RunSpec, StageData, StageSpec,
+            TrainingSet, TrainingSpec,
         },
         step::step,
     },
+    parameters::{Assignment, Domain, Value},
     time::Timestamp,
     training::{
         settings::Settings,
@@ -98,6 +103,82 @@ fn trained() -> CampaignTree {
     tree
 }
 
+/// The same, planning further cycles under a budget.
+fn planned() -> CampaignTree {
+    let mut tree = trained();
+    let rates = Domain::parse("1e-5..1e-3:log").unwrap();
+    let ranks = Domain::parse("8,16").unwrap();
+    tree.campaign.spec.planning = Some(PlanningSpec {
+        cycles: 10,
+        stop_when: Some("eval_loss < 0.5".parse().unwrap()),
+        vary: [("learning_rate".into(), rates), ("r".into(), ranks)].into(),
+        ..PlanningSpec::default()
+    });
+    tree.campaign.spec.budget = Some(BudgetSpec {
+        gpu_hours: Some(40.0),
+        wall_seconds: Some(259_200),
+        ..BudgetSpec::default()
+    });
+    tree.campaign.stopped = Some(Stopped {
+        by: StopCause::Goal,
+        text: "good enough".into(),
+    });
+    let base = tree.campaign.spec.training.as_ref().unwrap().runs[0].clone();
+    let values: Assignment = [
+        ("r".to_string(), Value::Whole(16)),
+        ("learning_rate".to_string(), Value::Number(2e-4)),
+    ]
+    .into();
+    let proposal = Proposal {
+        id: "p1".into(),
+        cycle: Some(2),
+        run: base.with("p1", &values).unwrap(),
+        values: values.clone(),
+        kind: "explore".into(),
+        why: "far from what was tried".into(),
+        prediction: Some(Prediction {
+            metric: "eval_loss".into(),
+            mean: 0.8,
+            sd: 0.1,
+        }),
+        checks: vec![Check {
+            name: "novelty".into(),
+            passed: true,
+            reason: "0.3 from the nearest".into(),
+        }],
+        risk: Risk::Low,
+        evidence: vec!["alttp-run-1-routing".into()],
+        state: proposal::State::Tried,
+        decided_by: "checks".into(),
+        created_at: Timestamp(7),
+        decided_at: Some(Timestamp(8)),
+    };
+    tree.proposals.insert("p1".into(), proposal);
+    let experiment = Experiment {
+        experiment_id: "alttp-run-2-p1".into(),
+        campaign: "alttp".into(),
+        cycle_id: 2,
+        status: Status::Failed,
+        config: values,
+        metrics: [("eval_loss".to_string(), 0.75)].into(),
+        duration_seconds: 60.0,
+        gpu_hours: 0.5,
+        proposal_type: "explore".into(),
+        risk_level: "low".into(),
+        proposal: Some("p1".into()),
+        adapter: None,
+        verdict: None,
+        failure: Some(Failure {
+            cause: FailureCause::Memory,
+            text: "no memory".into(),
+        }),
+        ended_at: Timestamp(9),
+    };
+    let id = experiment.experiment_id.clone();
+    tree.experiments.insert(id, experiment);
+    tree
+}
+
 fn run() -> TrainingRun {
     TrainingRun {
         cycle: 1,
@@ -113,21 +194,32 @@ fn run() -> TrainingRun {
 /// If one of these fails, stored records read differently: raise the type's `VERSION` and write its migration.
 #[test]
 fn golden_bytes() {
-    let tree = trained();
+    let tree = planned();
     let mut job = tree.jobs.values().next().unwrap().clone();
     job.run = Some("run-1-routing".into());
     let owed = tree.outbox.values().next().unwrap();
     let all = [
         (
-            "campaign-v4",
+            "campaign-v5",
             hex(&wire::encode(Campaign::VERSION, &tree.campaign)),
         ),
-        ("job-v3", hex(&wire::encode(Job::VERSION, &job))),
+        ("job-v4", hex(&wire::encode(Job::VERSION, &job))),
         (
             "obligation-v1",
             hex(&wire::encode(Obligation::VERSION, owed)),
         ),
         ("run-v2", hex(&wire::encode(TrainingRun::VERSION, &run()))),
+        (
+            "proposal-v1",
+            hex(&wire::encode(Proposal::VERSION, &tree.proposals["p1"])),
+        ),
+        (
+            "experiment-v1",
+            hex(&wire::encode(
+                Experiment::VERSION,
+                &tree.experiments["alttp-run-2-p1"],
+            )),
+        ),
     ];
     for (name, bytes) in all {
         let file = golden(name);
@@ -147,15 +239,17 @@ fn campaigns_of_older_versions_are_brought_forward() {
 
 /// A campaign of version 3 that trained, and its job of version 2: the same as today's, which add nothing to what ran here.
 #[test]
-fn records_from_before_slurm_are_brought_forward() {
-    let campaign: Campaign = wire::record(&stored("campaign-v3")).unwrap();
-    let today: Campaign = wire::record(&stored("campaign-v4")).unwrap();
-    assert_eq!(campaign, today);
-    assert!(campaign.spec.slurm.is_empty());
-    let job: Job = wire::record(&stored("job-v2")).unwrap();
-    let today: Job = wire::record(&stored("job-v3")).unwrap();
-    assert_eq!(job, today);
-    assert_eq!(job.slurm, None);
+fn records_from_before_slurm_and_planning_are_brought_forward() {
+    for name in ["campaign-v3", "campaign-v4"] {
+        let campaign: Campaign = wire::record(&stored(name)).unwrap();
+        assert_eq!(campaign, trained().campaign, "{name}");
+    }
+    for name in ["job-v2", "job-v3"] {
+        let job: Job = wire::record(&stored(name)).unwrap();
+        let mut today = trained().jobs.values().next().unwrap().clone();
+        today.run = Some("run-1-routing".into());
+        assert_eq!(job, today, "{name}");
+    }
 }
 
 #[test]
@@ -174,7 +268,7 @@ fn jobs_and_runs_of_version_1_are_brought_forward() {
 #[test]
 fn trees_survive_the_store_and_a_newer_record_is_refused() {
     let dir = tempfile::tempdir().unwrap();
-    let tree = tree();
+    let tree = planned();
     let draft = |changes| super::super::Draft {
         at_ms: 0,
         uid: None,
@@ -195,6 +289,10 @@ fn trees_survive_the_store_and_a_newer_record_is_refused() {
     );
     store.commit(vec![draft(removal(&tree))]).unwrap();
     assert!(load_trees(&store).unwrap().is_empty());
+    // The history outlives the campaign, and another one of its name begins without it.
+    let past = load_past(&store).unwrap();
+    let taught: Vec<Experiment> = tree.experiments.values().cloned().collect();
+    assert_eq!(past, taught);
     let newer = wire::encode(Job::VERSION + 1, tree.jobs.values().next().unwrap());
     assert!(matches!(
         wire::record::<Job>(&newer),

@@ -3,6 +3,7 @@
 use super::{
     v2::{CampaignV2, EvaluationV2, SpecV2, TrainingV2},
     v3::ExecutionV3,
+    v4::PlanningV4,
 };
 use crate::{
     evaluation::{Criteria, Verdict},
@@ -11,7 +12,7 @@ use crate::{
         campaign::{Approval, StageTime, State, Transition},
         spec::{
             AgentsSpec, Brain, CurationSpec, EvidenceKind, ExecutorKind, GeneratorSpec, Parts,
-            PlanningSpec, Provenance, RetryTimes,
+            Provenance, RetryTimes,
         },
     },
     time::Timestamp,
@@ -61,7 +62,7 @@ struct SpecV1 {
     curation: Option<CurationV1>,
     training: Option<TrainingV2>,
     evaluation: Option<EvaluationV2>,
-    planning: Option<PlanningSpec>,
+    planning: Option<PlanningV4>,
     provenance: Vec<Provenance>,
 }
 

@@ -1,16 +1,19 @@
 //! The campaign's record as version 2 had it, and the records of runs and jobs as version 1 had them: one fine-tune a cycle,
 //! of which nothing was known but the number of its stages.
 
-use super::v3::{CampaignV3, ExecutionV3, JobV2, SpecV3};
+use super::{
+    v3::{CampaignV3, ExecutionV3, JobV2, SpecV3},
+    v4::{BudgetV4, PlanningV4, TaskV3},
+};
 use crate::{
     evaluation::{Criteria, Verdict},
     ids::{CampaignId, EffectId},
     machines::{
         campaign::{Approval, StageTime, State, Transition},
-        job::{self, Phase, Task},
+        job::{self, Phase},
         spec::{
-            BudgetSpec, CurationSpec, EvaluationSettings, ExecutorKind, GeneratorSpec, Parts,
-            PlanningSpec, Provenance, RetryTimes, RunSpec, StageData, StageSpec, TrainingSpec,
+            CurationSpec, EvaluationSettings, ExecutorKind, GeneratorSpec, Parts, Provenance,
+            RetryTimes, RunSpec, StageData, StageSpec, TrainingSpec,
         },
         training_run::{self, TrainingRun},
     },
@@ -66,8 +69,8 @@ pub struct SpecV2 {
     pub(super) curation: Option<CurationSpec>,
     pub(super) training: Option<TrainingV2>,
     pub(super) evaluation: Option<EvaluationV2>,
-    pub(super) planning: Option<PlanningSpec>,
-    pub(super) budget: Option<BudgetSpec>,
+    pub(super) planning: Option<PlanningV4>,
+    pub(super) budget: Option<BudgetV4>,
     pub(super) provenance: Vec<Provenance>,
 }
 
@@ -189,7 +192,7 @@ pub struct JobV1 {
     stage: u32,
     attempt: u32,
     state: job::State,
-    tasks: Vec<Task>,
+    tasks: Vec<TaskV3>,
     retry_of: Option<EffectId>,
     interrupted: bool,
     silent_since: Option<Timestamp>,

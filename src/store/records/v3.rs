@@ -1,15 +1,16 @@
 //! The campaign's record as version 3 had it, and the job's as version 2 had it: nothing ran on SLURM, and a phase had one
 //! budget of retries for all of its tasks.
 
+use super::v4::{BudgetV4, CampaignV4, JobV3, PlanningV4, SpecV4, TaskV3};
 use crate::{
     evaluation::{Criteria, Verdict},
     ids::{CampaignId, EffectId},
     machines::{
-        campaign::{Approval, Campaign, StageTime, State, Transition},
-        job::{self, Job, Phase, Task},
+        campaign::{Approval, StageTime, State, Transition},
+        job::{self, Phase},
         spec::{
-            BudgetSpec, CampaignSpec, CurationSpec, EvaluationSettings, ExecutionSpec,
-            ExecutorKind, GeneratorSpec, Parts, PlanningSpec, Provenance, RetryTimes, TrainingSpec,
+            CurationSpec, EvaluationSettings, ExecutionSpec, ExecutorKind, GeneratorSpec, Parts,
+            Provenance, RetryTimes, TrainingSpec,
         },
     },
     time::Timestamp,
@@ -17,7 +18,7 @@ use crate::{
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// [`Campaign`] as it was.
+/// [`CampaignV4`] as it was before.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct CampaignV3 {
     pub(super) id: CampaignId,
@@ -44,7 +45,7 @@ pub struct CampaignV3 {
     pub(super) trail: Vec<Transition>,
 }
 
-/// [`CampaignSpec`] as it was.
+/// [`SpecV4`] as it was before.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct SpecV3 {
     pub(super) name: CampaignId,
@@ -61,8 +62,8 @@ pub struct SpecV3 {
     pub(super) curation: Option<CurationSpec>,
     pub(super) training: Option<TrainingSpec>,
     pub(super) evaluation: Option<EvaluationSettings>,
-    pub(super) planning: Option<PlanningSpec>,
-    pub(super) budget: Option<BudgetSpec>,
+    pub(super) planning: Option<PlanningV4>,
+    pub(super) budget: Option<BudgetV4>,
     pub(super) provenance: Vec<Provenance>,
 }
 
@@ -71,8 +72,8 @@ pub struct SpecV3 {
 pub struct ExecutionV3 {}
 
 /// Brings a campaign forward: everything of it runs on this machine, and its retries are counted by the jobs themselves.
-pub fn v3_to_v4(old: CampaignV3) -> Campaign {
-    Campaign {
+pub fn v3_to_v4(old: CampaignV3) -> CampaignV4 {
+    CampaignV4 {
         id: old.id,
         spec: spec(old.spec),
         parts: old.parts,
@@ -96,8 +97,8 @@ pub fn v3_to_v4(old: CampaignV3) -> Campaign {
     }
 }
 
-fn spec(old: SpecV3) -> CampaignSpec {
-    CampaignSpec {
+fn spec(old: SpecV3) -> SpecV4 {
+    SpecV4 {
         name: old.name,
         file: old.file,
         directory: old.directory,
@@ -119,7 +120,7 @@ fn spec(old: SpecV3) -> CampaignSpec {
     }
 }
 
-/// [`Job`] as it was.
+/// [`JobV3`] as it was before.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct JobV2 {
     pub(super) id: EffectId,
@@ -129,7 +130,7 @@ pub struct JobV2 {
     pub(super) stage: u32,
     pub(super) attempt: u32,
     pub(super) state: job::State,
-    pub(super) tasks: Vec<Task>,
+    pub(super) tasks: Vec<TaskV3>,
     pub(super) retry_of: Option<EffectId>,
     pub(super) interrupted: bool,
     pub(super) silent_since: Option<Timestamp>,
@@ -140,8 +141,8 @@ pub struct JobV2 {
 }
 
 /// Brings a job forward: it ran on this machine.
-pub fn job_v2_to_v3(old: JobV2) -> Job {
-    Job {
+pub fn job_v2_to_v3(old: JobV2) -> JobV3 {
+    JobV3 {
         id: old.id,
         phase: old.phase,
         round: old.round,

@@ -17,7 +17,7 @@ fn an_entry_has_these_bytes() {
     let mut entry = draft("ab", changes).numbered(300);
     entry.what = "x".into();
     let golden = concat!(
-        "0100",               // version 1
+        "0200",               // version 2
         "fb2c01",             // seq 300
         "fd20e7a65b39030000", // at_ms, zigzag
         "01fbe803",           // uid 1000
@@ -39,14 +39,14 @@ fn an_entry_has_these_bytes() {
 #[test]
 fn every_tree_and_body_has_its_number() {
     let number = |tree| hex(&wire::encode(1, &tree)[2..]);
-    assert_eq!(Tree::ALL.map(number), ["00", "01", "02", "03"]);
-    assert_eq!(Tree::ALL.map(|tree| tree as usize), [0, 1, 2, 3]);
-    assert_eq!(hex(&Body::Snapshot(Vec::new()).encode()), "01000000");
+    assert_eq!(Tree::ALL.map(number), ["00", "01", "02", "03", "04", "05"]);
+    assert_eq!(Tree::ALL.map(|tree| tree as usize), [0, 1, 2, 3, 4, 5]);
+    assert_eq!(hex(&Body::Snapshot(Vec::new()).encode()), "02000000");
     assert_eq!(
         hex(&Body::SnapshotEnd { keys: 1, seq: 2 }.encode()),
-        "0100010102"
+        "0200010102"
     );
-    assert_eq!(hex(&Body::Batch(Vec::new()).encode()), "01000200");
+    assert_eq!(hex(&Body::Batch(Vec::new()).encode()), "02000200");
 }
 
 #[test]
