@@ -263,6 +263,7 @@ fn training_that_gets_on_is_never_late() {
     let launched = Event::JobLaunched {
         effect: job,
         adopted: false,
+        gpus: None,
     };
     let tree = step(Some(&case.tree), &launched, later).unwrap().tree;
     let renewed = tree.campaign.deadline_at.unwrap();

@@ -177,6 +177,7 @@ fn waits(tree: &CampaignTree) -> String {
     }
     match campaign.state {
         State::AwaitingApproval => "for a person to approve or reject".into(),
+        State::AwaitingDecision => "for a person to decide on proposals".into(),
         State::Rejected => "for a person to amend or cancel".into(),
         State::Halted => "for a person: the part that was asked for is done".into(),
         State::Failed => "for a person to retry".into(),
@@ -217,6 +218,11 @@ fn you(tree: &CampaignTree) -> Vec<String> {
     let id = &tree.campaign.id;
     let verbs: Vec<String> = match tree.campaign.state {
         State::AwaitingApproval => vec![format!("approve {id}"), format!("reject {id} --why W")],
+        State::AwaitingDecision => vec![
+            format!("proposals {id}"),
+            format!("approve {id} PROPOSAL"),
+            format!("reject {id} PROPOSAL --why W"),
+        ],
         State::Rejected => vec![
             format!("amend {id} --quality-threshold X"),
             format!("cancel {id}"),

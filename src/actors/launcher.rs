@@ -8,7 +8,7 @@ use crate::{
     artifacts::is_starved,
     executor::{
         job_dir::JobDir,
-        local::{Launched, Local, Observed},
+        local::{self, Launched, Local, Observed},
     },
     ids::EffectId,
     machines::{
@@ -18,6 +18,7 @@ use crate::{
         tree::CampaignTree,
     },
     points::point,
+    training::words::Device,
 };
 use std::{
     fmt,
@@ -64,13 +65,26 @@ impl Trouble {
     }
 }
 
+/// The GPUs of a task that trains or measures on this machine, where it takes one if there is one; else the record knows.
+fn gpus_of(tree: &CampaignTree, job: &EffectId) -> Option<u32> {
+    let job = tree.jobs.get(job)?;
+    let asked = tree.asked_runs();
+    let mut devices = asked.iter().map(|asked| asked.device);
+    let may = job.slurm.is_none() && job.phase.trains() && devices.any(|it| it == Device::Auto);
+    may.then(|| u32::from(local::gpus() > 0))
+}
+
 /// Starts a job, or finds it started, and says so. Also the Trainer's way to start its jobs.
 pub(super) async fn launch(here: &Surroundings, perform: &Perform) {
     let effect = perform.id.clone();
     let tried = patiently(here, &effect, Trouble::passes, || try_launch(here, perform)).await;
     let event = match tried {
         Ok(None | Some(None)) => return,
-        Ok(Some(Some(Launched { adopted }))) => Event::JobLaunched { effect, adopted },
+        Ok(Some(Some(Launched { adopted }))) => Event::JobLaunched {
+            gpus: gpus_of(&perform.tree, &effect),
+            effect,
+            adopted,
+        },
         Err(trouble) => {
             if !clear(here, perform).await {
                 return;

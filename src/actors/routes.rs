@@ -33,6 +33,7 @@ mod budget;
 mod change;
 mod dataset;
 mod jobs;
+mod proposals;
 mod scorecard;
 mod trajectories;
 
@@ -143,6 +144,14 @@ pub fn routes(config: &mut web::ServiceConfig) {
             web::get().to(scorecard::show),
         )
         .route("/v1/campaigns/{id}/logs", web::get().to(streams::logs))
+        .route(
+            "/v1/campaigns/{id}/proposals",
+            web::get().to(proposals::list),
+        )
+        .route(
+            "/v1/campaigns/{id}/proposals",
+            web::post().to(proposals::propose),
+        )
         .configure(trajectories::routes)
         .configure(dataset::routes)
         .route("/v1/campaigns/{id}/{verb}", web::post().to(change::act))

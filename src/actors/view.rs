@@ -66,7 +66,7 @@ pub fn campaign(
 
 fn needs(state: State) -> Vec<String> {
     let verbs: &[&str] = match state {
-        State::AwaitingApproval => &["approve", "reject"],
+        State::AwaitingApproval | State::AwaitingDecision => &["approve", "reject"],
         State::Rejected => &["amend", "cancel"],
         State::Failed => &["retry"],
         _ => &[],

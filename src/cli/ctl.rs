@@ -84,10 +84,35 @@ enum Verb {
         /// The campaign
         id: Option<String>,
     },
-    /// Why a campaign is where it is, and what it waits for
+    /// Why a campaign is where it is, and what it waits for; or why a proposal was made
+    #[command(
+        after_help = "Examples:\n  campaignctl explain alttp\n  campaignctl explain proposal alttp/p4"
+    )]
     Explain {
+        /// The campaign, or the word proposal
+        id: Option<String>,
+        /// The proposal, such as alttp/p4
+        #[arg(hide = true)]
+        which: Option<String>,
+    },
+    /// What is to be tried next, what was expected of it, and what came of it
+    Proposals {
         /// The campaign
         id: Option<String>,
+    },
+    /// Have something tried in the next cycle; the checks are asked of it, too
+    #[command(
+        after_help = "Examples:\n  campaignctl propose alttp r=32 learning_rate=2e-4\n  campaignctl propose alttp lora_dropout=0 --why \"the set is large\""
+    )]
+    Propose {
+        /// The campaign
+        id: String,
+        /// Settings: NAME=VALUE
+        #[arg(required = true, value_name = "NAME=VALUE")]
+        values: Vec<String>,
+        /// The reason, for the journal
+        #[arg(long, default_value = "")]
+        why: String,
     },
     /// What the gate said: each check, what was required, observed, on how many samples
     Verdict {
@@ -140,15 +165,22 @@ enum Verb {
         #[arg(short, long)]
         follow: bool,
     },
-    /// Launch the full generation of a campaign that waits for it
+    /// Launch the full generation of a campaign that waits for it, or have proposals tried
+    #[command(
+        after_help = "Examples:\n  campaignctl approve alttp\n  campaignctl approve alttp p4 p5"
+    )]
     Approve {
         /// The campaign
         id: Option<String>,
+        /// Proposals; none: the launch, or all proposals that wait
+        proposals: Vec<String>,
     },
-    /// Refuse the launch
+    /// Refuse the launch, or proposals
     Reject {
         /// The campaign
         id: Option<String>,
+        /// Proposals; none: the launch, or all proposals that wait
+        proposals: Vec<String>,
         /// The reason, for the journal
         #[arg(long)]
         why: String,
@@ -386,7 +418,21 @@ async fn run(ctl: Ctl) -> Result<u8, Fail> {
         Verb::Status { id } => look::status(&client, shape, id.as_deref()).await,
         Verb::List { state, since } => look::list(&client, shape, state.as_deref(), since).await,
         Verb::Watch { id } => follow::events(&client, shape, id.as_deref(), false, true).await,
-        Verb::Explain { id: word } => look::explain(&client, shape, &id(&word)).await,
+        Verb::Explain {
+            id: Some(word),
+            which: Some(which),
+        } if word == "proposal" => proposals::explain(&client, shape, &which).await,
+        Verb::Explain {
+            which: Some(word), ..
+        } => Err(Fail::usage(
+            format!("nothing can be explained about {word}"),
+            "explain ID, or: explain proposal ID/P",
+        )),
+        Verb::Explain { id: word, .. } => look::explain(&client, shape, &id(&word)).await,
+        Verb::Proposals { id: word } => proposals::list(&client, shape, &id(&word)).await,
+        Verb::Propose { id, values, why } => {
+            proposals::propose(&client, shape, &id, &values, why).await
+        }
         Verb::Verdict { id: word } => look::verdict(&client, shape, &id(&word)).await,
         Verb::Budget { id: word } => budget::budget(&client, shape, &id(&word)).await,
         Verb::Jobs { id, state } => {
@@ -401,17 +447,27 @@ async fn run(ctl: Ctl) -> Result<u8, Fail> {
         Verb::Events { id, follow } => {
             follow::events(&client, shape, id.as_deref(), true, follow).await
         }
-        Verb::Approve { id: word } => act(id(&word), "approve", ActRequest::default()).await,
-        Verb::Reject { id: word, why } => {
-            act(
-                id(&word),
-                "reject",
-                ActRequest {
-                    why,
-                    ..ActRequest::default()
-                },
-            )
-            .await
+        Verb::Approve {
+            id: word,
+            proposals,
+        } => {
+            let request = ActRequest {
+                proposals,
+                ..ActRequest::default()
+            };
+            act(id(&word), "approve", request).await
+        }
+        Verb::Reject {
+            id: word,
+            proposals,
+            why,
+        } => {
+            let request = ActRequest {
+                why,
+                proposals,
+                ..ActRequest::default()
+            };
+            act(id(&word), "reject", request).await
         }
         Verb::Amend {
             id: word,

@@ -26,6 +26,7 @@ mod follow;
 mod lint;
 mod look;
 mod out;
+mod proposals;
 mod review;
 mod run;
 mod scorecard;

@@ -13,7 +13,10 @@ use crate::{
         background::{NotStarted, Side, fork},
         signals, telemetry,
     },
-    executor::slurm::{bucket::Rate, desk::Terms},
+    executor::{
+        local,
+        slurm::{bucket::Rate, desk::Terms},
+    },
     machines::admission::Limits,
     manifest::StateDir,
     worker::{self, exec::Which},
@@ -249,7 +252,7 @@ fn tuned(settings: &Settings) -> Tuned {
 /// The limits, with what this machine has: as many tasks as processors, and one that trains a GPU, where there are any.
 fn of_this_machine(limits: Limits) -> Limits {
     let processors = std::thread::available_parallelism();
-    let gpus = std::fs::read_dir("/proc/driver/nvidia/gpus").map_or(0, Iterator::count);
+    let gpus = local::gpus();
     let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
     Limits {
         local_slots: processors.map_or(1, |count| number(count.get())),

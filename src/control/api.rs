@@ -372,6 +372,9 @@ pub struct ActRequest {
     /// `reject --why`, `cancel --why`.
     #[serde(default)]
     pub why: String,
+    /// `approve ID PROPOSAL ...`, `reject ID PROPOSAL ...`: which proposals; none: all that wait, where they are waited for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub proposals: Vec<String>,
     /// `amend --quality-threshold`.
     #[serde(default)]
     pub quality_threshold: Option<f64>,

@@ -6,6 +6,7 @@ pub mod budget;
 pub mod client;
 pub mod dataset;
 pub mod jobs;
+pub mod proposals;
 pub mod scorecard;
 pub mod training;
 pub mod trajectories;

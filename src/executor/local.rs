@@ -17,6 +17,11 @@ use std::{
 };
 use tokio::process::{Child, Command};
 
+/// How many GPUs this machine has, as the driver of NVIDIA says.
+pub fn gpus() -> usize {
+    std::fs::read_dir("/proc/driver/nvidia/gpus").map_or(0, Iterator::count)
+}
+
 /// How long a started shim may take to claim its task. A loaded machine is slow; a broken one is told apart by its exit.
 const CLAIM_WITHIN: Duration = Duration::from_secs(30);
 /// What systemd tells a service about itself: a job that believed it would speak as the daemon, or ping for it.

@@ -66,6 +66,9 @@ pub enum Event {
         effect: EffectId,
         /// Whether it was found rather than started.
         adopted: bool,
+        /// GPUs that each task has, where only the machine knows.
+        #[serde(default)]
+        gpus: Option<u32>,
     },
     /// A job could not be started.
     LaunchFailed {

@@ -6,7 +6,7 @@ use crate::{
     artifacts::left,
     control::api::{Accepted, ActRequest, SubmitRequest, VERSION},
     ids::CampaignId,
-    machines::{campaign::State, event::Event, spec::BudgetSpec, tree::CampaignTree},
+    machines::{campaign::State, event::Event, proposal, spec::BudgetSpec, tree::CampaignTree},
     points::point,
 };
 use actix_web::{HttpRequest, http::StatusCode, web};
@@ -106,7 +106,10 @@ pub(super) async fn act(
     let tree = room.find(&word).await?;
     let id = tree.campaign.id.clone();
     let request = request.0;
+    let of_proposals = matches!(verb.as_str(), "approve" | "reject")
+        && (tree.campaign.state == State::AwaitingDecision || !request.proposals.is_empty());
     let event = match verb.as_str() {
+        word if of_proposals => decided(&tree, request, word == "approve", uid),
         "approve" => Event::ApprovalGranted {},
         "reject" => Event::ApprovalDenied { why: request.why },
         "amend" if request.quality_threshold.is_none() => Event::BudgetAmended {
@@ -135,6 +138,25 @@ pub(super) async fn act(
         }
     };
     room.ask(id, event, uid).await.map(web::Json)
+}
+
+/// A person's word on proposals: those that are named, or all that wait.
+fn decided(tree: &CampaignTree, request: ActRequest, approve: bool, uid: u32) -> Event {
+    let waiting = tree.proposals.values();
+    let waiting = waiting.filter(|one| one.state == proposal::State::Waiting);
+    let ids = match request.proposals.is_empty() {
+        true => waiting.map(|one| one.id.clone()).collect(),
+        false => request.proposals,
+    };
+    let why = match request.why.as_str() {
+        "" => String::new(),
+        why => format!(": {why}"),
+    };
+    Event::ProposalsDecided {
+        ids,
+        approve,
+        by: format!("uid {uid}{why}"),
+    }
 }
 
 /// Forgets an ended campaign: its record first, so that files without a record are garbage and never the reverse.

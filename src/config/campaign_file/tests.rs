@@ -137,8 +137,8 @@ fn bad_input_names_its_place_and_what_would_be_right() {
         ),
         (
             named("[planning]"),
-            "no worker for planning",
-            "leave out [planning]",
+            "there is no [training] to plan",
+            "check --keys",
         ),
         (named("[generator]\ntime = \"soon\""), "no duration", "48h"),
         (named("[generator]\ncommand = []"), "empty", "{output}"),

@@ -47,7 +47,11 @@ impl Stepper {
             Event::RetryAsked {} => self.retried(),
             Event::DeadlinePassed {} => self.deadline_passed(),
             Event::Interrupted {} => self.interrupted(),
-            Event::JobLaunched { effect, adopted } => self.job_launched(effect, *adopted),
+            Event::JobLaunched {
+                effect,
+                adopted,
+                gpus,
+            } => self.job_launched(effect, *adopted, *gpus),
             Event::LaunchFailed {
                 effect,
                 cause,

@@ -364,6 +364,7 @@ mod tests {
             let event = Event::JobLaunched {
                 effect,
                 adopted: false,
+                gpus: None,
             };
             tree = step(Some(&tree), &event, NOW).unwrap().tree;
         }

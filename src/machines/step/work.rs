@@ -122,12 +122,18 @@ impl Stepper {
         Ok(())
     }
 
-    pub(super) fn job_launched(&mut self, id: &EffectId, adopted: bool) -> Result<(), Refused> {
+    pub(super) fn job_launched(
+        &mut self,
+        id: &EffectId,
+        adopted: bool,
+        gpus: Option<u32>,
+    ) -> Result<(), Refused> {
         self.fire_job(id, EventName::JobLaunched)?;
         self.tree.outbox.remove(id);
         let now = self.now;
         let job = self.tree.jobs.get_mut(id).ok_or(Refused::Late)?;
         job.launched_at = Some(now);
+        job.gpus = gpus.unwrap_or(job.gpus);
         let phase = job.phase;
         let verb = if adopted { "found running" } else { "launched" };
         self.say(format!("job {id} {verb}"));
