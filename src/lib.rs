@@ -24,6 +24,7 @@ pub mod evaluation;
 pub mod generation;
 pub mod history;
 pub mod parameters;
+pub mod planning;
 pub mod training;
 pub mod trajectory;
 pub mod workflow;
