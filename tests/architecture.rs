@@ -74,6 +74,7 @@ const FLOORS: &[(&str, &[&str])] = &[
             "training",
             "parameters",
             "history",
+            "planning",
         ],
     ),
     // floor 3: files
@@ -107,6 +108,8 @@ const FLOORS: &[(&str, &[&str])] = &[
             "curation",
             "machines",
             "artifacts",
+            "parameters",
+            "planning",
         ],
     ),
     (
@@ -168,6 +171,8 @@ const FLOORS: &[(&str, &[&str])] = &[
             "machines",
             "evaluation",
             "artifacts",
+            "parameters",
+            "history",
         ],
     ),
     (

@@ -1,9 +1,10 @@
 //! The Historian: what came of each run of a cycle becomes an experiment, which is committed once.
 
-use super::{Perform, Surroundings, patience::patiently, performer, results, view};
+use super::{Perform, Surroundings, now, patience::patiently, performer, results, view};
 use crate::{
     artifacts::is_starved,
     control::training::RunView,
+    ids::EffectId,
     history::{Experiment, Failure, FailureCause, Status},
     machines::{
         budget,
@@ -11,12 +12,13 @@ use crate::{
         effect::Effect,
         event::Event,
         job::{Cause, TaskEnd},
+        plan::{self, Plan, plan},
         training_run::State as RunState,
         tree::CampaignTree,
     },
     parameters::{Assignment, Value},
 };
-use std::{collections::BTreeMap, io};
+use std::{collections::BTreeMap, io, sync::Arc};
 
 performer! {
     /// The actor.
@@ -42,12 +44,27 @@ async fn perform(here: Surroundings, perform: Perform) {
                 },
             }
         }
-        _ => Event::EffectFailed {
-            effect,
-            text: "this campaignd has no planner yet".into(),
-        },
+        Effect::PlanNext { .. } => plan_next(&here, effect, Arc::clone(&perform.tree)).await,
+        _ => return,
     };
     here.report(&id, event);
+}
+
+/// Plans on a thread of its own: seconds where there are many results.
+async fn plan_next(here: &Surroundings, effect: EffectId, tree: Arc<CampaignTree>) -> Event {
+    let memory = Arc::clone(&here.memory);
+    let planned = tokio::task::spawn_blocking(move || plan(&tree, &memory.history().1, now()));
+    match planned.await {
+        Ok(Plan { proposals, why }) => Event::Planned {
+            effect,
+            proposals,
+            why,
+        },
+        Err(panicked) => Event::EffectFailed {
+            effect,
+            text: format!("the planner broke: {panicked}"),
+        },
+    }
 }
 
 /// One for each training run of the cycle, or one for the data of a campaign that trains nothing.
@@ -184,18 +201,7 @@ fn cause(end: &TaskEnd) -> FailureCause {
 /// What the fine-tune was set to: its own settings whole, by their names.
 fn set(tree: &CampaignTree, run: &RunView) -> Assignment {
     let asked = tree.run_spec(&run.name);
-    let settings = asked.and_then(|asked| serde_json::to_value(&asked.settings).ok());
-    let mut all: Assignment = settings
-        .as_ref()
-        .and_then(serde_json::Value::as_object)
-        .into_iter()
-        .flatten()
-        .map(|(key, value)| {
-            // Lists and tables stand as their text.
-            let plain = serde_json::from_value(value.clone());
-            (key.clone(), plain.unwrap_or(Value::Text(value.to_string())))
-        })
-        .collect();
+    let mut all = asked.map(plan::settings).unwrap_or_default();
     if let Some(asked) = asked {
         all.insert("model".into(), Value::Text(asked.model.clone()));
         all.extend(

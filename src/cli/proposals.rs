@@ -168,7 +168,8 @@ fn page(view: &ProposalsView, one: &ProposalView) -> String {
         let passed = if check.passed { "yes" } else { "no" };
         text += &format!("  {:<15} {passed:<7} {}\n", check.name, check.reason);
     }
-    text += &format!("risk   {}\n", one.risk);
+    let risks = one.risks.join("; ");
+    text += &format!("risk   {}{}{risks}\n", one.risk, if risks.is_empty() { "" } else { ": " });
     if !one.decided_by.is_empty() {
         let at = one.decided_at.as_deref().unwrap_or("-");
         text += &format!("by     {} at {at}\n", one.decided_by);

@@ -56,10 +56,10 @@ pub const KEYS: &[Key] = &[
     ),
     key(
         "planning.acquisition",
-        Kind::Word(&["ei", "ucb"]),
-        "\"ei\"",
+        Kind::Word(&["expected_improvement", "upper_confidence_bound"]),
+        "\"expected_improvement\"",
         "",
-        "how the next is chosen: expected improvement, or confidence bound",
+        "what makes one worth trying",
     ),
     key(
         "planning.failures",

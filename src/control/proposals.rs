@@ -45,6 +45,8 @@ pub struct ProposalView {
     pub checks: Vec<CheckView>,
     /// `low`, `medium` or `high`.
     pub risk: String,
+    /// What that rests on.
+    pub risks: Vec<String>,
     /// The experiments that it rests on.
     pub evidence: Vec<String>,
     /// `waiting`, `approved`, `refused` or `tried`.

@@ -7,6 +7,7 @@ use super::{
 };
 use crate::{
     evaluation::{Decision, Verdict},
+    history::constraints::Ruling,
     ids::CampaignId,
     time::Timestamp,
     words::words,
@@ -214,6 +215,8 @@ pub struct Campaign {
     pub stopped: Option<Stopped>,
     /// Experiments that had failed when a person let the campaign go on: they do not count towards `planning.failures`.
     pub forgiven: u64,
+    /// What persons ruled about constraints, in order.
+    pub rulings: Vec<Ruling>,
     /// The steps it has been through.
     pub stages: Vec<StageTime>,
     /// Why it failed, was rejected or cancelled.
@@ -247,6 +250,7 @@ impl Campaign {
             next_proposal: 1,
             stopped: None,
             forgiven: 0,
+            rulings: Vec::new(),
             stages: Vec::new(),
             cause: None,
             failed_in: None,

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     evaluation::{Criteria, Verdict},
-    history::Experiment,
+    history::{Experiment, constraints::Ruling},
     ids::EffectId,
 };
 use serde::{Deserialize, Serialize};
@@ -158,6 +158,11 @@ pub enum Event {
         /// Who, and in their words why.
         by: String,
     },
+    /// A person ruled about a constraint.
+    ConstraintRuled {
+        /// What came of it.
+        ruling: Box<Ruling>,
+    },
     /// The budget forbids to launch what waits.
     BudgetSpent {
         /// Which bound, in a sentence.
@@ -200,6 +205,7 @@ impl Event {
             Event::Planned { .. } => "planned",
             Event::Proposed { .. } => "proposed",
             Event::ProposalsDecided { .. } => "proposals_decided",
+            Event::ConstraintRuled { .. } => "constraint_ruled",
             Event::BudgetSpent { .. } => "budget_spent",
             Event::EffectFailed { .. } => "effect_failed",
         }

@@ -3,6 +3,7 @@
 use super::spec::RunSpec;
 use crate::{
     parameters::{Assignment, Value},
+    planning::approval::{Check, Risk},
     time::Timestamp,
     words::words,
 };
@@ -20,29 +21,6 @@ words! {
         /// Its result is in the history.
         Tried = "tried",
     }
-}
-
-words! {
-    /// How daring a proposal is.
-    pub enum Risk {
-        /// Near what has worked.
-        Low = "low",
-        /// Away from it, or uncertain.
-        Medium = "medium",
-        /// Far from everything that was tried, or expensive, or likely to fail.
-        High = "high",
-    }
-}
-
-/// One question that was asked of a proposal.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Check {
-    /// `constraints`, `budget`, `novelty` or `predicted_gain`.
-    pub name: String,
-    /// Whether it speaks for the proposal.
-    pub passed: bool,
-    /// One sentence with the numbers.
-    pub reason: String,
 }
 
 /// What was expected of a proposal.
@@ -77,6 +55,8 @@ pub struct Proposal {
     pub checks: Vec<Check>,
     /// How daring it is.
     pub risk: Risk,
+    /// What that rests on, a sentence each.
+    pub risks: Vec<String>,
     /// The experiments that it rests on, by id.
     pub evidence: Vec<String>,
     /// What has become of it.

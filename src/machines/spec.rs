@@ -22,7 +22,7 @@ pub use execution::{
     DEFAULT_COMMAND, ExecutionSpec, MOST_DATASETS, PLACEHOLDERS as EXECUTION_PLACEHOLDERS,
     TestDatasetSpec,
 };
-pub use planning::{Acquisition, Goal, MOST_CYCLES, MOST_PROPOSALS, PlanningSpec};
+pub use planning::{Goal, MOST_CYCLES, MOST_PROPOSALS, PlanningSpec};
 pub use slurm::SlurmSpec;
 pub use training::{
     MOST_RUNS, MOST_STAGES, RunSpec, StageData, StageSpec, TrainingSet, TrainingSpec,

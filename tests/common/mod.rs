@@ -10,7 +10,7 @@ use campaignd::{
         effect::Effect,
         event::Event,
         job::{Cause, TaskEnd},
-        proposal::{self, Check, Proposal, Risk},
+        proposal::{self, Proposal},
         spec::{
             CampaignSpec, EvaluationSettings, ExecutionSpec, Parts, PlanningSpec, RunSpec,
             StageData, StageSpec, TrainingSet, TrainingSpec,
@@ -18,6 +18,7 @@ use campaignd::{
         tree::CampaignTree,
     },
     parameters::{Domain, Value},
+    planning::approval::{Check, CheckName, Risk},
     time::Timestamp,
     training::{
         settings::Settings as Hyperparameters,
@@ -174,11 +175,12 @@ pub fn proposal(tree: &CampaignTree) -> Proposal {
         why: "r = 8 was not tried".into(),
         prediction: None,
         checks: vec![Check {
-            name: "novelty".into(),
+            name: CheckName::Novelty,
             passed: true,
             reason: "not tried".into(),
         }],
         risk: Risk::Low,
+        risks: Vec::new(),
         evidence: Vec::new(),
         state: proposal::State::Waiting,
         decided_by: String::new(),

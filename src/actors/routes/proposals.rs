@@ -2,7 +2,7 @@
 
 use super::{Answered, Body, Room, refusal};
 use crate::{
-    actors::planner,
+    actors::now,
     control::{
         api::{Accepted, VERSION},
         proposals::{
@@ -10,7 +10,7 @@ use crate::{
         },
     },
     history::Experiment,
-    machines::{event::Event, proposal::Proposal, tree::CampaignTree},
+    machines::{event::Event, plan, proposal::Proposal, tree::CampaignTree},
 };
 use actix_web::{HttpRequest, http::StatusCode, web};
 
@@ -18,25 +18,23 @@ use actix_web::{HttpRequest, http::StatusCode, web};
 pub(super) async fn list(
     room: web::Data<Room>,
     path: web::Path<String>,
-    connection: HttpRequest,
 ) -> Answered<web::Json<ProposalsView>> {
-    room.reader(&connection).await?;
     let tree = room.find(&path).await?;
     Ok(web::Json(view(&tree)))
 }
 
 fn view(tree: &CampaignTree) -> ProposalsView {
     let campaign = &tree.campaign;
-    let plan = campaign.spec.planning.as_ref();
-    let metric = plan.map(|plan| plan.metric.clone());
-    let best = metric.as_deref().and_then(|metric| planner::best(tree, metric));
+    let asked = campaign.spec.planning.as_ref();
+    let metric = asked.map(|asked| asked.metric.clone());
+    let best = metric.as_deref().and_then(|metric| plan::best(tree, metric));
     let mut proposals: Vec<&Proposal> = tree.proposals.values().collect();
     proposals.sort_by_key(|one| (one.created_at, one.id.len(), &one.id));
     ProposalsView {
         version: VERSION,
         campaign: campaign.id.to_string(),
         cycle: campaign.cycle,
-        cycles: plan.map_or(0, |plan| plan.cycles),
+        cycles: asked.map_or(0, |asked| asked.cycles),
         best: best.map(|(_, value)| value),
         best_experiment: best.map(|(one, _)| one.experiment_id.clone()),
         stopped: campaign.stopped.as_ref().map(|stopped| stopped.text.clone()),
@@ -66,12 +64,13 @@ fn proposal(tree: &CampaignTree, one: &Proposal, metric: Option<&str>) -> Propos
             .checks
             .iter()
             .map(|check| CheckView {
-                name: check.name.clone(),
+                name: check.name.name().into(),
                 passed: check.passed,
                 reason: check.reason.clone(),
             })
             .collect(),
         risk: one.risk.name().into(),
+        risks: one.risks.clone(),
         evidence: one.evidence.clone(),
         state: one.state.name().into(),
         decided_by: one.decided_by.clone(),
@@ -98,7 +97,8 @@ pub(super) async fn propose(
     let id = tree.campaign.id.clone();
     let by = format!("uid {uid}");
     let (_, history) = room.memory.history();
-    let proposed = planner::of_person(&tree, &history, request.0.values, &request.0.why, &by);
+    let ProposeRequest { values, why } = request.0;
+    let proposed = plan::of_person(&tree, &history, values, &why, &by, now());
     let proposal = proposed.map_err(|message| {
         let right = Some(format!("campaignctl proposals {id}"));
         refusal(StatusCode::CONFLICT, "state", message, None, right)

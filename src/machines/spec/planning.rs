@@ -1,22 +1,11 @@
 //! What is asked of planning: how often, over what, by which metric, and how much of it without a person.
 
 use crate::{
-    machines::proposal::Risk,
     parameters::{Assignment, Domain, Value},
-    words::words,
+    planning::{Acquisition, approval::Risk},
 };
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, fmt, str::FromStr};
-
-words! {
-    /// How what is tried next is chosen.
-    pub enum Acquisition {
-        /// What promises the largest gain on average (Jones 1998).
-        ExpectedImprovement = "ei",
-        /// What may be best within two standard deviations.
-        ConfidenceBound = "ucb",
-    }
-}
 
 /// `[planning]`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -78,6 +78,11 @@ impl Stepper {
             Event::ProposalsDecided { ids, approve, by } => {
                 self.proposals_decided(ids, *approve, by)
             }
+            Event::ConstraintRuled { ruling } => {
+                self.say(ruling.sentence());
+                self.tree.campaign.rulings.push((**ruling).clone());
+                Ok(())
+            }
             Event::BudgetSpent { text } => self.budget_spent(text),
             Event::EffectFailed { effect, text } => {
                 self.tree.outbox.remove(effect);

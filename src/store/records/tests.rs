@@ -6,7 +6,7 @@ use crate::{
     machines::{
         campaign::{StopCause, Stopped},
         event::Event,
-        proposal::{self, Check, Prediction, Risk},
+        proposal::{self, Prediction},
         spec::{
             BudgetSpec, EvaluationSettings, Parts, PlanningSpec, RunSpec, StageData, StageSpec,
             TrainingSet, TrainingSpec,
@@ -14,6 +14,7 @@ use crate::{
         step::step,
     },
     parameters::{Assignment, Domain, Value},
+    planning::approval::{Check, CheckName, Risk},
     time::Timestamp,
     training::{
         settings::Settings,
@@ -142,11 +143,12 @@ fn planned() -> CampaignTree {
             sd: 0.1,
         }),
         checks: vec![Check {
-            name: "novelty".into(),
+            name: CheckName::Novelty,
             passed: true,
             reason: "0.3 from the nearest".into(),
         }],
         risk: Risk::Low,
+        risks: vec!["close to what was tried".into()],
         evidence: vec!["alttp-run-1-routing".into()],
         state: proposal::State::Tried,
         decided_by: "checks".into(),

@@ -99,6 +99,7 @@ pub fn v4_to_v5(old: CampaignV4) -> Campaign {
         next_proposal: 1,
         stopped: None,
         forgiven: 0,
+        rulings: Vec::new(),
         stages: old.stages,
         cause: old.cause,
         failed_in: old.failed_in,

@@ -1,0 +1,361 @@
+//! What is to be tried in the next cycle: the campaign's results in, proposals with their reasons out.
+//!
+//! Pure: the same tree and the same history give the same proposals, so that an effect performed twice proposes nothing else.
+
+mod rules;
+mod trials;
+
+pub use rules::{constraints, schema};
+pub use trials::{best, settings};
+
+use super::{
+    budget,
+    proposal::{Prediction, Proposal, State},
+    spec::{PlanningSpec, RunSpec},
+    tree::CampaignTree,
+};
+use crate::{
+    history::{
+        Experiment, History, Status,
+        constraints::{Constraint, Strength, check},
+        smaller_is_better,
+    },
+    parameters::{Assignment, Value},
+    planning::{
+        Answer, Ask, Candidate, Space, Trial,
+        approval::{Approval, Cost, Evidence, Risk},
+        director::{Direction, Rules, direct},
+        propose::{enough, propose},
+    },
+    time::Timestamp,
+};
+
+/// What was planned.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Plan {
+    /// The proposals; the machine gives them their ids.
+    pub proposals: Vec<Proposal>,
+    /// How they were chosen, or why there are none.
+    pub why: String,
+}
+
+impl Plan {
+    fn none(why: String) -> Self {
+        Self {
+            proposals: Vec::new(),
+            why,
+        }
+    }
+}
+
+/// Everything that proposals of a campaign are judged by.
+struct Known<'a> {
+    tree: &'a CampaignTree,
+    plan: &'a PlanningSpec,
+    /// The fine-tune that proposals change.
+    base: &'a RunSpec,
+    /// Its settings, and its model.
+    settings: Assignment,
+    space: Space,
+    observed: Vec<Trial>,
+    /// The experiments that those are.
+    evidence: Vec<String>,
+    pending: Vec<Assignment>,
+    constraints: Vec<Constraint>,
+    now: Timestamp,
+}
+
+/// Plans the next cycle of a campaign.
+pub fn plan(tree: &CampaignTree, history: &History, now: Timestamp) -> Plan {
+    let known = match Known::of(tree, history, now) {
+        Ok(known) => known,
+        Err(why) => return Plan::none(why),
+    };
+    known.plan().unwrap_or_else(Plan::none)
+}
+
+/// What a person proposes, with the checks that are asked of every proposal; named by `by`.
+///
+/// # Errors
+/// A sentence: nothing is planned, or the settings are none.
+pub fn of_person(
+    tree: &CampaignTree,
+    history: &History,
+    values: Assignment,
+    why: &str,
+    by: &str,
+    now: Timestamp,
+) -> Result<Proposal, String> {
+    let known = Known::of(tree, history, now)?;
+    // A run of these values is one of the whole setting: what is not named is as in the baseline.
+    let run = known.base.with("", &values)?;
+    let varied = trials::varied(known.plan, &settings(&run));
+    let inside = varied.clone().filter(|varied| known.space.encode(varied).is_ok());
+    let distance = inside.as_ref().map_or(1.0, |varied| known.distance(varied));
+    let evidence = known.evidence_for(&settings(&run), distance, None, None, 0.0);
+    let approval = Approval::of(&evidence);
+    Ok(Proposal {
+        kind: "person".into(),
+        why: match why {
+            "" => "a person wants it tried".into(),
+            why => why.into(),
+        },
+        decided_by: by.into(),
+        ..known.proposal(run, values, &approval)
+    })
+}
+
+impl<'a> Known<'a> {
+    fn of(tree: &'a CampaignTree, history: &History, now: Timestamp) -> Result<Self, String> {
+        let spec = &tree.campaign.spec;
+        let plan = spec.planning.as_ref().ok_or("it has no [planning]")?;
+        let base = spec.training.iter().flat_map(|training| &training.runs);
+        let base = base.into_iter().next().ok_or("it has no [training]")?;
+        let parameters = plan.vary.iter();
+        let parameters = parameters.map(|(name, domain)| (name.clone(), domain.clone()));
+        let space = Space::new(parameters.collect()).map_err(|fault| fault.message)?;
+        let trials = trials::trials(tree, plan);
+        Ok(Self {
+            tree,
+            plan,
+            base,
+            settings: settings(base),
+            space,
+            evidence: trials
+                .iter()
+                .map(|(one, _)| one.experiment_id.clone())
+                .collect(),
+            observed: trials.into_iter().map(|(_, trial)| trial).collect(),
+            pending: trials::pending(tree, plan),
+            constraints: constraints(tree, history, now),
+            now,
+        })
+    }
+
+    fn plan(&self) -> Result<Plan, String> {
+        let plan = self.plan;
+        self.check_metric()?;
+        let values: Vec<f64> = self.observed.iter().filter_map(|one| one.value).collect();
+        let smaller = smaller_is_better(&plan.metric);
+        let direction = direct(&values, smaller, enough(self.space.dims()), Rules::default())?;
+        let allowed = |values: &Assignment| self.violations(values).is_empty();
+        let answer = propose(&Ask {
+            space: &self.space,
+            observed: &self.observed,
+            pending: &self.pending,
+            count: plan.proposals as usize,
+            smaller_is_better: smaller,
+            acquisition: plan.acquisition,
+            mode: direction.mode,
+            allowed: &allowed,
+            seed: self.seed(),
+            warm: None,
+        })
+        .map_err(|fault| fault.message)?;
+        let found = answer.candidates.iter();
+        let proposals: Vec<Proposal> = found
+            .map(|candidate| self.judged(candidate, &answer, &direction))
+            .collect::<Result<_, String>>()?;
+        let mut why = format!("{}: {}", direction.mode, direction.reason);
+        if let Some(calibration) = &answer.calibration {
+            why += &format!(
+                "; of {} results left out in turn {:.0} % lie in their 80 % interval",
+                calibration.n,
+                calibration.inside_80 * 100.0
+            );
+        }
+        if let Some(short) = &answer.short {
+            why += &format!("; {short}");
+        }
+        Ok(Plan { proposals, why })
+    }
+
+    /// A metric that no run has cannot be made better.
+    fn check_metric(&self) -> Result<(), String> {
+        let metric = &self.plan.metric;
+        let experiments = self.tree.experiments.values();
+        let completed = experiments.filter(|one| one.status == Status::Completed);
+        let mut names: Vec<&str> = completed
+            .flat_map(|one| one.metrics.keys())
+            .map(String::as_str)
+            .collect();
+        names.sort_unstable();
+        names.dedup();
+        if names.is_empty() || names.contains(&metric.as_str()) {
+            return Ok(());
+        }
+        Err(format!(
+            "no experiment has the metric {metric} (planning.metric); they have {}",
+            names.join(", ")
+        ))
+    }
+
+    /// Another plan in each cycle, and again the same one for the same cycle.
+    fn seed(&self) -> u64 {
+        let campaign = &self.tree.campaign;
+        campaign.spec.seed.wrapping_mul(1_000_003) ^ u64::from(campaign.cycle)
+    }
+
+    fn model(&self) -> &str {
+        &self.base.model
+    }
+
+    /// The hard constraints that varied values break, with everything else as in the baseline.
+    fn violations(&self, values: &Assignment) -> Vec<String> {
+        let mut all = self.settings.clone();
+        all.extend(values.clone());
+        let broken = check(&self.constraints, &all, self.model()).into_iter();
+        broken
+            .filter(|one| one.strength == Strength::Hard)
+            .map(|one| one.text)
+            .collect()
+    }
+
+    /// How far the nearest setting lies that was tried or is pending; 1 where there is none.
+    fn distance(&self, values: &Assignment) -> f64 {
+        let Ok(point) = self.space.encode(values) else {
+            return 1.0;
+        };
+        let tried = self.observed.iter().map(|trial| &trial.values);
+        let others = tried.chain(&self.pending);
+        let others = others.filter_map(|other| self.space.encode(other).ok());
+        others
+            .map(|other| self.space.distance(&point, &other))
+            .fold(1.0, f64::min)
+    }
+
+    fn judged(
+        &self,
+        candidate: &Candidate,
+        answer: &Answer,
+        direction: &Direction,
+    ) -> Result<Proposal, String> {
+        let run = self.base.with("", &candidate.values)?;
+        let evidence = self.evidence_for(
+            &settings(&run),
+            candidate.distance,
+            candidate.prediction,
+            answer.incumbent,
+            candidate.failing,
+        );
+        let approval = Approval::of(&evidence);
+        let mut why = format!("{}: {}", direction.mode, direction.reason);
+        if let Some(worth) = candidate.acquisition {
+            why += &format!("; {} {worth:.6}", self.plan.acquisition);
+        }
+        Ok(Proposal {
+            kind: candidate.kind.name().into(),
+            why,
+            prediction: candidate.prediction.map(|expected| Prediction {
+                metric: self.plan.metric.clone(),
+                mean: expected.mean,
+                sd: expected.sd,
+            }),
+            ..self.proposal(run, candidate.values.clone(), &approval)
+        })
+    }
+
+    fn proposal(&self, run: RunSpec, values: Assignment, approval: &Approval) -> Proposal {
+        Proposal {
+            id: String::new(),
+            cycle: None,
+            run,
+            values,
+            kind: String::new(),
+            why: String::new(),
+            prediction: None,
+            checks: approval.checks.clone(),
+            risk: approval.risk,
+            risks: approval.risks.clone(),
+            evidence: self.evidence.clone(),
+            state: State::Waiting,
+            decided_by: String::new(),
+            created_at: self.now,
+            decided_at: None,
+        }
+    }
+
+    fn evidence_for(
+        &self,
+        all: &Assignment,
+        distance: f64,
+        prediction: Option<crate::planning::Prediction>,
+        incumbent: Option<crate::planning::Prediction>,
+        failing: f64,
+    ) -> Evidence {
+        let values: Vec<f64> = self.observed.iter().filter_map(|one| one.value).collect();
+        let smaller = smaller_is_better(&self.plan.metric);
+        let measured = best(self.tree, &self.plan.metric).map(|(_, value)| value);
+        Evidence {
+            violations: self.violations(all),
+            costs: self.costs(),
+            distance,
+            // What the proposer let pass near a tried one, it let pass for the noise.
+            repeats: prediction.is_some(),
+            prediction,
+            incumbent: incumbent.map(|expected| expected.mean).or(measured),
+            smaller_is_better: smaller,
+            spread: spread(&values),
+            failing,
+        }
+    }
+
+    /// What a run is likely to take of each budget that is set; what is likely is the mean of those that ended.
+    fn costs(&self) -> Vec<Cost> {
+        let Some(budget) = &self.tree.campaign.spec.budget else {
+            return Vec::new();
+        };
+        let ended: Vec<&Experiment> = self.tree.experiments.values().collect();
+        let mean = |of: &dyn Fn(&Experiment) -> f64| {
+            let n = ended.len() as f64;
+            (n > 0.0).then(|| ended.iter().map(|one| of(one)).sum::<f64>() / n)
+        };
+        let spent = budget::spent(self.tree, self.now);
+        let mut costs = Vec::new();
+        let mut add = |what: &str, most: Option<f64>, used: f64, estimate: Option<f64>| {
+            if let Some(most) = most {
+                costs.push(Cost {
+                    what: what.into(),
+                    estimate,
+                    left: most - used,
+                });
+            }
+        };
+        let hours = mean(&|one| one.gpu_hours);
+        add("GPU hours", budget.gpu_hours, spent.gpu_hours, hours);
+        if let Some(price) = budget.gpu_hour_usd {
+            let usd = hours.map(|hours| hours * price);
+            add("USD of GPUs", budget.usd, spent.gpu_usd, usd);
+        }
+        let seconds = mean(&|one| one.duration_seconds);
+        let wall = budget.wall_seconds.map(|most| most as f64);
+        add("seconds", wall, spent.wall_seconds as f64, seconds);
+        // A job that trains; a cycle has one more that measures.
+        add("jobs", budget.jobs.map(|most| most as f64), spent.jobs as f64, Some(1.0));
+        costs
+    }
+}
+
+/// The standard deviation of results; none with fewer than two.
+fn spread(values: &[f64]) -> Option<f64> {
+    let n = values.len() as f64;
+    if values.len() < 2 {
+        return None;
+    }
+    let mean = values.iter().sum::<f64>() / n;
+    let squares = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>();
+    Some((squares / (n - 1.0)).sqrt())
+}
+
+/// How risky a proposal may be that needs no person, by the word of a campaign file; `none`: each waits.
+pub fn released(word: &str) -> Option<Risk> {
+    word.parse().ok()
+}
+
+/// A proposal's values as a text: `learning_rate=2e-4 r=16`.
+pub fn shown(values: &Assignment) -> String {
+    let all = values
+        .iter()
+        .map(|(name, value): (&String, &Value)| format!("{name}={value}"));
+    all.collect::<Vec<String>>().join(" ")
+}
