@@ -50,7 +50,8 @@ pub struct Problem {
 }
 
 impl Problem {
-    fn new(column: usize, message: impl Into<String>, right: impl Into<String>) -> Self {
+    /// One at a place of a condition.
+    pub(super) fn new(column: usize, message: impl Into<String>, right: impl Into<String>) -> Self {
         Self {
             message: message.into(),
             part: "where",

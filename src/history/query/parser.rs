@@ -288,7 +288,7 @@ impl Parser {
         let column = self.column();
         let value = match self.peek().clone() {
             Token::Quoted(text) => Written::Text(text),
-            Token::Word(_) if self.follows(&["and", "or", "not", "in", "like", "is"]) => {
+            Token::Word(_) if self.follows(KEYWORDS) => {
                 return Err(self.wrong("a value is missing before this", "the value, in quotes if it is this word"));
             }
             Token::Word(word) => written(&word),
@@ -325,4 +325,20 @@ fn written(word: &str) -> Written {
         Some(span) => Written::Span(span, word.into()),
         None => Written::Text(word.into()),
     }
+}
+
+/// Words of the language, which mean something else when they are bare.
+const KEYWORDS: &[&str] = &["and", "or", "not", "in", "like", "is"];
+
+/// A text as it is read again as this very text: bare where that is enough, else in these quotes.
+pub fn quoted(text: &str, quote: char) -> String {
+    let keyword = KEYWORDS.iter().any(|word| text.eq_ignore_ascii_case(word));
+    let alone = tokens(text).is_ok_and(|all| match all.as_slice() {
+        [(Token::Word(word), 1), (Token::End, _)] => word == text,
+        _ => false,
+    });
+    if alone && !keyword && matches!(written(text), Written::Text(_)) {
+        return text.into();
+    }
+    format!("{quote}{}{quote}", text.replace(quote, &format!("{quote}{quote}")))
 }
