@@ -4,8 +4,8 @@ use super::{Perform, Surroundings, now, patience::patiently, performer, results,
 use crate::{
     artifacts::is_starved,
     control::training::RunView,
-    ids::EffectId,
     history::{Experiment, Failure, FailureCause, Status},
+    ids::EffectId,
     machines::{
         budget,
         campaign::Campaign,

@@ -6,12 +6,10 @@
 use super::coordinator::Trees;
 use crate::{
     artifacts::{named, write_atomic},
-    history::{Experiment, Failure, History},
+    history::{Experiment, History},
     ids::CampaignId,
     machines::tree::CampaignTree,
-    time::Timestamp,
 };
-use serde_json::Value;
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs, io,
@@ -116,51 +114,16 @@ fn read(path: &Path) -> io::Result<Vec<Experiment>> {
         // Not read is not empty: what is there would be overwritten.
         Err(error) => return Err(named(error, "read", path)),
     };
-    let Ok(written) = serde_json::from_slice::<Value>(&bytes) else {
-        let aside = path.with_extension("json.unreadable");
-        tracing::error!(
-            "{} cannot be read; it is kept as {}",
-            path.display(),
-            aside.display()
-        );
-        fs::rename(path, &aside).map_err(|error| named(error, "move aside", path))?;
-        return Ok(Vec::new());
-    };
-    let all = written["experiments"].as_array();
-    Ok(all.into_iter().flatten().filter_map(parse).collect())
-}
-
-/// An experiment as `training_history.json` has it; of what an earlier version wrote, the settings are texts.
-fn parse(one: &Value) -> Option<Experiment> {
-    let text = |key: &str| one[key].as_str().map(String::from);
-    let config = one["config"].as_object()?.iter();
-    let config = config.filter_map(|(key, value)| {
-        Some((key.clone(), serde_json::from_value(value.clone()).ok()?))
-    });
-    let metrics = one["metrics"].as_object()?.iter();
-    let metrics = metrics.filter_map(|(key, value)| Some((key.clone(), value.as_f64()?)));
-    Some(Experiment {
-        experiment_id: text("experiment_id")?,
-        campaign: text("campaign").unwrap_or_default(),
-        cycle_id: u32::try_from(one["cycle_id"].as_u64()?).ok()?,
-        status: text("status")?.parse().ok()?,
-        config: config.collect(),
-        metrics: metrics.collect(),
-        duration_seconds: one["duration_seconds"].as_f64()?,
-        gpu_hours: one["gpu_hours"].as_f64().unwrap_or(0.0),
-        proposal_type: text("proposal_type")?,
-        risk_level: text("risk_level")?,
-        proposal: text("proposal"),
-        adapter: text("adapter"),
-        verdict: text("verdict"),
-        failure: failure(&one["failure"]),
-        ended_at: Timestamp(one["ended_at_ms"].as_i64().unwrap_or(0)),
-    })
-}
-
-fn failure(written: &Value) -> Option<Failure> {
-    Some(Failure {
-        cause: written["cause"].as_str()?.parse().ok()?,
-        text: written["text"].as_str().unwrap_or_default().into(),
-    })
+    match History::read(&bytes) {
+        Ok(history) => Ok(history.experiments().to_vec()),
+        Err(why) => {
+            let aside = path.with_extension("json.unreadable");
+            let (path, kept) = (path.display(), aside.display());
+            tracing::error!("{path} cannot be read ({why}); it is kept as {kept}");
+            fs::rename(path.to_string(), &aside).map_err(|error| {
+                io::Error::new(error.kind(), format!("move {path} aside: {error}"))
+            })?;
+            Ok(Vec::new())
+        }
+    }
 }

@@ -4,7 +4,7 @@ use super::{
     args::{Place, Shape, SpecFlags},
     budget, dataset, export,
     fail::{Fail, INTERRUPTED, USAGE},
-    follow, look, out, review, scorecard, scripts, steer, trajectory,
+    follow, look, out, proposals, review, scorecard, scripts, steer, trajectory,
 };
 use crate::{
     config::{Env, Settings},
@@ -18,6 +18,7 @@ use std::{path::PathBuf, process::ExitCode, time::Duration};
 const EXAMPLES: &str = "\
 start   submit  approve  reject  amend  retry
 look    status  list  watch  explain  verdict  scorecard  jobs  job  logs  events
+learn   proposals  propose
 steer   pause  resume  cancel  wait  clean
 take    dataset  export  trajectory  review  feedback
 daemon  stop  machine  completions

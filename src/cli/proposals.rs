@@ -61,7 +61,9 @@ pub async fn propose(
 ) -> Result<u8, Fail> {
     let values = assignment(values)?;
     let target = Target::new(&["campaigns", id, "proposals"]);
-    let accepted: Accepted = client.post(&target, &ProposeRequest { values, why }).await?;
+    let accepted: Accepted = client
+        .post(&target, &ProposeRequest { values, why })
+        .await?;
     if shape.json {
         out::json(&accepted)?;
     } else if !shape.quiet {
@@ -153,12 +155,20 @@ fn row(one: &ProposalView) -> String {
 }
 
 fn page(view: &ProposalsView, one: &ProposalView) -> String {
-    let mut text = format!("{} of {} is {}: {}\n", one.id, view.campaign, one.state, values(&one.values));
+    let mut text = format!(
+        "{} of {} is {}: {}\n",
+        one.id,
+        view.campaign,
+        one.state,
+        values(&one.values)
+    );
     text += &format!("why    {}: {}\n", one.kind, one.why);
     match &one.prediction {
         Some(expected) => {
             let (mean, sd) = (number(expected.mean), number(expected.sd));
-            let best = view.best.map_or(String::new(), |best| format!("; the best so far is {}", number(best)));
+            let best = view.best.map_or(String::new(), |best| {
+                format!("; the best so far is {}", number(best))
+            });
             text += &format!("think  {} {mean} ± {sd}{best}\n", expected.metric);
         }
         None => text += "think  nothing is expected: there were too few results to expect from\n",
@@ -169,23 +179,41 @@ fn page(view: &ProposalsView, one: &ProposalView) -> String {
         text += &format!("  {:<15} {passed:<7} {}\n", check.name, check.reason);
     }
     let risks = one.risks.join("; ");
-    text += &format!("risk   {}{}{risks}\n", one.risk, if risks.is_empty() { "" } else { ": " });
+    text += &format!(
+        "risk   {}{}{risks}\n",
+        one.risk,
+        if risks.is_empty() { "" } else { ": " }
+    );
     if !one.decided_by.is_empty() {
         let at = one.decided_at.as_deref().unwrap_or("-");
         text += &format!("by     {} at {at}\n", one.decided_by);
     }
     if !one.evidence.is_empty() {
-        text += &format!("rests  on {} experiments: {}\n", one.evidence.len(), one.evidence.join(", "));
+        text += &format!(
+            "rests  on {} experiments: {}\n",
+            one.evidence.len(),
+            one.evidence.join(", ")
+        );
     }
     match &one.result {
         Some(result) => {
-            let what = result.value.map_or(String::new(), |value| format!(" {}", number(value)));
-            let failure = result.failure.as_deref().map_or(String::new(), |why| format!(": {why}"));
-            text += &format!("came   {} {}{what}{failure}\n", result.experiment, result.status);
+            let what = result
+                .value
+                .map_or(String::new(), |value| format!(" {}", number(value)));
+            let failure = result
+                .failure
+                .as_deref()
+                .map_or(String::new(), |why| format!(": {why}"));
+            text += &format!(
+                "came   {} {}{what}{failure}\n",
+                result.experiment, result.status
+            );
         }
         None if one.state == "waiting" => {
             let (id, campaign) = (&one.id, &view.campaign);
-            text += &format!("you    campaignctl approve {campaign} {id} | reject {campaign} {id} --why W\n");
+            text += &format!(
+                "you    campaignctl approve {campaign} {id} | reject {campaign} {id} --why W\n"
+            );
         }
         None => {}
     }

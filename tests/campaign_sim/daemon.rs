@@ -186,7 +186,14 @@ impl Daemon {
                 self.launched += 1;
                 self.adopted += u64::from(adopted);
                 let effect = id.clone();
-                self.commit(&Event::JobLaunched { effect, adopted, gpus: None }, now);
+                self.commit(
+                    &Event::JobLaunched {
+                        effect,
+                        adopted,
+                        gpus: None,
+                    },
+                    now,
+                );
             }
             Some(Launch::Refused(text)) => {
                 self.launch_failures.push(text.clone());

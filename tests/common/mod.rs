@@ -104,7 +104,11 @@ impl World {
             Effect::LaunchJob { .. } => {
                 let adopted = self.launches.contains_key(id);
                 self.launches.entry(id.clone()).or_insert(1);
-                vec![Event::JobLaunched { effect, adopted, gpus: None }]
+                vec![Event::JobLaunched {
+                    effect,
+                    adopted,
+                    gpus: None,
+                }]
             }
             Effect::WatchJob { job, .. } => self.ends(tree, &effect, job),
             Effect::EndJob { job } => vec![Event::JobEnded {

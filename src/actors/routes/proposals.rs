@@ -27,7 +27,9 @@ fn view(tree: &CampaignTree) -> ProposalsView {
     let campaign = &tree.campaign;
     let asked = campaign.spec.planning.as_ref();
     let metric = asked.map(|asked| asked.metric.clone());
-    let best = metric.as_deref().and_then(|metric| plan::best(tree, metric));
+    let best = metric
+        .as_deref()
+        .and_then(|metric| plan::best(tree, metric));
     let mut proposals: Vec<&Proposal> = tree.proposals.values().collect();
     proposals.sort_by_key(|one| (one.created_at, one.id.len(), &one.id));
     ProposalsView {
@@ -37,7 +39,10 @@ fn view(tree: &CampaignTree) -> ProposalsView {
         cycles: asked.map_or(0, |asked| asked.cycles),
         best: best.map(|(_, value)| value),
         best_experiment: best.map(|(one, _)| one.experiment_id.clone()),
-        stopped: campaign.stopped.as_ref().map(|stopped| stopped.text.clone()),
+        stopped: campaign
+            .stopped
+            .as_ref()
+            .map(|stopped| stopped.text.clone()),
         proposals: proposals
             .into_iter()
             .map(|one| proposal(tree, one, metric.as_deref()))

@@ -90,7 +90,9 @@ pub fn of_person(
     // A run of these values is one of the whole setting: what is not named is as in the baseline.
     let run = known.base.with("", &values)?;
     let varied = trials::varied(known.plan, &settings(&run));
-    let inside = varied.clone().filter(|varied| known.space.encode(varied).is_ok());
+    let inside = varied
+        .clone()
+        .filter(|varied| known.space.encode(varied).is_ok());
     let distance = inside.as_ref().map_or(1.0, |varied| known.distance(varied));
     let evidence = known.evidence_for(&settings(&run), distance, None, None, 0.0);
     let approval = Approval::of(&evidence);
@@ -137,7 +139,12 @@ impl<'a> Known<'a> {
         self.check_metric()?;
         let values: Vec<f64> = self.observed.iter().filter_map(|one| one.value).collect();
         let smaller = smaller_is_better(&plan.metric);
-        let direction = direct(&values, smaller, enough(self.space.dims()), Rules::default())?;
+        let direction = direct(
+            &values,
+            smaller,
+            enough(self.space.dims()),
+            Rules::default(),
+        )?;
         let allowed = |values: &Assignment| self.violations(values).is_empty();
         let answer = propose(&Ask {
             space: &self.space,
@@ -331,7 +338,12 @@ impl<'a> Known<'a> {
         let wall = budget.wall_seconds.map(|most| most as f64);
         add("seconds", wall, spent.wall_seconds as f64, seconds);
         // A job that trains; a cycle has one more that measures.
-        add("jobs", budget.jobs.map(|most| most as f64), spent.jobs as f64, Some(1.0));
+        add(
+            "jobs",
+            budget.jobs.map(|most| most as f64),
+            spent.jobs as f64,
+            Some(1.0),
+        );
         costs
     }
 }
@@ -343,7 +355,10 @@ fn spread(values: &[f64]) -> Option<f64> {
         return None;
     }
     let mean = values.iter().sum::<f64>() / n;
-    let squares = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>();
+    let squares = values
+        .iter()
+        .map(|value| (value - mean).powi(2))
+        .sum::<f64>();
     Some((squares / (n - 1.0)).sqrt())
 }
 

@@ -79,7 +79,7 @@ impl Stepper {
                 self.proposals_decided(ids, *approve, by)
             }
             Event::ConstraintRuled { ruling } => {
-                self.say(ruling.sentence());
+                self.say(ruling.to_string());
                 self.tree.campaign.rulings.push((**ruling).clone());
                 Ok(())
             }
