@@ -160,8 +160,8 @@ mod tests {
             assert!(value > last && slope > 0.0 && value.is_finite(), "{step}");
             last = value;
         }
-        for z in [-3e4, -9e3, -30.0, -1.0001, -0.9999, 0.5] {
-            let step = 1e-6 * f64::max(z.abs(), 1.0);
+        for z in [-3e4_f64, -9e3, -30.0, -1.0001, -0.9999, 0.5] {
+            let step = 1e-6 * z.abs().max(1.0);
             let (above, below) = (log_improvement(z + step).0, log_improvement(z - step).0);
             let by_difference = (above - below) / (2.0 * step);
             assert!((by_difference / log_improvement(z).1 - 1.0).abs() < 1e-4, "{z}");

@@ -95,9 +95,10 @@ proptest! {
             prop_assert!((one - two).abs() < 1e-9);
         }
         let same = space.decode(&snapped);
-        prop_assert!(read.iter().all(|(name, value)| match (value.number(), same[name].number()) {
+        let alike = |(name, value): (&String, &Value)| match (value.number(), same[name].number()) {
             (Some(a), Some(b)) => (a - b).abs() <= 1e-9 * a.abs(),
             _ => *value == same[name],
-        }));
+        };
+        prop_assert!(read.iter().all(alike));
     }
 }

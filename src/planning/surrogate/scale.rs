@@ -112,11 +112,12 @@ impl Scale {
         if self.tail.is_infinite() || sd == 0.0 || mean + 8.0 * sd < self.knee {
             return (self.sign * (mean - self.knee_gap(mean)), sd);
         }
-        let (first, second) = self.moments(mean - self.knee, sd.min(self.tail));
-        let variance = (second - first * first).max(0.0);
+        // In units of the tail, so that squares are numbers.
+        let (first, second) = moments((mean - self.knee) / self.tail, (sd / self.tail).min(1.0));
+        let sd = self.tail * (second - first * first).max(0.0).sqrt();
         // Farther out than numbers go nothing but the order of magnitude is left.
-        let sd = if variance.is_finite() { variance.sqrt() } else { f64::MAX.sqrt() };
-        (self.sign * (self.knee + first), sd)
+        let sd = if sd.is_finite() { sd } else { f64::MAX };
+        (self.sign * (self.knee + self.tail * first), sd)
     }
 
     /// By how much less than its own value a point beyond the knee is worth where it is certain: 0 before the knee.
@@ -128,21 +129,20 @@ impl Scale {
             0.0
         }
     }
+}
 
-    /// The first two moments of `v(u)`, where u is normal, `v = u` up to 0 and `tail (exp(u / tail) - 1)` from there on.
-    fn moments(&self, mean: f64, sd: f64) -> (f64, f64) {
-        let (at, step) = (mean / sd, sd / self.tail);
-        let below = cumulative(-at);
-        let grown = |k: f64| {
-            let exponent = k * mean / self.tail + 0.5 * k * k * step * step;
-            exponent.min(MOST).exp() * cumulative(at + k * step)
-        };
-        let (one, above) = (grown(1.0), cumulative(at));
-        let first = mean * below - sd * density(at) + self.tail * (one - above);
-        let second = (mean * mean + sd * sd) * below - sd * mean * density(at)
-            + self.tail * self.tail * (grown(2.0) - 2.0 * one + above);
-        (first, second)
-    }
+/// The first two moments of `v(u)`, where u is normal, `v = u` up to 0 and `v = exp(u) - 1` from there on.
+fn moments(mean: f64, sd: f64) -> (f64, f64) {
+    let at = mean / sd;
+    let (below, above) = (cumulative(-at), cumulative(at));
+    let grown = |k: f64| {
+        let exponent = k * mean + 0.5 * k * k * sd * sd;
+        exponent.min(MOST).exp() * cumulative(at + k * sd)
+    };
+    let one = grown(1.0);
+    let first = mean * below - sd * density(at) + one - above;
+    let second = (mean * mean + sd * sd) * below - sd * mean * density(at) + grown(2.0) - 2.0 * one + above;
+    (first, second)
 }
 
 #[cfg(test)]
