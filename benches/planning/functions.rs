@@ -51,7 +51,11 @@ fn hartmann6(values: &Assignment) -> f64 {
         let far: f64 = (0..6).map(|k| steep[k] * (x[k] - centre[k]).powi(2)).sum();
         alpha * (-far).exp()
     };
-    -ALPHA.iter().zip(STEEP.iter().zip(&CENTRES)).map(hill).sum::<f64>()
+    -ALPHA
+        .iter()
+        .zip(STEEP.iter().zip(&CENTRES))
+        .map(hill)
+        .sum::<f64>()
 }
 
 fn ackley5(values: &Assignment) -> f64 {
@@ -100,7 +104,13 @@ pub fn all() -> Vec<Function> {
         space,
     };
     vec![
-        of("branin", branin as fn(&Assignment) -> f64, 0.397_887_357_729_738_16, 0.0, space(&[("x0", "-5..10"), ("x1", "0..15")])),
+        of(
+            "branin",
+            branin as fn(&Assignment) -> f64,
+            0.397_887_357_729_738_16,
+            0.0,
+            space(&[("x0", "-5..10"), ("x1", "0..15")]),
+        ),
         of("hartmann6", hartmann6, hartmann, 0.0, reals(6, "0..1")),
         of("ackley5", ackley5, 0.0, 0.0, reals(5, "-5..10")),
         of(
@@ -115,7 +125,13 @@ pub fn all() -> Vec<Function> {
                 ("dropout", "0..0.5"),
             ]),
         ),
-        of("noisy_hartmann6", hartmann6, hartmann, 0.2, reals(6, "0..1")),
+        of(
+            "noisy_hartmann6",
+            hartmann6,
+            hartmann,
+            0.2,
+            reals(6, "0..1"),
+        ),
     ]
 }
 

@@ -79,7 +79,9 @@ fn campaign(function: &Function, seed: u64, trials: usize) -> Value {
         });
     }
     let seconds = began.elapsed().as_secs_f64();
-    let told = observed.iter().map(|trial| trial.value.unwrap_or(f64::INFINITY));
+    let told = observed
+        .iter()
+        .map(|trial| trial.value.unwrap_or(f64::INFINITY));
     let chosen = told.zip(&truths).min_by(|a, b| a.0.total_cmp(&b.0));
     json!({
         "bench": "regret",
@@ -96,7 +98,9 @@ fn campaign(function: &Function, seed: u64, trials: usize) -> Value {
 /// Seconds of one proposal after so many results: from nothing, and from the hyperparameters of the one before.
 fn cost(results: usize, dims: usize, rounds: usize) -> Value {
     let text = "0..1".parse_domain();
-    let space = (0..dims).map(|at| (format!("x{at}"), text.clone())).collect();
+    let space = (0..dims)
+        .map(|at| (format!("x{at}"), text.clone()))
+        .collect();
     let space = Space::new(space).unwrap_or_else(|fault| panic!("{fault:?}"));
     let mut observed = Vec::new();
     for at in 0..results {

@@ -19,7 +19,11 @@ fn mean(all: &[f64]) -> f64 {
 fn error(all: &[f64]) -> f64 {
     let (n, mean) = (all.len() as f64, mean(all));
     let squares: f64 = all.iter().map(|one| (one - mean).powi(2)).sum();
-    if n > 1.0 { (squares / (n - 1.0) / n).sqrt() } else { 0.0 }
+    if n > 1.0 {
+        (squares / (n - 1.0) / n).sqrt()
+    } else {
+        0.0
+    }
 }
 
 fn median(all: &[f64]) -> f64 {
@@ -38,10 +42,14 @@ fn regrets(lines: &[Value], out: &mut String) {
     for line in lines.iter().filter(|line| line["bench"] == "regret") {
         let text = |key: &str| line[key].as_str().unwrap_or_default().to_owned();
         let trials = line["trials"].as_u64().unwrap_or_default();
-        let reached = all.entry((text("function"), trials, text("sampler"))).or_default();
+        let reached = all
+            .entry((text("function"), trials, text("sampler")))
+            .or_default();
         reached.regrets.push(number(line, "regret"));
         reached.chosen.push(number(line, "chosen"));
-        reached.seconds.push(number(line, "seconds") / trials.max(1) as f64);
+        reached
+            .seconds
+            .push(number(line, "seconds") / trials.max(1) as f64);
     }
     if all.is_empty() {
         return;

@@ -160,7 +160,10 @@ fn constraints(evidence: &Evidence) -> Check {
 
 fn budget(evidence: &Evidence) -> Check {
     let short = |cost: &Cost| match cost.estimate {
-        None => Some(format!("what it costs in {} cannot be estimated", cost.what)),
+        None => Some(format!(
+            "what it costs in {} cannot be estimated",
+            cost.what
+        )),
         // A number that is none is over any budget.
         Some(estimate) if !(estimate >= 0.0 && estimate <= cost.left) => Some(format!(
             "it takes about {estimate:.4} {} and {:.4} are left",
@@ -201,7 +204,11 @@ fn predicted_gain(evidence: &Evidence) -> Check {
     let (Some(prediction), Some(best)) = (evidence.prediction, evidence.incumbent) else {
         return told(name, true, "there is no prediction yet".into());
     };
-    let way = if evidence.smaller_is_better { -1.0 } else { 1.0 };
+    let way = if evidence.smaller_is_better {
+        -1.0
+    } else {
+        1.0
+    };
     let bound = prediction.mean + way * BETA * prediction.sd;
     let passed = way * (bound - best) > 0.0 && prediction.sd >= 0.0;
     let reason = format!(
@@ -216,12 +223,20 @@ fn predicted_gain(evidence: &Evidence) -> Check {
 fn risk(evidence: &Evidence) -> (Risk, Vec<String>) {
     let mut parts = vec![
         (evidence.failing, FAILING, "the probability of failure is"),
-        (evidence.distance, DISTANCE, "the distance from what was tried is"),
+        (
+            evidence.distance,
+            DISTANCE,
+            "the distance from what was tried is",
+        ),
     ];
     for cost in &evidence.costs {
         // Of an empty budget anything is all.
         let share = cost.estimate.map_or(f64::NAN, |estimate| {
-            if estimate > 0.0 { estimate / cost.left.max(0.0) } else { estimate }
+            if estimate > 0.0 {
+                estimate / cost.left.max(0.0)
+            } else {
+                estimate
+            }
         });
         parts.push((share, SHARE, "the share of what is left of a budget is"));
     }
@@ -230,7 +245,11 @@ fn risk(evidence: &Evidence) -> (Risk, Vec<String>) {
         // Results that do not differ, or no prediction at all: neither sure nor known to be dangerous.
         _ => UNCERTAIN.0,
     };
-    parts.push((relative, UNCERTAIN, "the prediction's standard deviation, in those of all results, is"));
+    parts.push((
+        relative,
+        UNCERTAIN,
+        "the prediction's standard deviation, in those of all results, is",
+    ));
     let judged = parts.into_iter().map(|(number, (medium, high), what)| {
         let risk = match number {
             // A number that is none is not known to be low.
@@ -241,7 +260,11 @@ fn risk(evidence: &Evidence) -> (Risk, Vec<String>) {
         (risk, format!("{what} {number:.2}, which is {risk}"))
     });
     let raised: Vec<(Risk, String)> = judged.filter(|(risk, _)| *risk > Risk::Low).collect();
-    let most = raised.iter().map(|(risk, _)| *risk).max().unwrap_or(Risk::Low);
+    let most = raised
+        .iter()
+        .map(|(risk, _)| *risk)
+        .max()
+        .unwrap_or(Risk::Low);
     (most, raised.into_iter().map(|(_, why)| why).collect())
 }
 

@@ -33,7 +33,10 @@ fn factors_are_evenly_spaced_and_levels_are_in_order() {
     assert!((middle["learning_rate"].number().unwrap().ln() - 1e-4_f64.ln()).abs() < 1e-9);
     point[2] = 0.9;
     assert_eq!(space.decode(&point)["batch"], Value::Whole(64));
-    assert_eq!(space.words(), [false, false, false, true, false, true, false]);
+    assert_eq!(
+        space.words(),
+        [false, false, false, true, false, true, false]
+    );
 }
 
 #[test]

@@ -229,7 +229,9 @@ impl Factor {
             numbers: &mut factor.numbers,
             stride: n,
         };
-        Arch::new().dispatch(Decompose { n, rows }).then_some(factor)
+        Arch::new()
+            .dispatch(Decompose { n, rows })
+            .then_some(factor)
     }
 
     /// How many rows it has.

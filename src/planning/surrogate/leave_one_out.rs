@@ -86,7 +86,10 @@ impl Calibration {
             inside_80: share(WIDTHS[1]),
             inside_95: share(WIDTHS[2]),
             mean_residual: capped.sum::<f64>() / n as f64,
-            outliers: all.iter().filter(|one| !(one.residual.abs() <= CAP)).count(),
+            outliers: all
+                .iter()
+                .filter(|one| !(one.residual.abs() <= CAP))
+                .count(),
         })
     }
 }
