@@ -46,7 +46,8 @@ pub fn log_improvement(z: f64) -> (f64, f64) {
 
 /// Expected improvement of a normal `mean`, `sd` over `best`, where smaller is better; 0 for numbers that are none.
 pub fn expected_improvement(mean: f64, sd: f64, best: f64) -> f64 {
-    if !(sd > 0.0) {
+    // A deviation that is no number leaves the mean alone, too.
+    if sd.is_nan() || sd <= 0.0 {
         return (best - mean).max(0.0);
     }
     let told = sd * log_improvement((best - mean) / sd).0.exp();

@@ -65,6 +65,8 @@ pub struct Evidence {
     pub costs: Vec<Cost>,
     /// How far the nearest setting lies that was tried or is pending, from 0 to 1.
     pub distance: f64,
+    /// Whether that is a near duplicate (see [`super::space::NEAR`]).
+    pub duplicate: bool,
     /// Whether results differ so much by chance that a near duplicate is meant.
     pub repeats: bool,
     /// What is expected of it; none before there is a model.
@@ -187,16 +189,18 @@ fn budget(evidence: &Evidence) -> Check {
 }
 
 fn novelty(evidence: &Evidence) -> Check {
-    let far = evidence.distance >= NEAR;
-    let reason = match (far, evidence.repeats) {
-        (true, _) => format!("the nearest setting lies {:.4} away", evidence.distance),
-        (false, true) => "near a setting that was tried, as results differ by chance".into(),
-        (false, false) => format!(
-            "the nearest setting lies {:.4} away, which is less than {NEAR}",
+    let known = evidence.distance.is_finite();
+    let reason = match (evidence.duplicate, evidence.repeats) {
+        _ if !known => format!("how far the nearest setting lies is {}", evidence.distance),
+        (false, _) => format!("the nearest setting lies {:.4} away", evidence.distance),
+        (true, true) => "near a setting that was tried, as results differ by chance".into(),
+        (true, false) => format!(
+            "a setting that was tried or is pending is the same, or no number differs by {NEAR} of its range: {:.4} away",
             evidence.distance
         ),
     };
-    told(CheckName::Novelty, far || evidence.repeats, reason)
+    let passed = known && (!evidence.duplicate || evidence.repeats);
+    told(CheckName::Novelty, passed, reason)
 }
 
 fn predicted_gain(evidence: &Evidence) -> Check {
@@ -253,7 +257,7 @@ fn risk(evidence: &Evidence) -> (Risk, Vec<String>) {
     let judged = parts.into_iter().map(|(number, (medium, high), what)| {
         let risk = match number {
             // A number that is none is not known to be low.
-            number if !(number < high) => Risk::High,
+            number if number.is_nan() || number >= high => Risk::High,
             number if number >= medium => Risk::Medium,
             _ => Risk::Low,
         };

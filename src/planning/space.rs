@@ -292,6 +292,25 @@ impl Space {
         self.gaps(a, b).all(|gap| gap < least)
     }
 
+    /// How far the nearest of `others` lies from these values (1 where there is none), and whether any is a near duplicate.
+    ///
+    /// # Errors
+    /// As for [`Space::encode`].
+    pub fn nearest<'a>(
+        &self,
+        values: &Assignment,
+        others: impl IntoIterator<Item = &'a Assignment>,
+    ) -> Result<(f64, bool), Fault> {
+        let here = self.encode(values)?;
+        let (mut distance, mut duplicate) = (1.0_f64, false);
+        for other in others {
+            let other = self.encode(other)?;
+            distance = distance.min(self.distance(&here, &other));
+            duplicate |= self.near(&here, &other);
+        }
+        Ok((distance, duplicate))
+    }
+
     fn gaps<'a>(&'a self, a: &'a [f64], b: &'a [f64]) -> impl Iterator<Item = f64> + 'a {
         let pairs = a.iter().zip(b).zip(&self.words);
         pairs.map(|((a, b), word)| {

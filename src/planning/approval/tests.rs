@@ -12,6 +12,7 @@ fn plain() -> Evidence {
             left: 10.0,
         }],
         distance: 0.1,
+        duplicate: false,
         repeats: false,
         prediction: Some(Prediction {
             mean: 0.5,
@@ -65,11 +66,11 @@ fn each_check_refuses_for_its_own_reason() {
         (cost(Some(f64::NAN)), CheckName::Budget, "NaN GPU hours"),
         (
             Evidence {
-                distance: 0.0,
+                duplicate: true,
                 ..plain()
             },
             CheckName::Novelty,
-            "less than 0.001",
+            "no number differs by 0.001",
         ),
         (
             Evidence {
@@ -107,7 +108,7 @@ fn each_check_refuses_for_its_own_reason() {
     assert_eq!(refused(&auc), []);
     assert_eq!(
         refused(&Evidence {
-            distance: 0.0,
+            duplicate: true,
             repeats: true,
             ..plain()
         }),
