@@ -46,7 +46,8 @@ pub fn log_improvement(z: f64) -> (f64, f64) {
 
 /// Expected improvement of a normal `mean`, `sd` over `best`, where smaller is better; 0 for numbers that are none.
 pub fn expected_improvement(mean: f64, sd: f64, best: f64) -> f64 {
-    if !(sd > 0.0) {
+    // A deviation that is no number leaves the mean alone, too.
+    if sd.is_nan() || sd <= 0.0 {
         return (best - mean).max(0.0);
     }
     let told = sd * log_improvement((best - mean) / sd).0.exp();
@@ -96,9 +97,8 @@ impl Worth {
             }
             Acquisition::UpperConfidenceBound => (-1.0, BETA),
         };
-        let along = |(mean, variance): (&f64, &f64)| {
-            over_mean * mean + over_sd * variance / (2.0 * sd)
-        };
+        let along =
+            |(mean, variance): (&f64, &f64)| over_mean * mean + over_sd * variance / (2.0 * sd);
         let slope = by_mean.iter().zip(by_variance).map(along).collect();
         (self.at(latent), slope)
     }
@@ -139,9 +139,20 @@ mod tests {
 
     #[test]
     fn expected_improvement_is_the_integral() {
-        for (mean, sd, best) in [(0.0, 1.0, 0.0), (2.0, 0.5, 2.7), (5.0, 1.5, 1.0), (-3.0, 0.1, -3.3)] {
-            let (ours, known) = (expected_improvement(mean, sd, best), by_integration(mean, sd, best));
-            assert!((ours / known - 1.0).abs() < 1e-8, "{mean} {sd} {best}: {ours} {known}");
+        for (mean, sd, best) in [
+            (0.0, 1.0, 0.0),
+            (2.0, 0.5, 2.7),
+            (5.0, 1.5, 1.0),
+            (-3.0, 0.1, -3.3),
+        ] {
+            let (ours, known) = (
+                expected_improvement(mean, sd, best),
+                by_integration(mean, sd, best),
+            );
+            assert!(
+                (ours / known - 1.0).abs() < 1e-8,
+                "{mean} {sd} {best}: {ours} {known}"
+            );
         }
         assert_eq!(expected_improvement(1.0, 0.0, 3.0), 2.0);
         assert_eq!(expected_improvement(f64::NAN, 1.0, 3.0), 0.0);
@@ -151,8 +162,15 @@ mod tests {
     #[test]
     fn its_logarithm_is_smooth_all_the_way_out() {
         // From mpmath with 60 digits.
-        for (z, known) in [(-5.0, -16.744_301_162_660_99), (-40.0, -808.298_568_356_619_9)] {
-            assert!((log_improvement(z).0 - known).abs() < 1e-8, "{z}: {}", log_improvement(z).0);
+        for (z, known) in [
+            (-5.0, -16.744_301_162_660_99),
+            (-40.0, -808.298_568_356_619_9),
+        ] {
+            assert!(
+                (log_improvement(z).0 - known).abs() < 1e-8,
+                "{z}: {}",
+                log_improvement(z).0
+            );
         }
         let mut last = f64::NEG_INFINITY;
         for step in -2_000_000..4_000 {
@@ -164,7 +182,10 @@ mod tests {
             let step = 1e-6 * z.abs().max(1.0);
             let (above, below) = (log_improvement(z + step).0, log_improvement(z - step).0);
             let by_difference = (above - below) / (2.0 * step);
-            assert!((by_difference / log_improvement(z).1 - 1.0).abs() < 1e-4, "{z}");
+            assert!(
+                (by_difference / log_improvement(z).1 - 1.0).abs() < 1e-4,
+                "{z}"
+            );
         }
     }
 
@@ -173,9 +194,26 @@ mod tests {
         let points: Vec<Vec<f64>> = (0..12)
             .map(|at| vec![f64::from(at * 5 % 12) / 11.0, f64::from(at) / 11.0])
             .collect();
-        let values: Vec<f64> = points.iter().map(|x| 1000.0 + 300.0 * (x[0] - 0.4).powi(2) + 50.0 * x[1]).collect();
-        let data = Data { words: &[false; 2], points: &points, values: &values, smaller_is_better: true };
-        let model = Surrogate::fit(data, None, Effort { restarts: 1, steps: 40 }, 1).unwrap();
+        let values: Vec<f64> = points
+            .iter()
+            .map(|x| 1000.0 + 300.0 * (x[0] - 0.4).powi(2) + 50.0 * x[1])
+            .collect();
+        let data = Data {
+            words: &[false; 2],
+            points: &points,
+            values: &values,
+            smaller_is_better: true,
+        };
+        let model = Surrogate::fit(
+            data,
+            None,
+            Effort {
+                restarts: 1,
+                steps: 40,
+            },
+            1,
+        )
+        .unwrap();
         for acquisition in Acquisition::ALL {
             let worth = Worth::of(*acquisition, &model);
             let at = [0.33, 0.21];
@@ -188,12 +226,19 @@ mod tests {
                     worth.at(model.latent(&near))
                 };
                 let by_difference = (value(1e-6) - value(-1e-6)) / 2e-6;
-                assert!((by_difference - slope[k]).abs() < 1e-3 * slope[k].abs().max(1.0), "{acquisition} {by_difference} {}", slope[k]);
+                assert!(
+                    (by_difference - slope[k]).abs() < 1e-3 * slope[k].abs().max(1.0),
+                    "{acquisition} {by_difference} {}",
+                    slope[k]
+                );
             }
             let own = worth.own(latent, &model);
             let sound = match acquisition {
                 Acquisition::ExpectedImprovement => {
-                    let believed = model.scale().own(Latent { mean: latent.mean, variance: latent.variance });
+                    let believed = model.scale().own(Latent {
+                        mean: latent.mean,
+                        variance: latent.variance,
+                    });
                     let best = model.scale().back(model.incumbent().1);
                     (own - expected_improvement(believed.0, believed.1, best)).abs() < 1e-6
                 }

@@ -65,6 +65,8 @@ pub struct Evidence {
     pub costs: Vec<Cost>,
     /// How far the nearest setting lies that was tried or is pending, from 0 to 1.
     pub distance: f64,
+    /// Whether that is a near duplicate (see [`super::space::NEAR`]).
+    pub duplicate: bool,
     /// Whether results differ so much by chance that a near duplicate is meant.
     pub repeats: bool,
     /// What is expected of it; none before there is a model.
@@ -160,7 +162,10 @@ fn constraints(evidence: &Evidence) -> Check {
 
 fn budget(evidence: &Evidence) -> Check {
     let short = |cost: &Cost| match cost.estimate {
-        None => Some(format!("what it costs in {} cannot be estimated", cost.what)),
+        None => Some(format!(
+            "what it costs in {} cannot be estimated",
+            cost.what
+        )),
         // A number that is none is over any budget.
         Some(estimate) if !(estimate >= 0.0 && estimate <= cost.left) => Some(format!(
             "it takes about {estimate:.4} {} and {:.4} are left",
@@ -184,16 +189,18 @@ fn budget(evidence: &Evidence) -> Check {
 }
 
 fn novelty(evidence: &Evidence) -> Check {
-    let far = evidence.distance >= NEAR;
-    let reason = match (far, evidence.repeats) {
-        (true, _) => format!("the nearest setting lies {:.4} away", evidence.distance),
-        (false, true) => "near a setting that was tried, as results differ by chance".into(),
-        (false, false) => format!(
-            "the nearest setting lies {:.4} away, which is less than {NEAR}",
+    let known = evidence.distance.is_finite();
+    let reason = match (evidence.duplicate, evidence.repeats) {
+        _ if !known => format!("how far the nearest setting lies is {}", evidence.distance),
+        (false, _) => format!("the nearest setting lies {:.4} away", evidence.distance),
+        (true, true) => "near a setting that was tried, as results differ by chance".into(),
+        (true, false) => format!(
+            "a setting that was tried or is pending is the same, or no number differs by {NEAR} of its range: {:.4} away",
             evidence.distance
         ),
     };
-    told(CheckName::Novelty, far || evidence.repeats, reason)
+    let passed = known && (!evidence.duplicate || evidence.repeats);
+    told(CheckName::Novelty, passed, reason)
 }
 
 fn predicted_gain(evidence: &Evidence) -> Check {
@@ -201,7 +208,11 @@ fn predicted_gain(evidence: &Evidence) -> Check {
     let (Some(prediction), Some(best)) = (evidence.prediction, evidence.incumbent) else {
         return told(name, true, "there is no prediction yet".into());
     };
-    let way = if evidence.smaller_is_better { -1.0 } else { 1.0 };
+    let way = if evidence.smaller_is_better {
+        -1.0
+    } else {
+        1.0
+    };
     let bound = prediction.mean + way * BETA * prediction.sd;
     let passed = way * (bound - best) > 0.0 && prediction.sd >= 0.0;
     let reason = format!(
@@ -216,12 +227,20 @@ fn predicted_gain(evidence: &Evidence) -> Check {
 fn risk(evidence: &Evidence) -> (Risk, Vec<String>) {
     let mut parts = vec![
         (evidence.failing, FAILING, "the probability of failure is"),
-        (evidence.distance, DISTANCE, "the distance from what was tried is"),
+        (
+            evidence.distance,
+            DISTANCE,
+            "the distance from what was tried is",
+        ),
     ];
     for cost in &evidence.costs {
         // Of an empty budget anything is all.
         let share = cost.estimate.map_or(f64::NAN, |estimate| {
-            if estimate > 0.0 { estimate / cost.left.max(0.0) } else { estimate }
+            if estimate > 0.0 {
+                estimate / cost.left.max(0.0)
+            } else {
+                estimate
+            }
         });
         parts.push((share, SHARE, "the share of what is left of a budget is"));
     }
@@ -230,18 +249,26 @@ fn risk(evidence: &Evidence) -> (Risk, Vec<String>) {
         // Results that do not differ, or no prediction at all: neither sure nor known to be dangerous.
         _ => UNCERTAIN.0,
     };
-    parts.push((relative, UNCERTAIN, "the prediction's standard deviation, in those of all results, is"));
+    parts.push((
+        relative,
+        UNCERTAIN,
+        "the prediction's standard deviation, in those of all results, is",
+    ));
     let judged = parts.into_iter().map(|(number, (medium, high), what)| {
         let risk = match number {
             // A number that is none is not known to be low.
-            number if !(number < high) => Risk::High,
+            number if number.is_nan() || number >= high => Risk::High,
             number if number >= medium => Risk::Medium,
             _ => Risk::Low,
         };
         (risk, format!("{what} {number:.2}, which is {risk}"))
     });
     let raised: Vec<(Risk, String)> = judged.filter(|(risk, _)| *risk > Risk::Low).collect();
-    let most = raised.iter().map(|(risk, _)| *risk).max().unwrap_or(Risk::Low);
+    let most = raised
+        .iter()
+        .map(|(risk, _)| *risk)
+        .max()
+        .unwrap_or(Risk::Low);
     (most, raised.into_iter().map(|(_, why)| why).collect())
 }
 

@@ -83,7 +83,11 @@ pub fn direct(
         gain,
     };
     if values.len() < needed {
-        let what = if values.len() < enough { "the space is filled first" } else { "no trend is read from them" };
+        let what = if values.len() < enough {
+            "the space is filled first"
+        } else {
+            "no trend is read from them"
+        };
         let reason = format!("there are {} of {needed} results, so {what}", values.len());
         return Ok(told(Mode::Explore, reason, None));
     }
@@ -91,17 +95,36 @@ pub fn direct(
     let (before, recent) = values.split_at(values.len() - rules.window);
     let best = |of: &[f64]| {
         let all = of.iter().copied();
-        if smaller_is_better { all.fold(f64::INFINITY, f64::min) } else { all.fold(f64::NEG_INFINITY, f64::max) }
+        if smaller_is_better {
+            all.fold(f64::INFINITY, f64::min)
+        } else {
+            all.fold(f64::NEG_INFINITY, f64::max)
+        }
     };
     let (new, old) = (best(recent), best(before));
     let gain = sign * (new - old);
-    let last = format!("the best of the last {} results is {new}, before them it was {old}", rules.window);
+    let last = format!(
+        "the best of the last {} results is {new}, before them it was {old}",
+        rules.window
+    );
     let (mode, reason) = if gain < rules.stagnation {
-        (Mode::Recover, format!("{last}: a gain of {gain:.4} is below {}", rules.stagnation))
+        (
+            Mode::Recover,
+            format!("{last}: a gain of {gain:.4} is below {}", rules.stagnation),
+        )
     } else if gain > rules.progress {
-        (Mode::Exploit, format!("{last}: a gain of {gain:.4} is above {}", rules.progress))
+        (
+            Mode::Exploit,
+            format!("{last}: a gain of {gain:.4} is above {}", rules.progress),
+        )
     } else {
-        sideways(before, recent, sign, rules, &format!("{last}: a gain of {gain:.4}"))
+        sideways(
+            before,
+            recent,
+            sign,
+            rules,
+            &format!("{last}: a gain of {gain:.4}"),
+        )
     };
     Ok(told(mode, reason, Some(gain)))
 }
@@ -119,7 +142,10 @@ fn sideways(before: &[f64], recent: &[f64], sign: f64, rules: Rules, last: &str)
         );
         return (Mode::Recover, reason);
     }
-    let reason = format!("{last} is neither below {} nor above {}", rules.stagnation, rules.progress);
+    let reason = format!(
+        "{last} is neither below {} nor above {}",
+        rules.stagnation, rules.progress
+    );
     (Mode::Explore, reason)
 }
 
@@ -161,7 +187,11 @@ mod tests {
         }
         let worse = [0.5, 0.5, 0.5, 0.5, 0.5, 0.7, 0.7, 0.7, 0.7, 0.47];
         assert_eq!(mode(&worse, true).0, Mode::Recover);
-        assert!(mode(&worse, true).1.contains("from 0.5 to 0.7, a change of -0.2000"));
+        assert!(
+            mode(&worse, true)
+                .1
+                .contains("from 0.5 to 0.7, a change of -0.2000")
+        );
         assert_eq!(mode(&turned(&worse), false).0, Mode::Recover);
     }
 
@@ -176,11 +206,17 @@ mod tests {
         for n in 0..6 {
             let (told, reason) = mode(&vec![1.0; n], true);
             assert_eq!(told, Mode::Explore);
-            assert!(reason.starts_with(&format!("there are {n} of 6 results")), "{reason}");
+            assert!(
+                reason.starts_with(&format!("there are {n} of 6 results")),
+                "{reason}"
+            );
         }
         assert_eq!(mode(&[1.0; 6], true).0, Mode::Recover);
         assert!(direct(&[f64::NAN; 9], true, 5, Rules::default()).is_err());
-        let rules = Rules { window: 0, ..Rules::default() };
+        let rules = Rules {
+            window: 0,
+            ..Rules::default()
+        };
         assert!(direct(&[1.0; 9], true, 5, rules).is_err());
     }
 

@@ -74,7 +74,9 @@ impl Sobol {
     /// The sequence of a seed.
     pub fn new(dims: usize, seed: u64) -> Self {
         let corput = std::array::from_fn(|at| 1 << (31 - at));
-        let rest = DIRECTIONS.iter().map(|(polynomial, first)| directions(*polynomial, first));
+        let rest = DIRECTIONS
+            .iter()
+            .map(|(polynomial, first)| directions(*polynomial, first));
         Self {
             key: [seed as u32, (seed >> 32) as u32],
             directions: std::iter::once(corput).chain(rest).take(dims).collect(),
@@ -145,7 +147,9 @@ mod tests {
         let points: Vec<Vec<f64>> = (0..256).map(|number| sobol.point(number)).collect();
         for k in 0..32 {
             let mut seen = [false; 256];
-            points.iter().for_each(|point| seen[(point[k] * 256.0) as usize] = true);
+            points
+                .iter()
+                .for_each(|point| seen[(point[k] * 256.0) as usize] = true);
             assert!(seen.iter().all(|one| *one), "coordinate {k}");
         }
         // Coordinates 0 and 1 are a (0, 2)-sequence: 256 points fill the cells of every 16 by 16 grid once.

@@ -97,9 +97,7 @@ impl Scale {
     fn encode(&self, value: &Value) -> Option<f64> {
         let at = match self {
             Scale::Real { low, high, log } => share(value.number()?, *low, *high, *log),
-            Scale::Whole { low, high, log } => {
-                share(value.number()?, low - 0.5, high + 0.5, *log)
-            }
+            Scale::Whole { low, high, log } => share(value.number()?, low - 0.5, high + 0.5, *log),
             Scale::Levels { values, .. } => {
                 let at = values.iter().position(|one| one.same(value))?;
                 (at as f64 + 0.5) / values.len() as f64
@@ -227,7 +225,10 @@ impl Space {
     /// # Errors
     /// A parameter that is unknown, missing, or not in its domain.
     pub fn encode(&self, values: &Assignment) -> Result<Vec<f64>, Fault> {
-        if let Some(name) = values.keys().find(|name| !self.names().any(|one| one == *name)) {
+        if let Some(name) = values
+            .keys()
+            .find(|name| !self.names().any(|one| one == *name))
+        {
             let names: Vec<&str> = self.names().collect();
             let message = format!("there is no parameter {name}");
             return Err(fault(name, message, names.join(", ")));
@@ -245,6 +246,22 @@ impl Space {
     pub fn part(&self, values: &Assignment) -> Assignment {
         self.names()
             .filter_map(|name| Some((name.to_owned(), values.get(name)?.clone())))
+            .collect()
+    }
+
+    /// The coordinates of the whole numbers beside the one at `at`, of the parameter at this place; none of others.
+    pub fn neighbours(&self, place: usize, at: f64) -> Vec<f64> {
+        let axis = &self.axes[place];
+        let Scale::Whole { .. } = axis.scale else {
+            return Vec::new();
+        };
+        let Value::Whole(here) = axis.scale.decode(at) else {
+            return Vec::new();
+        };
+        let beside = [here.saturating_sub(1), here.saturating_add(1)].map(Value::Whole);
+        let inside = beside.iter().filter(|value| axis.domain.holds(value));
+        inside
+            .filter_map(|value| axis.scale.encode(value))
             .collect()
     }
 
@@ -267,8 +284,31 @@ impl Space {
 
     /// Whether two snapped points are near duplicates: see [`NEAR`].
     pub fn near(&self, a: &[f64], b: &[f64]) -> bool {
-        let least = if self.settings().is_some() { 1e-9 } else { NEAR };
+        let least = if self.settings().is_some() {
+            1e-9
+        } else {
+            NEAR
+        };
         self.gaps(a, b).all(|gap| gap < least)
+    }
+
+    /// How far the nearest of `others` lies from these values (1 where there is none), and whether any is a near duplicate.
+    ///
+    /// # Errors
+    /// As for [`Space::encode`].
+    pub fn nearest<'a>(
+        &self,
+        values: &Assignment,
+        others: impl IntoIterator<Item = &'a Assignment>,
+    ) -> Result<(f64, bool), Fault> {
+        let here = self.encode(values)?;
+        let (mut distance, mut duplicate) = (1.0_f64, false);
+        for other in others {
+            let other = self.encode(other)?;
+            distance = distance.min(self.distance(&here, &other));
+            duplicate |= self.near(&here, &other);
+        }
+        Ok((distance, duplicate))
     }
 
     fn gaps<'a>(&'a self, a: &'a [f64], b: &'a [f64]) -> impl Iterator<Item = f64> + 'a {

@@ -41,13 +41,20 @@ pub fn fill(
 fn next(judge: &Judge<'_>, wanted: usize, seed: u64) -> Vec<Vec<f64>> {
     let sobol = Sobol::new(judge.space.dims(), seed);
     let start = judge.taken() as u32;
-    let tries = if judge.space.settings().is_some() { 256 } else { TRIES };
+    let tries = if judge.space.settings().is_some() {
+        256
+    } else {
+        TRIES
+    };
     let points = (0..tries).map(|at| {
         let mut point = sobol.point(start.wrapping_add(at));
         judge.space.snap(&mut point);
         point
     });
-    let found: Vec<_> = points.filter(|point| judge.good(point)).take(wanted).collect();
+    let found: Vec<_> = points
+        .filter(|point| judge.good(point))
+        .take(wanted)
+        .collect();
     if found.is_empty() {
         pool::all_settings(judge).into_iter().take(wanted).collect()
     } else {

@@ -75,7 +75,8 @@ impl<'a> Judge<'a> {
     /// How far the nearest of them lies from a point; 1 where there is none.
     pub fn distance(&self, point: &[f64]) -> f64 {
         let all = self.tried.iter().chain(&self.waiting);
-        all.map(|other| self.space.distance(point, other)).fold(1.0, f64::min)
+        all.map(|other| self.space.distance(point, other))
+            .fold(1.0, f64::min)
     }
 
     /// Whether a snapped point keeps the hard constraints.
@@ -101,7 +102,9 @@ impl<'a> Judge<'a> {
             Mode::Recover => self.space.distance(point, centre) >= AWAY,
             Mode::Exploit => {
                 let pairs = point.iter().zip(centre).zip(self.space.words());
-                pairs.into_iter().all(|((a, b), word)| *word || (a - b).abs() <= CLOSE)
+                pairs
+                    .into_iter()
+                    .all(|((a, b), word)| *word || (a - b).abs() <= CLOSE)
             }
         }
     }

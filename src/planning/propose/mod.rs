@@ -162,8 +162,7 @@ impl Known {
 pub fn propose(ask: &Ask<'_>) -> Result<Answer, Fault> {
     let known = Known::of(ask)?;
     let mut judge = Judge::new(ask.space, ask.allowed, &known.ended, &known.pending);
-    let feasibility =
-        Feasibility::learn(ask.space.words(), &known.ended, &known.failed, ask.seed);
+    let feasibility = Feasibility::learn(ask.space.words(), &known.ended, &known.failed, ask.seed);
     let count = ask.count.min(MOST);
     let mut answer = if known.values.len() < enough(ask.space.dims()) {
         filling::fill(&mut judge, feasibility.as_ref(), count, ask.seed)
@@ -225,7 +224,10 @@ fn model(
     answer.incumbent = Some(surrogate.predict(&best));
     judge.set_noisy(surrogate.hyper().noise >= NOISY);
     judge.set_centre(ask.mode, &best);
-    known.pending.iter().for_each(|point| surrogate.believe(point));
+    known
+        .pending
+        .iter()
+        .for_each(|point| surrogate.believe(point));
     let seed = ask.seed.wrapping_add(judge.taken() as u64);
     for at in 0..count {
         let worth = Worth::of(ask.acquisition, &surrogate);

@@ -36,7 +36,10 @@ impl Search<'_, '_> {
         if self.judge.space.settings().is_some() {
             let all = pool::all_settings(self.judge);
             let worths = self.worths(&all);
-            return ranked(all, worths).into_iter().next().map(|(point, _)| point);
+            return ranked(all, worths)
+                .into_iter()
+                .next()
+                .map(|(point, _)| point);
         }
         // So many that scoring them takes about as long as the factor.
         let wanted = (60_000_000 / (n * n + 10_000)).clamp(192, 1_500);
@@ -47,7 +50,8 @@ impl Search<'_, '_> {
         let climbed = starts.into_iter().filter_map(|start| self.climb(start));
         let top = ranked.into_iter().next();
         let all = climbed.chain(top);
-        all.max_by(|a, b| a.1.total_cmp(&b.1)).map(|(point, _)| point)
+        all.max_by(|a, b| a.1.total_cmp(&b.1))
+            .map(|(point, _)| point)
     }
 
     /// The worth of good points.
@@ -59,8 +63,8 @@ impl Search<'_, '_> {
             .map(|latent| self.worth.at(latent))
             .collect();
         if let Some(feasibility) = self.feasibility {
-            for (worth, failing) in worths.iter_mut().zip(feasibility.failing(points)) {
-                *worth += (1.0 - failing).max(1e-12).ln();
+            for (worth, weight) in worths.iter_mut().zip(feasibility.weights(points)) {
+                *worth += weight;
             }
         }
         worths
@@ -104,7 +108,8 @@ impl Search<'_, '_> {
         let free = |k: usize| space.count(k).is_none();
         let end = |wall: f64| -> Vec<f64> {
             let ends = start.iter().enumerate();
-            ends.map(|(k, at)| if free(k) { wall } else { *at }).collect()
+            ends.map(|(k, at)| if free(k) { wall } else { *at })
+                .collect()
         };
         if !(0..space.dims()).any(free) {
             return None;
@@ -116,14 +121,23 @@ impl Search<'_, '_> {
             let (latent, by_mean, by_variance) = self.surrogate.latent_with_slopes(at);
             let (mut worth, mut rise) = self.worth.with_slope(latent, &by_mean, &by_variance);
             if let Some(feasibility) = self.feasibility {
-                let (success, by_success) = feasibility.log_success(at);
-                worth += success;
-                rise.iter_mut().zip(&by_success).for_each(|(one, more)| *one += more);
+                let (weight, by_weight) = feasibility.weight_with_slope(at);
+                worth += weight;
+                rise.iter_mut()
+                    .zip(&by_weight)
+                    .for_each(|(one, more)| *one += more);
             }
-            slope.iter_mut().zip(&rise).for_each(|(out, rise)| *out = -rise);
+            slope
+                .iter_mut()
+                .zip(&rise)
+                .for_each(|(out, rise)| *out = -rise);
             Some(-worth)
         };
-        let steps = if self.surrogate.observed() > 250 { 12 } else { 40 };
+        let steps = if self.surrogate.observed() > 250 {
+            12
+        } else {
+            40
+        };
         let (low, high) = (end(0.0), end(1.0));
         let (mut at, worth) = descent::minimise(start, (&low, &high), steps, 0.1, &mut function)?;
         space.snap(&mut at);
@@ -155,12 +169,14 @@ impl Search<'_, '_> {
             let Some(count) = space.count(k) else {
                 continue;
             };
-            let cell = 1.0 / count as f64;
             let places: Vec<f64> = if count <= LISTED {
-                (0..count).map(|at| (at as f64 + 0.5) * cell).collect()
+                (0..count)
+                    .map(|at| (at as f64 + 0.5) / count as f64)
+                    .collect()
             } else {
-                let far = STRIDES.iter().chain([&cell]);
-                far.flat_map(|stride| [point[k] - stride, point[k] + stride]).collect()
+                let far = STRIDES.iter();
+                let far = far.flat_map(|stride| [point[k] - stride, point[k] + stride]);
+                far.chain(space.neighbours(k, point[k])).collect()
             };
             for place in places {
                 let mut other = point.to_vec();

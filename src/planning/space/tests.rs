@@ -33,7 +33,10 @@ fn factors_are_evenly_spaced_and_levels_are_in_order() {
     assert!((middle["learning_rate"].number().unwrap().ln() - 1e-4_f64.ln()).abs() < 1e-9);
     point[2] = 0.9;
     assert_eq!(space.decode(&point)["batch"], Value::Whole(64));
-    assert_eq!(space.words(), [false, false, false, true, false, true, false]);
+    assert_eq!(
+        space.words(),
+        [false, false, false, true, false, true, false]
+    );
 }
 
 #[test]
@@ -75,6 +78,25 @@ fn small_spaces_are_counted_and_every_setting_is_another() {
 }
 
 #[test]
+fn the_nearest_is_told_and_whether_it_is_the_same() {
+    let space = space(&[("rate", "0..1"), ("optimizer", "adamw,sgd")]);
+    let of = |rate: f64, word: &str| {
+        values(&[
+            ("rate", Value::Number(rate)),
+            ("optimizer", Value::Text(word.into())),
+        ])
+    };
+    let here = of(0.5, "sgd");
+    let near = |others: &[Assignment]| space.nearest(&here, others).unwrap();
+    assert_eq!(near(&[]), (1.0, false));
+    let (distance, duplicate) = near(&[of(0.52, "sgd"), of(0.5, "adamw")]);
+    assert!((distance - 0.02 / 2.0_f64.sqrt()).abs() < 1e-12 && !duplicate);
+    assert!(near(&[of(0.5009, "sgd")]).1 && !near(&[of(0.5011, "sgd")]).1);
+    assert!(!near(&[of(0.5, "adamw")]).1);
+    assert!(space.nearest(&here, &[Assignment::new()]).is_err());
+}
+
+#[test]
 fn ends_as_far_as_numbers_go_are_ends() {
     let space = space(&[("a", "-1e308..1e308"), ("b", "1e-300..1e300:log")]);
     for at in [0.0, 0.3, 1.0] {
@@ -95,9 +117,10 @@ proptest! {
             prop_assert!((one - two).abs() < 1e-9);
         }
         let same = space.decode(&snapped);
-        prop_assert!(read.iter().all(|(name, value)| match (value.number(), same[name].number()) {
+        let alike = |(name, value): (&String, &Value)| match (value.number(), same[name].number()) {
             (Some(a), Some(b)) => (a - b).abs() <= 1e-9 * a.abs(),
             _ => *value == same[name],
-        }));
+        };
+        prop_assert!(read.iter().all(alike));
     }
 }

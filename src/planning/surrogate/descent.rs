@@ -81,7 +81,11 @@ pub fn minimise(
         if !(longest > 1e-12 && longest.is_finite()) {
             break;
         }
-        let mut length = if pairs.is_empty() { (reach / longest).min(1.0) } else { 1.0 };
+        let mut length = if pairs.is_empty() {
+            (reach / longest).min(1.0)
+        } else {
+            1.0
+        };
         let mut found = None;
         for _ in 0..SHORTENED {
             let mut next: Vec<f64> = at.iter().zip(&way).map(|(a, w)| a + length * w).collect();
@@ -100,13 +104,21 @@ pub fn minimise(
         let Some((next, step, there, reached)) = found else {
             break;
         };
-        let change: Vec<f64> = there.iter().zip(&slope).map(|(new, old)| new - old).collect();
+        let change: Vec<f64> = there
+            .iter()
+            .zip(&slope)
+            .map(|(new, old)| new - old)
+            .collect();
         let curvature = dot(&step, &change);
         if curvature > 1e-12 * dot(&change, &change) && curvature > 0.0 {
             if pairs.len() == MEMORY {
                 pairs.remove(0);
             }
-            pairs.push(Pair { step, change, curvature });
+            pairs.push(Pair {
+                step,
+                change,
+                curvature,
+            });
         }
         let gained = value - reached;
         (at, slope, value) = (next, there, reached);
@@ -132,11 +144,13 @@ mod tests {
     #[test]
     fn the_valley_is_followed_to_its_end_or_to_the_wall() {
         let start = [-1.2, 1.0];
-        let (at, value) =
-            minimise(&start, (&[-2.0; 2], &[2.0; 2]), 200, 0.5, &mut valley).unwrap();
+        let (at, value) = minimise(&start, (&[-2.0; 2], &[2.0; 2]), 200, 0.5, &mut valley).unwrap();
         assert!(value < 1e-8 && (at[0] - 1.0).abs() < 1e-3, "{at:?} {value}");
         let (at, _) = minimise(&start, (&[-2.0; 2], &[0.5, 2.0]), 200, 0.5, &mut valley).unwrap();
-        assert!((at[0] - 0.5).abs() < 1e-6 && (at[1] - 0.25).abs() < 1e-4, "{at:?}");
+        assert!(
+            (at[0] - 0.5).abs() < 1e-6 && (at[1] - 0.25).abs() < 1e-4,
+            "{at:?}"
+        );
     }
 
     #[test]

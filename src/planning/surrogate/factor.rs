@@ -1,6 +1,6 @@
 //! Cholesky factors of symmetric positive definite matrices, and what is solved with them.
 //!
-//! Everything here is products of rows with rows: a tile of [`ROWS`] by [`COLUMNS`] of them is computed at a time, so that
+//! Everything here is products of rows with rows: a tile of 4 by 2 of them is computed at a time, so that
 //! each number that is read from memory is used several times (Golub and Van Loan, "Matrix computations", section 4.2.6),
 //! with the vectors of whatever processor there is. One thread; the order of every sum is fixed.
 
@@ -229,7 +229,9 @@ impl Factor {
             numbers: &mut factor.numbers,
             stride: n,
         };
-        Arch::new().dispatch(Decompose { n, rows }).then_some(factor)
+        Arch::new()
+            .dispatch(Decompose { n, rows })
+            .then_some(factor)
     }
 
     /// How many rows it has.
@@ -285,8 +287,8 @@ impl Factor {
         2.0 * (0..self.n).map(|row| self.line(row)[row].ln()).sum::<f64>()
     }
 
-    /// The lower half of the inverse, n by n; what is above the diagonal says nothing.
-    pub fn inverse(&self) -> Vec<f64> {
+    /// The columns of `L^-1`, each a row of n numbers of which those left of the diagonal are 0.
+    fn columns(&self) -> Vec<f64> {
         let n = self.n;
         let mut rows = vec![0.0; n * n];
         for at in 0..n {
@@ -296,6 +298,18 @@ impl Factor {
             let end = (top + ROWS).min(n);
             self.solve_from(&mut rows[top * n..end * n], top);
         }
+        rows
+    }
+
+    /// The diagonal of the inverse.
+    pub fn inverse_diagonal(&self) -> Vec<f64> {
+        let square = |row: &[f64]| row.iter().map(|one| one * one).sum();
+        self.columns().chunks_exact(self.n).map(square).collect()
+    }
+
+    /// The lower half of the inverse, n by n; what is above the diagonal says nothing.
+    pub fn inverse(&self) -> Vec<f64> {
+        let (n, rows) = (self.n, self.columns());
         let mut out = vec![0.0; n * n];
         Arch::new().dispatch(Gram {
             n,

@@ -11,6 +11,8 @@ const FAILED: f64 = 2.0;
 const MIDDLE: f64 = 1.0;
 /// Variance of the threshold between success and failure.
 const SOFT: f64 = 0.1;
+/// How steep the wall is beyond even chances.
+const WALL: f64 = 50.0;
 
 /// What was learned of failures.
 #[derive(Clone, Debug)]
@@ -24,7 +26,10 @@ impl Feasibility {
         if !failed.contains(&true) {
             return None;
         }
-        let values: Vec<f64> = failed.iter().map(|one| if *one { FAILED } else { 0.0 }).collect();
+        let values: Vec<f64> = failed
+            .iter()
+            .map(|one| if *one { FAILED } else { 0.0 })
+            .collect();
         let data = Data {
             words,
             points,
@@ -46,17 +51,32 @@ impl Feasibility {
         all.map(|latent| chance(latent).0).collect()
     }
 
-    /// The logarithm of the probability of success at a point, and its gradient.
-    pub fn log_success(&self, point: &[f64]) -> (f64, Vec<f64>) {
-        let (latent, by_mean, by_variance) = self.model.latent_with_slopes(point);
-        let (failing, rise, z) = chance(latent);
-        let sd2 = latent.variance + SOFT;
-        let success = (1.0 - failing).max(1e-12);
-        let along = |(mean, variance): (&f64, &f64)| {
-            -rise * (mean / sd2.sqrt() - 0.5 * z * variance / sd2) / success
-        };
-        (success.ln(), by_mean.iter().zip(&by_variance).map(along).collect())
+    /// What is added to the logarithm of each point's worth: the logarithm of the probability of success, and beyond even
+    /// chances a wall, since where the model of results promises much, no probability alone is small enough.
+    pub fn weights(&self, points: &[Vec<f64>]) -> Vec<f64> {
+        let all = self.model.latents(points).into_iter();
+        all.map(|latent| weight(latent).0).collect()
     }
+
+    /// That of one point, and its gradient.
+    pub fn weight_with_slope(&self, point: &[f64]) -> (f64, Vec<f64>) {
+        let (latent, by_mean, by_variance) = self.model.latent_with_slopes(point);
+        let (weight, by_z, z) = weight(latent);
+        let squared = latent.variance + SOFT;
+        let along = |(mean, variance): (&f64, &f64)| {
+            by_z * (mean / squared.sqrt() - 0.5 * z * variance / squared)
+        };
+        let slope = by_mean.iter().zip(&by_variance).map(along).collect();
+        (weight, slope)
+    }
+}
+
+/// The weight, its derivative by z, and z.
+fn weight(latent: Latent) -> (f64, f64, f64) {
+    let (failing, rise, z) = chance(latent);
+    let (success, over) = ((1.0 - failing).max(1e-12), z.max(0.0));
+    let value = success.ln() - WALL * over * over;
+    (value, -rise / success - 2.0 * WALL * over, z)
 }
 
 /// The probability of failure, its density, and the place where they were taken.
@@ -79,16 +99,17 @@ mod tests {
         let told = learned.failing(&[vec![0.95, 0.5], vec![0.2, 0.5]]);
         assert!(told[0] > 0.8 && told[1] < 0.1, "{told:?}");
         assert!(Feasibility::learn(&[false; 2], &points, &[false; 20], 1).is_none());
-        let at = [0.66, 0.4];
-        let (_, slope) = learned.log_success(&at);
-        for k in 0..2 {
-            let value = |step: f64| {
-                let mut near = at;
-                near[k] += step;
-                learned.log_success(&near).0
-            };
-            let by_difference = (value(1e-5) - value(-1e-5)) / 2e-5;
-            assert!((by_difference - slope[k]).abs() < 1e-5 * slope[k].abs().max(1.0));
+        for at in [[0.66, 0.4], [0.8, 0.4]] {
+            let (_, slope) = learned.weight_with_slope(&at);
+            for k in 0..2 {
+                let value = |step: f64| {
+                    let mut near = at;
+                    near[k] += step;
+                    learned.weights(&[near.to_vec()])[0]
+                };
+                let by_difference = (value(1e-5) - value(-1e-5)) / 2e-5;
+                assert!((by_difference - slope[k]).abs() < 1e-5 * slope[k].abs().max(1.0));
+            }
         }
     }
 }

@@ -152,7 +152,9 @@ impl Points {
                 return 0.0;
             }
             let pairs = self.columns[k].iter().zip(weights);
-            let sum: f64 = pairs.map(|(other, weight)| weight * (point[k] - other)).sum();
+            let sum: f64 = pairs
+                .map(|(other, weight)| weight * (point[k] - other))
+                .sum();
             sum / (hyper.lengths[k] * hyper.lengths[k])
         };
         (0..self.dims()).map(along).collect()
@@ -168,7 +170,11 @@ impl Points {
                     let all = sums.iter_mut().zip(column).zip(weights);
                     if self.words[k] {
                         for ((sum, other), weight) in all {
-                            *sum += if *other == at { 0.0 } else { weight * (scale * scale) };
+                            *sum += if *other == at {
+                                0.0
+                            } else {
+                                weight * (scale * scale)
+                            };
                         }
                     } else {
                         for ((sum, other), weight) in all {

@@ -47,13 +47,12 @@ impl Surrogate {
     /// Every result with its prediction from all others; those of believed points are left out. None with fewer than two
     /// results.
     pub fn leave_one_out(&self) -> Vec<LeftOut> {
-        let n = self.factor.rows();
         if self.observed < 2 {
             return Vec::new();
         }
-        let inverse = self.factor.inverse();
+        let inverse = self.factor.inverse_diagonal();
         let one = |at: usize| {
-            let variance = 1.0 / inverse[at * n + at];
+            let variance = 1.0 / inverse[at];
             let mean = self.values[at] - self.solved[at] * variance;
             let (own, sd) = self.scale.own(Latent { mean, variance });
             LeftOut {
@@ -86,7 +85,10 @@ impl Calibration {
             inside_80: share(WIDTHS[1]),
             inside_95: share(WIDTHS[2]),
             mean_residual: capped.sum::<f64>() / n as f64,
-            outliers: all.iter().filter(|one| !(one.residual.abs() <= CAP)).count(),
+            outliers: all
+                .iter()
+                .filter(|one| one.residual.is_nan() || one.residual.abs() > CAP)
+                .count(),
         })
     }
 }

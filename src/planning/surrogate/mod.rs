@@ -126,12 +126,23 @@ impl Surrogate {
         kept.iter().for_each(|at| points.push(&data.points[*at]));
         let values = pick(&seen, &kept);
         let some = sample(&values, FITTED);
-        let hyper = posteriori::fit(&points.pick(&some), &pick(&values, &some), warm, effort, seed);
+        let hyper = posteriori::fit(
+            &points.pick(&some),
+            &pick(&values, &some),
+            warm,
+            effort,
+            seed,
+        );
         Self::with(points, values, scale, hyper)
     }
 
     /// The process of these hyperparameters, its noise raised until its covariance can be factored.
-    fn with(points: Points, values: Vec<f64>, scale: Scale, mut hyper: Hyper) -> Result<Self, String> {
+    fn with(
+        points: Points,
+        values: Vec<f64>,
+        scale: Scale,
+        mut hyper: Hyper,
+    ) -> Result<Self, String> {
         for _ in 0..12 {
             if let Some(factor) = posteriori::factor(&points, &hyper) {
                 return Ok(Self {
@@ -175,7 +186,12 @@ impl Surrogate {
         for (row, point) in rows.chunks_exact_mut(n).zip(points) {
             self.points.covariances(&self.hyper, point, row);
         }
-        let mean = |row: &[f64]| row.iter().zip(&self.solved).map(|(k, a)| k * a).sum::<f64>();
+        let mean = |row: &[f64]| {
+            row.iter()
+                .zip(&self.solved)
+                .map(|(k, a)| k * a)
+                .sum::<f64>()
+        };
         let means: Vec<f64> = rows.chunks_exact(n).map(mean).collect();
         self.factor.solve_lower(&mut rows);
         let known = |row: &[f64]| row.iter().map(|one| one * one).sum::<f64>();
@@ -276,7 +292,9 @@ fn check(data: Data<'_>) -> Result<(), String> {
         return Err("there is no result to learn from".into());
     }
     if data.points.len() != n || data.points.iter().any(|point| point.len() != d) {
-        return Err(format!("{n} results need as many points of {d} numbers each"));
+        return Err(format!(
+            "{n} results need as many points of {d} numbers each"
+        ));
     }
     let odd = data.values.iter().find(|value| !value.is_finite());
     if let Some(odd) = odd {

@@ -7,9 +7,9 @@
 //! 1/2 y' K^-1 y + 1/2 ln |K| - ln p(t)        d/dt_j = 1/2 sum_ik (K^-1 - a a')_ik dK_ik/dt_j - d ln p / dt_j,  a = K^-1 y
 //! ```
 //!
-//! Lengths have the log-normal prior that grows with the root of the number of parameters (Hvarfner, Hellsten and Nardi,
-//! "Vanilla Bayesian optimization performs great in high dimensions", ICML 2024), at its mode; signal and noise have wide
-//! ones.
+//! All have log-normal priors. That of the lengths grows with the root of the number of parameters (Hvarfner, Hellsten and
+//! Nardi, "Vanilla Bayesian optimization performs great in high dimensions", ICML 2024), but is narrower than theirs: with
+//! ten times as many results as parameters at most, little speaks against a length that is far too long.
 
 use super::{
     descent,
@@ -25,7 +25,7 @@ const SIGNALS: (f64, f64) = (-6.0, 5.0);
 /// Least and greatest ln noise: the least keeps covariances far from singular.
 const NOISES: (f64, f64) = (-16.1, 1.0);
 /// Mean and sd of the prior of ln length, less half the logarithm of the number of parameters.
-const LENGTH_PRIOR: (f64, f64) = (std::f64::consts::SQRT_2 - 3.0, 1.732);
+const LENGTH_PRIOR: (f64, f64) = (-1.1, 1.0);
 /// Mean and sd of the prior of ln signal.
 const SIGNAL_PRIOR: (f64, f64) = (0.0, 1.0);
 /// Mean and sd of the prior of ln noise.
@@ -51,7 +51,12 @@ fn from_logs(logs: &[f64]) -> Hyper {
 
 fn to_logs(hyper: &Hyper) -> Vec<f64> {
     let rest = [&hyper.signal, &hyper.noise];
-    hyper.lengths.iter().chain(rest).map(|one| one.ln()).collect()
+    hyper
+        .lengths
+        .iter()
+        .chain(rest)
+        .map(|one| one.ln())
+        .collect()
 }
 
 /// The priors of all logs: mean and sd.
@@ -131,7 +136,13 @@ pub fn loss(points: &Points, values: &[f64], logs: &[f64], slope: &mut [f64]) ->
 
 /// The likeliest hyperparameters of n points and their standardised values, from `warm` on where it is given and has as
 /// many parameters; the prior's where nothing better is found.
-pub fn fit(points: &Points, values: &[f64], warm: Option<&Hyper>, effort: Effort, seed: u64) -> Hyper {
+pub fn fit(
+    points: &Points,
+    values: &[f64],
+    warm: Option<&Hyper>,
+    effort: Effort,
+    seed: u64,
+) -> Hyper {
     let d = points.dims();
     let bounds = |pick: fn((f64, f64)) -> f64| {
         let mut all = vec![pick(LENGTHS); d];
@@ -147,16 +158,27 @@ pub fn fit(points: &Points, values: &[f64], warm: Option<&Hyper>, effort: Effort
     }
     for at in 0..effort.restarts {
         let chance = |k: usize| {
-            let bits = philox([at, k as u32, 0, 0x6d61_7069], [seed as u32, (seed >> 32) as u32]);
+            let bits = philox(
+                [at, k as u32, 0, 0x6d61_7069],
+                [seed as u32, (seed >> 32) as u32],
+            );
             // A sum of uniform numbers: about normal, and never far out.
-            bits.iter().map(|one| f64::from(*one) / 4_294_967_296.0 - 0.5).sum::<f64>() * 1.2
+            bits.iter()
+                .map(|one| f64::from(*one) / 4_294_967_296.0 - 0.5)
+                .sum::<f64>()
+                * 1.2
         };
-        starts.push(priors.iter().zip(0..).map(|((mean, sd), k)| mean + sd * chance(k)).collect());
+        starts.push(
+            priors
+                .iter()
+                .zip(0..)
+                .map(|((mean, sd), k)| mean + sd * chance(k))
+                .collect(),
+        );
     }
     let mut best: Option<(Vec<f64>, f64)> = None;
     for start in starts {
-        let mut function =
-            |logs: &[f64], slope: &mut [f64]| loss(points, values, logs, slope);
+        let mut function = |logs: &[f64], slope: &mut [f64]| loss(points, values, logs, slope);
         let found = descent::minimise(&start, (&low, &high), effort.steps, 1.0, &mut function);
         if let Some(found) = found
             && best.as_ref().is_none_or(|best| found.1 < best.1)
@@ -182,7 +204,8 @@ mod tests {
         let mut points = Points::new(&[false, false, true]);
         let mut values = Vec::new();
         for at in 0..n {
-            let bits = philox([at as u32, 7, 0, 0], [3, 4]).map(|one| f64::from(one) / 4_294_967_296.0);
+            let bits =
+                philox([at as u32, 7, 0, 0], [3, 4]).map(|one| f64::from(one) / 4_294_967_296.0);
             let word = if bits[2] < 0.5 { 0.25 } else { 0.75 };
             points.push(&[bits[0], bits[1], word]);
             values.push((6.0 * bits[0]).sin() + bits[1] * bits[1] + word + 0.1 * bits[3]);
@@ -203,14 +226,20 @@ mod tests {
                 loss(&points, &values, &near, &mut [0.0; 5]).unwrap()
             };
             let by_difference = (at(1e-5) - at(-1e-5)) / 2e-5;
-            assert!((by_difference - slope[k]).abs() < 1e-6 * slope[k].abs().max(1.0), "{k}: {by_difference} {slope:?}");
+            assert!(
+                (by_difference - slope[k]).abs() < 1e-6 * slope[k].abs().max(1.0),
+                "{k}: {by_difference} {slope:?}"
+            );
         }
     }
 
     #[test]
     fn the_fit_is_a_point_without_slope_and_beats_its_starts() {
         let (points, values) = data(30);
-        let effort = Effort { restarts: 2, steps: 100 };
+        let effort = Effort {
+            restarts: 2,
+            steps: 100,
+        };
         let found = fit(&points, &values, None, effort, 1);
         let mut slope = vec![0.0; 5];
         let reached = loss(&points, &values, &to_logs(&found), &mut slope).unwrap();
@@ -218,9 +247,22 @@ mod tests {
         assert!(reached < start);
         assert!(slope.iter().all(|one| one.abs() < 0.01), "{slope:?}");
         assert_eq!(found, fit(&points, &values, None, effort, 1));
-        let warm = fit(&points, &values, Some(&found), Effort { restarts: 0, steps: 5 }, 1);
+        let warm = fit(
+            &points,
+            &values,
+            Some(&found),
+            Effort {
+                restarts: 0,
+                steps: 5,
+            },
+            1,
+        );
         assert!(loss(&points, &values, &to_logs(&warm), &mut slope).unwrap() <= reached + 1e-9);
-        let foreign = Hyper { lengths: vec![f64::NAN], signal: -1.0, noise: 0.0 };
+        let foreign = Hyper {
+            lengths: vec![f64::NAN],
+            signal: -1.0,
+            noise: 0.0,
+        };
         assert_eq!(found, fit(&points, &values, Some(&foreign), effort, 1));
     }
 }

@@ -45,7 +45,11 @@ impl Scale {
         let bends = n >= FEWEST && tail > 1e-9 * middle.abs() && tail.is_finite();
         let mut scale = Self {
             sign,
-            knee: if bends { middle + KNEE * tail } else { f64::INFINITY },
+            knee: if bends {
+                middle + KNEE * tail
+            } else {
+                f64::INFINITY
+            },
             tail: if bends { tail } else { f64::INFINITY },
             centre: 0.0,
             spread: 1.0,
@@ -53,7 +57,9 @@ impl Scale {
         let bent: Vec<f64> = values.iter().map(|value| scale.to(*value)).collect();
         // Halves and shares: a sum of such numbers may be none.
         let mean = bent.iter().map(|one| one / n as f64).sum::<f64>();
-        let far = bent.iter().fold(0.0, |most: f64, one| most.max((one / 2.0 - mean / 2.0).abs()));
+        let far = bent.iter().fold(0.0, |most: f64, one| {
+            most.max((one / 2.0 - mean / 2.0).abs())
+        });
         let square = |one: &f64| ((one / 2.0 - mean / 2.0) / far).powi(2) / n as f64;
         scale.centre = mean;
         scale.spread = if far > 1e-12 * mean.abs() {
@@ -112,11 +118,12 @@ impl Scale {
         if self.tail.is_infinite() || sd == 0.0 || mean + 8.0 * sd < self.knee {
             return (self.sign * (mean - self.knee_gap(mean)), sd);
         }
-        let (first, second) = self.moments(mean - self.knee, sd.min(self.tail));
-        let variance = (second - first * first).max(0.0);
+        // In units of the tail, so that squares are numbers.
+        let (first, second) = moments((mean - self.knee) / self.tail, (sd / self.tail).min(1.0));
+        let sd = self.tail * (second - first * first).max(0.0).sqrt();
         // Farther out than numbers go nothing but the order of magnitude is left.
-        let sd = if variance.is_finite() { variance.sqrt() } else { f64::MAX.sqrt() };
-        (self.sign * (self.knee + first), sd)
+        let sd = if sd.is_finite() { sd } else { f64::MAX };
+        (self.sign * (self.knee + self.tail * first), sd)
     }
 
     /// By how much less than its own value a point beyond the knee is worth where it is certain: 0 before the knee.
@@ -128,21 +135,21 @@ impl Scale {
             0.0
         }
     }
+}
 
-    /// The first two moments of `v(u)`, where u is normal, `v = u` up to 0 and `tail (exp(u / tail) - 1)` from there on.
-    fn moments(&self, mean: f64, sd: f64) -> (f64, f64) {
-        let (at, step) = (mean / sd, sd / self.tail);
-        let below = cumulative(-at);
-        let grown = |k: f64| {
-            let exponent = k * mean / self.tail + 0.5 * k * k * step * step;
-            exponent.min(MOST).exp() * cumulative(at + k * step)
-        };
-        let (one, above) = (grown(1.0), cumulative(at));
-        let first = mean * below - sd * density(at) + self.tail * (one - above);
-        let second = (mean * mean + sd * sd) * below - sd * mean * density(at)
-            + self.tail * self.tail * (grown(2.0) - 2.0 * one + above);
-        (first, second)
-    }
+/// The first two moments of `v(u)`, where u is normal, `v = u` up to 0 and `v = exp(u) - 1` from there on.
+fn moments(mean: f64, sd: f64) -> (f64, f64) {
+    let at = mean / sd;
+    let (below, above) = (cumulative(-at), cumulative(at));
+    let grown = |k: f64| {
+        let exponent = k * mean + 0.5 * k * k * sd * sd;
+        exponent.min(MOST).exp() * cumulative(at + k * sd)
+    };
+    let one = grown(1.0);
+    let first = mean * below - sd * density(at) + one - above;
+    let second =
+        (mean * mean + sd * sd) * below - sd * mean * density(at) + grown(2.0) - 2.0 * one + above;
+    (first, second)
 }
 
 #[cfg(test)]
@@ -169,9 +176,18 @@ mod tests {
     fn moments_are_those_of_the_sum_over_many() {
         let scale = Scale::of(&[0.4, 3.0, 0.9, 1.0, 250.0, 40.0], true);
         for latent in [
-            Latent { mean: -0.8, variance: 0.01 },
-            Latent { mean: -0.6, variance: 0.04 },
-            Latent { mean: 0.2, variance: 0.02 },
+            Latent {
+                mean: -0.8,
+                variance: 0.01,
+            },
+            Latent {
+                mean: -0.6,
+                variance: 0.04,
+            },
+            Latent {
+                mean: 0.2,
+                variance: 0.02,
+            },
         ] {
             let (mean, sd) = scale.own(latent);
             let (mut first, mut second, mut all) = (0.0, 0.0, 0.0);
@@ -183,20 +199,37 @@ mod tests {
                 all += density(z);
             }
             let by_sum = first / all;
-            assert!((mean - by_sum).abs() < 1e-6 * by_sum.abs(), "{mean} {by_sum}");
+            assert!(
+                (mean - by_sum).abs() < 1e-6 * by_sum.abs(),
+                "{mean} {by_sum}"
+            );
             let by_sum = (second / all - by_sum * by_sum).sqrt();
             assert!((sd - by_sum).abs() < 1e-5 * by_sum, "{sd} {by_sum}");
         }
-        let certain = scale.own(Latent { mean: scale.to(200.0), variance: 0.0 });
+        let certain = scale.own(Latent {
+            mean: scale.to(200.0),
+            variance: 0.0,
+        });
         assert!((certain.0 - 200.0).abs() < 1e-6 && certain.1 == 0.0);
     }
 
     #[test]
     fn sameness_and_extremes_leave_numbers() {
-        for values in [vec![5.0], vec![0.0; 7], vec![-3.0; 9], vec![f64::MAX, -f64::MAX, 0.0, 1.0, 2.0]] {
+        for values in [
+            vec![5.0],
+            vec![0.0; 7],
+            vec![-3.0; 9],
+            vec![f64::MAX, -f64::MAX, 0.0, 1.0, 2.0],
+        ] {
             let scale = Scale::of(&values, true);
-            let (mean, sd) = scale.own(Latent { mean: 0.3, variance: 1.0 });
-            assert!(mean.is_finite() && sd.is_finite() && sd > 0.0, "{values:?}: {mean} {sd}");
+            let (mean, sd) = scale.own(Latent {
+                mean: 0.3,
+                variance: 1.0,
+            });
+            assert!(
+                mean.is_finite() && sd.is_finite() && sd > 0.0,
+                "{values:?}: {mean} {sd}"
+            );
             assert!(values.iter().all(|value| scale.to(*value).is_finite()));
         }
     }

@@ -32,7 +32,10 @@ fn factor_inverse_and_solutions_are_right_at_every_size() {
                 let product: f64 = (0..n).map(|k| whole[other * n + k] * column[k]).sum();
                 assert!((product - unit[other]).abs() < 1e-9, "{n}");
                 let (low, high) = (row.min(other), row.max(other));
-                assert!((inverse[high * n + low] - column[other]).abs() < 1e-9, "{n}");
+                assert!(
+                    (inverse[high * n + low] - column[other]).abs() < 1e-9,
+                    "{n}"
+                );
             }
         }
     }
