@@ -157,6 +157,7 @@ const FLOORS: &[(&str, &[&str])] = &[
     (
         "control",
         &[
+            "history",
             "training",
             "ids",
             "time",
@@ -169,6 +170,7 @@ const FLOORS: &[(&str, &[&str])] = &[
     (
         "report",
         &[
+            "parameters",
             "training",
             "ids",
             "time",
@@ -255,6 +257,8 @@ const FLOORS: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
+            "history",
+            "parameters",
             "collect",
             "digits",
             "training",

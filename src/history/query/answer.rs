@@ -7,10 +7,11 @@ use super::{
     run::{bare_metric, find},
 };
 use crate::{
-    history::{History, render_experiment},
+    history::{History, Row},
     time::Timestamp,
 };
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 
 /// The version of the answer: that of the control protocol.
 pub const VERSION: u32 = 1;
@@ -90,22 +91,17 @@ impl Asked {
 pub fn answer(history: &History, query: &Query) -> Result<Value, Problem> {
     let found = find(history, query)?;
     let metrics: Vec<&str> = query.metrics.iter().map(|name| bare_metric(name)).collect();
-    let told = found.experiments.iter().map(|one| {
-        if metrics.is_empty() {
-            return render_experiment(one);
-        }
-        let mut few = (*one).clone();
-        few.metrics.retain(|name, _| metrics.contains(&name.as_str()));
-        render_experiment(&few)
-    });
-    let mut best = history.best();
-    best.retain(|name, _| metrics.is_empty() || metrics.contains(&name.as_str()));
+    let told = found.experiments.iter().map(|one| Row::of(one, &metrics));
+    let best = history.best().iter();
+    let best: BTreeMap<_, _> = best
+        .filter(|(name, _)| metrics.is_empty() || metrics.contains(&name.as_str()))
+        .collect();
     Ok(json!({
         "version": VERSION,
         "total": found.total,
         "matched": found.matched,
         "best": best,
-        "experiments": told.collect::<Vec<Value>>(),
+        "experiments": told.collect::<Vec<Row<'_>>>(),
     }))
 }
 
