@@ -164,6 +164,7 @@ const FLOORS: &[(&str, &[&str])] = &[
     (
         "control",
         &[
+            "history",
             "training",
             "ids",
             "time",
@@ -178,6 +179,7 @@ const FLOORS: &[(&str, &[&str])] = &[
     (
         "report",
         &[
+            "parameters",
             "training",
             "ids",
             "time",
@@ -264,6 +266,8 @@ const FLOORS: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
+            "history",
+            "parameters",
             "collect",
             "digits",
             "training",

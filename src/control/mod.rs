@@ -5,6 +5,7 @@ pub mod api;
 pub mod budget;
 pub mod client;
 pub mod dataset;
+pub mod history;
 pub mod jobs;
 pub mod proposals;
 pub mod scorecard;

@@ -1,6 +1,7 @@
 //! The best of each metric and what each cycle brought, in one pass over the experiments.
 
-use super::{Experiment, History, Status, direction::Direction};
+use super::{History, Status, direction::Direction};
+use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -24,6 +25,9 @@ pub struct Cycle {
     pub cycle_id: u32,
     /// When its last experiment ended, RFC 3339.
     pub timestamp: String,
+    /// The same, in milliseconds.
+    #[serde(skip)]
+    pub ended_at: Timestamp,
     /// Its experiments.
     pub total_experiments: u64,
     /// Those of them that completed.
@@ -37,69 +41,61 @@ pub struct Cycle {
     pub best_metrics_updated: bool,
 }
 
-/// The best so far of each metric: its direction, its value, and the number of its experiment.
-#[derive(Default)]
-struct SoFar<'a>(BTreeMap<&'a str, (Direction, f64, usize)>);
-
-impl<'a> SoFar<'a> {
-    /// Takes a completed experiment; whether it improved any metric.
-    fn take(&mut self, one: &'a Experiment, at: usize) -> bool {
-        let mut improved = false;
-        for (metric, value) in &one.metrics {
-            match self.0.get_mut(metric.as_str()) {
-                Some((direction, best, whose)) if direction.better(*value, *best) => {
-                    (*best, *whose) = (*value, at);
-                    improved = true;
-                }
-                Some(_) => {}
-                None => {
-                    self.0.insert(metric, (Direction::of(metric), *value, at));
-                    improved = true;
-                }
-            }
-        }
-        improved
-    }
-}
-
 impl History {
-    /// The best value of each metric over the completed experiments, and whose it is.
-    pub fn best(&self) -> BTreeMap<String, Best> {
-        let mut best = SoFar::default();
-        for (at, one) in self.experiments().iter().enumerate() {
-            if one.status == Status::Completed {
-                best.take(one, at);
+    /// The best value of each metric over the completed experiments, and whose it is. Made once.
+    pub fn best(&self) -> &BTreeMap<String, Best> {
+        &self.improved().0
+    }
+
+    /// The same, and which experiments were the best so far in any metric when they ended.
+    fn improved(&self) -> &(BTreeMap<String, Best>, Vec<bool>) {
+        self.best.get_or_init(|| {
+            let all = self.experiments();
+            let mut improved = vec![false; all.len()];
+            let mut best = BTreeMap::new();
+            for (metric, column) in &self.columns().metrics {
+                let direction = Direction::of(metric);
+                let mut found: Option<(f64, usize)> = None;
+                for (at, value) in column.numbers.iter().enumerate() {
+                    let better = found.is_none_or(|(best, _)| direction.better(*value, best));
+                    if !value.is_nan() && better && all[at].status == Status::Completed {
+                        found = Some((*value, at));
+                        improved[at] = true;
+                    }
+                }
+                best.extend(found.map(|(value, at)| {
+                    let experiment_id = all[at].experiment_id.clone();
+                    let best = Best {
+                        value,
+                        experiment_id,
+                        direction,
+                    };
+                    (metric.clone(), best)
+                }));
             }
-        }
-        let named = |(metric, (direction, value, at)): (&str, (Direction, f64, usize))| {
-            let experiment_id = self.experiments()[at].experiment_id.clone();
-            let best = Best {
-                value,
-                experiment_id,
-                direction,
-            };
-            (metric.to_string(), best)
-        };
-        best.0.into_iter().map(named).collect()
+            (best, improved)
+        })
     }
 
     /// The best value of each metric over the completed experiments.
     pub fn best_metrics(&self) -> BTreeMap<String, f64> {
-        let all = self.best().into_iter();
-        all.map(|(metric, best)| (metric, best.value)).collect()
+        let all = self.best().iter();
+        all.map(|(metric, best)| (metric.clone(), best.value))
+            .collect()
     }
 
     /// One summary for each cycle of each campaign, in the order in which their last experiments ended.
     pub fn cycles(&self) -> Vec<Cycle> {
-        let mut best = SoFar::default();
+        let improved = &self.improved().1;
         let mut cycles: BTreeMap<(&str, u32), Cycle> = BTreeMap::new();
-        for (at, one) in self.experiments().iter().enumerate() {
+        for (one, improved) in self.experiments().iter().zip(improved) {
             let cycle = cycles
                 .entry((&one.campaign, one.cycle_id))
                 .or_insert_with(|| Cycle {
                     campaign: one.campaign.clone(),
                     cycle_id: one.cycle_id,
                     timestamp: String::new(),
+                    ended_at: one.ended_at,
                     total_experiments: 0,
                     successful: 0,
                     failed: 0,
@@ -107,22 +103,23 @@ impl History {
                     best_metrics_updated: false,
                 });
             // They come in the order of their ends.
-            cycle.timestamp = one.ended_at.to_string();
+            cycle.ended_at = one.ended_at;
             cycle.total_experiments += 1;
             match one.status {
                 Status::Completed => {
                     cycle.successful += 1;
-                    cycle.best_metrics_updated |= best.take(one, at);
+                    cycle.best_metrics_updated |= improved;
                 }
                 Status::Failed => cycle.failed += 1,
                 Status::Cancelled => cycle.cancelled += 1,
             }
         }
         let mut all: Vec<Cycle> = cycles.into_values().collect();
-        all.sort_by(|a, b| {
-            let key = |one: &Cycle| (one.timestamp.clone(), one.campaign.clone(), one.cycle_id);
-            key(a).cmp(&key(b))
-        });
+        for cycle in &mut all {
+            cycle.timestamp = cycle.ended_at.to_string();
+        }
+        // By campaign and number they are already.
+        all.sort_by_key(|cycle| cycle.ended_at);
         all
     }
 }
@@ -144,7 +141,8 @@ mod tests {
         for (experiment, loss) in all.iter_mut().zip([0.5, 0.4, 0.6, 0.1, 0.1]) {
             experiment.metrics.insert("eval_loss".into(), loss);
         }
-        let best = History::new(all).best();
+        let history = History::new(all);
+        let best = history.best();
         let auc = &best["auc"];
         assert_eq!(
             (auc.value, auc.experiment_id.as_str()),

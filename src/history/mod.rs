@@ -18,7 +18,7 @@ pub use best::{Best, Cycle};
 pub use direction::{Direction, smaller_is_better};
 pub use experiment::{Experiment, Failure, FailureCause, Status};
 pub use patterns::Pattern;
-pub use render::experiment as render_experiment;
+pub use render::Row;
 
 use query::columns::Columns;
 use std::{
@@ -35,6 +35,8 @@ pub struct History {
     experiments: Vec<Experiment>,
     /// The same by column, made at the first query.
     columns: OnceLock<Columns>,
+    /// The best of each metric, and who was the best so far.
+    best: OnceLock<(BTreeMap<String, Best>, Vec<bool>)>,
 }
 
 impl PartialEq for History {
@@ -66,6 +68,7 @@ impl History {
         Self {
             experiments,
             columns: OnceLock::new(),
+            best: OnceLock::new(),
         }
     }
 

@@ -88,6 +88,32 @@ impl TableWriter {
     }
 }
 
+/// Writes rows as one Parquet file of a name that is free, private to the user; the number of rows. After an error the file
+/// is torn.
+///
+/// # Errors
+/// Those of [`TableWriter`].
+pub fn write_parquet(
+    path: &Path,
+    schema: &Schema,
+    rows: impl IntoIterator<Item = Map<String, Value>>,
+) -> io::Result<u64> {
+    let write = || {
+        let shape = shape::shape(schema)?;
+        let mut columns = Columns::new(create_new(path)?, schema, shape, GROUP)?;
+        let mut count = 0;
+        for row in rows {
+            let other = |said: String| io::Error::new(io::ErrorKind::InvalidData, said);
+            schema.fits(&row).map_err(other)?;
+            columns.push(schema, &row)?;
+            count += 1;
+        }
+        columns.finish()?.sync_data()?;
+        Ok(count)
+    };
+    write().map_err(|error| named(error, "write", path))
+}
+
 fn create_new(path: &Path) -> io::Result<File> {
     OpenOptions::new()
         .write(true)

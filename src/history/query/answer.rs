@@ -7,10 +7,11 @@ use super::{
     run::{bare_metric, find},
 };
 use crate::{
-    history::{History, render_experiment},
+    history::{History, Row},
     time::Timestamp,
 };
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 
 /// The version of the answer: that of the control protocol.
 pub const VERSION: u32 = 1;
@@ -35,12 +36,7 @@ impl Asked {
     pub fn of<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Asked {
         let mut asked = Asked::default();
         let given = |value: &str| Some(value.to_string()).filter(|value| !value.trim().is_empty());
-        let list = |value: &str| {
-            value
-                .split(',')
-                .filter_map(|one| given(one.trim()))
-                .collect::<Vec<_>>()
-        };
+        let list = |value: &str| value.split(',').filter_map(|one| given(one.trim())).collect::<Vec<_>>();
         for (key, value) in pairs {
             match key {
                 "where" => asked.filter = given(value),
@@ -95,23 +91,17 @@ impl Asked {
 pub fn answer(history: &History, query: &Query) -> Result<Value, Problem> {
     let found = find(history, query)?;
     let metrics: Vec<&str> = query.metrics.iter().map(|name| bare_metric(name)).collect();
-    let told = found.experiments.iter().map(|one| {
-        if metrics.is_empty() {
-            return render_experiment(one);
-        }
-        let mut few = (*one).clone();
-        few.metrics
-            .retain(|name, _| metrics.contains(&name.as_str()));
-        render_experiment(&few)
-    });
-    let mut best = history.best();
-    best.retain(|name, _| metrics.is_empty() || metrics.contains(&name.as_str()));
+    let told = found.experiments.iter().map(|one| Row::of(one, &metrics));
+    let best = history.best().iter();
+    let best: BTreeMap<_, _> = best
+        .filter(|(name, _)| metrics.is_empty() || metrics.contains(&name.as_str()))
+        .collect();
     Ok(json!({
         "version": VERSION,
         "total": found.total,
         "matched": found.matched,
         "best": best,
-        "experiments": told.collect::<Vec<Value>>(),
+        "experiments": told.collect::<Vec<Row<'_>>>(),
     }))
 }
 

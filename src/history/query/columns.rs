@@ -42,24 +42,26 @@ impl Columns {
     /// Of experiments.
     pub fn of(experiments: &[Experiment]) -> Columns {
         let rows = experiments.len();
-        let mut metrics: HashMap<&str, Vec<f64>> = HashMap::new();
-        let mut config: HashMap<&str, Making<'_>> = HashMap::new();
+        let mut metrics: Named<'_, Vec<f64>> = Named::default();
+        let mut config: Named<'_, Making<'_>> = Named::default();
         for (at, one) in experiments.iter().enumerate() {
+            let mut place = 0;
             for (name, value) in &one.metrics {
-                let column = metrics.entry(name);
-                column.or_insert_with(|| vec![f64::NAN; rows])[at] = *value;
+                let column = metrics.find(&mut place, name, || vec![f64::NAN; rows]);
+                column[at] = *value;
             }
+            let mut place = 0;
             for (name, value) in &one.config {
-                let column = config.entry(name);
-                column.or_insert_with(|| Making::new(rows)).take(at, value);
+                let column = config.find(&mut place, name, || Making::new(rows));
+                column.take(at, value);
             }
         }
         let numbers = |numbers| Column {
             numbers,
             ..Column::default()
         };
-        let metrics = metrics.into_iter();
-        let config = config.into_iter();
+        let metrics = metrics.0.into_iter();
+        let config = config.0.into_iter();
         Columns {
             rows,
             fields: fields(experiments),
@@ -79,6 +81,28 @@ impl Columns {
         fields
             .chain(metrics)
             .chain(self.config.keys().map(String::as_str))
+    }
+}
+
+/// Columns in the order of their names. An experiment has its names in the same order, so each is found beside the last.
+struct Named<'a, C>(Vec<(&'a str, C)>);
+
+impl<C> Default for Named<'_, C> {
+    fn default() -> Self {
+        Named(Vec::new())
+    }
+}
+
+impl<'a, C> Named<'a, C> {
+    /// The column of a name that stands behind all names before `place`.
+    fn find(&mut self, place: &mut usize, name: &'a str, new: impl Fn() -> C) -> &mut C {
+        while self.0.get(*place).is_some_and(|(other, _)| *other < name) {
+            *place += 1;
+        }
+        if self.0.get(*place).is_none_or(|(other, _)| *other != name) {
+            self.0.insert(*place, (name, new()));
+        }
+        &mut self.0[*place].1
     }
 }
 
@@ -170,11 +194,7 @@ impl<'a> Making<'a> {
         }
         Column {
             numbers: self.numbers,
-            codes: self
-                .codes
-                .iter()
-                .map(|code| place[*code as usize])
-                .collect(),
+            codes: self.codes.iter().map(|code| place[*code as usize]).collect(),
             words: words.into_iter().map(|(word, _)| word.into()).collect(),
         }
     }

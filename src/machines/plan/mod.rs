@@ -93,8 +93,8 @@ pub fn of_person(
     let inside = varied
         .clone()
         .filter(|varied| known.space.encode(varied).is_ok());
-    let distance = inside.as_ref().map_or(1.0, |varied| known.distance(varied));
-    let evidence = known.evidence_for(&settings(&run), distance, None, None, 0.0);
+    let near = inside.as_ref().map_or((1.0, false), |varied| known.nearest(varied));
+    let evidence = known.evidence_for(&settings(&run), near, None, None, 0.0);
     let approval = Approval::of(&evidence);
     Ok(Proposal {
         kind: "person".into(),
@@ -218,17 +218,12 @@ impl<'a> Known<'a> {
             .collect()
     }
 
-    /// How far the nearest setting lies that was tried or is pending; 1 where there is none.
-    fn distance(&self, values: &Assignment) -> f64 {
-        let Ok(point) = self.space.encode(values) else {
-            return 1.0;
-        };
+    /// How far the nearest setting lies that was tried or is pending (1 where there is none), and whether it is nearly the same.
+    fn nearest(&self, values: &Assignment) -> (f64, bool) {
         let tried = self.observed.iter().map(|trial| &trial.values);
-        let others = tried.chain(&self.pending);
-        let others = others.filter_map(|other| self.space.encode(other).ok());
-        others
-            .map(|other| self.space.distance(&point, &other))
-            .fold(1.0, f64::min)
+        let inside = |other: &&Assignment| self.space.encode(other).is_ok();
+        let others = tried.chain(&self.pending).filter(inside);
+        self.space.nearest(values, others).unwrap_or((1.0, false))
     }
 
     fn judged(
@@ -240,7 +235,7 @@ impl<'a> Known<'a> {
         let run = self.base.with("", &candidate.values)?;
         let evidence = self.evidence_for(
             &settings(&run),
-            candidate.distance,
+            self.nearest(&candidate.values),
             candidate.prediction,
             answer.incumbent,
             candidate.failing,
@@ -285,7 +280,7 @@ impl<'a> Known<'a> {
     fn evidence_for(
         &self,
         all: &Assignment,
-        distance: f64,
+        (distance, duplicate): (f64, bool),
         prediction: Option<crate::planning::Prediction>,
         incumbent: Option<crate::planning::Prediction>,
         failing: f64,
@@ -297,6 +292,7 @@ impl<'a> Known<'a> {
             violations: self.violations(all),
             costs: self.costs(),
             distance,
+            duplicate,
             // What the proposer let pass near a tried one, it let pass for the noise.
             repeats: prediction.is_some(),
             prediction,
