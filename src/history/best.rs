@@ -144,7 +144,11 @@ mod tests {
         let history = History::new(all);
         let best = history.best();
         let auc = &best["auc"];
-        assert_eq!((auc.value, auc.experiment_id.as_str()), (0.9, "b"), "the first");
+        assert_eq!(
+            (auc.value, auc.experiment_id.as_str()),
+            (0.9, "b"),
+            "the first"
+        );
         assert_eq!(auc.direction, Direction::Larger);
         let loss = &best["eval_loss"];
         assert_eq!((loss.value, loss.experiment_id.as_str()), (0.4, "b"));

@@ -47,9 +47,7 @@ impl Direction {
             if cross || SMALLER.contains(&word.as_str()) {
                 Some(Direction::Smaller)
             } else {
-                LARGER
-                    .contains(&word.as_str())
-                    .then_some(Direction::Larger)
+                LARGER.contains(&word.as_str()).then_some(Direction::Larger)
             }
         });
         let negated = words
@@ -111,18 +109,53 @@ mod tests {
     #[test]
     fn names_say_which_way_is_better() {
         for down in [
-            "loss", "eval_loss", "evalLoss", "val/loss", "validation-loss", "test_loss_difference", "error_rate",
-            "perplexity", "seconds", "seconds_per_step", "duration_seconds", "removed_rows", "mean_squared_error",
-            "loss_per_token", "false_positive_rate", "cross_entropy", "accuracy_loss", "peak_memory_gb", "WER",
+            "loss",
+            "eval_loss",
+            "evalLoss",
+            "val/loss",
+            "validation-loss",
+            "test_loss_difference",
+            "error_rate",
+            "perplexity",
+            "seconds",
+            "seconds_per_step",
+            "duration_seconds",
+            "removed_rows",
+            "mean_squared_error",
+            "loss_per_token",
+            "false_positive_rate",
+            "cross_entropy",
+            "accuracy_loss",
+            "peak_memory_gb",
+            "WER",
             "neg_accuracy",
         ] {
             assert!(smaller_is_better(down), "{down}");
         }
         for up in [
-            "auc", "accuracy", "f1", "f1_macro", "flawless", "flawless_share", "glossary_hits", "terrors", "reward",
-            "tokens_per_second", "samples_per_second", "error_recall", "loss_reduction", "neg_mean_squared_error",
-            "pilot_quality", "samples", "dataset_rows", "entropy", "per", "", "ranking_accuracy_difference",
-            "time_score", "timeline_hits",
+            "auc",
+            "accuracy",
+            "f1",
+            "f1_macro",
+            "flawless",
+            "flawless_share",
+            "glossary_hits",
+            "terrors",
+            "reward",
+            "tokens_per_second",
+            "samples_per_second",
+            "error_recall",
+            "loss_reduction",
+            "neg_mean_squared_error",
+            "pilot_quality",
+            "samples",
+            "dataset_rows",
+            "entropy",
+            "per",
+            "",
+            "ranking_accuracy_difference",
+            "time_score",
+            "timeline_hits",
         ] {
             assert!(!smaller_is_better(up), "{up}");
         }

@@ -136,7 +136,11 @@ pub(crate) mod tests {
         let late = one("a", 1, Status::Completed, 0.2, 2);
         let b = one("b", 1, Status::Completed, 0.3, 1);
         let history = History::new(vec![late.clone(), early.clone(), b.clone(), late.clone()]);
-        let ids: Vec<_> = history.experiments().iter().map(|one| &one.experiment_id).collect();
+        let ids: Vec<_> = history
+            .experiments()
+            .iter()
+            .map(|one| &one.experiment_id)
+            .collect();
         assert_eq!(ids, ["b", "a"]);
         assert_eq!(history.experiments()[1].status, Status::Completed);
         assert_eq!(history, History::new(vec![b, early, late]));
@@ -146,7 +150,11 @@ pub(crate) mod tests {
     #[test]
     fn the_latest_ten_are_the_latest() {
         let history = history_of("auc", &[0.5; 12]);
-        let ids: Vec<_> = history.recent().iter().map(|one| one.experiment_id.as_str()).collect();
+        let ids: Vec<_> = history
+            .recent()
+            .iter()
+            .map(|one| one.experiment_id.as_str())
+            .collect();
         assert_eq!(ids.len(), 10);
         assert_eq!((ids[0], ids[9]), ("e3", "e12"));
     }

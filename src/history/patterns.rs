@@ -153,7 +153,8 @@ mod tests {
 
     fn set(id: usize, status: Status, auc: f64, optimizer: &str, r: Value) -> Experiment {
         let mut made = one(&format!("e{id:02}"), 1, status, auc, id as i64);
-        made.config.insert("optimizer".into(), Value::Text(optimizer.into()));
+        made.config
+            .insert("optimizer".into(), Value::Text(optimizer.into()));
         made.config.insert("r".into(), r);
         made
     }
@@ -171,12 +172,29 @@ mod tests {
         ]);
         let found = history.patterns(None);
         let first = &found[0];
-        assert_eq!((first.parameter.as_str(), first.value.to_string()), ("optimizer", "adam".into()));
-        assert_eq!((first.count, first.of, first.other_count, first.other_of), (3, 4, 0, 2));
+        assert_eq!(
+            (first.parameter.as_str(), first.value.to_string()),
+            ("optimizer", "adam".into())
+        );
+        assert_eq!(
+            (first.count, first.of, first.other_count, first.other_of),
+            (3, 4, 0, 2)
+        );
         assert!((first.frequency - 0.75).abs() < 1e-12);
         assert!((first.lift.unwrap() - 0.7 / (0.5 / 3.0)).abs() < 1e-12);
-        assert_eq!((found[1].parameter.as_str(), found[1].count, found[1].other_count), ("r", 2, 1));
-        assert_eq!(found.len(), 2, "what never varied and what one alone has are none: {found:?}");
+        assert_eq!(
+            (
+                found[1].parameter.as_str(),
+                found[1].count,
+                found[1].other_count
+            ),
+            ("r", 2, 1)
+        );
+        assert_eq!(
+            found.len(),
+            2,
+            "what never varied and what one alone has are none: {found:?}"
+        );
     }
 
     #[test]
@@ -192,7 +210,14 @@ mod tests {
         };
         let found = of([1.5, 0.5, 1.6, 0.4]);
         assert_eq!(found.len(), 1);
-        assert_eq!((found[0].value.to_string(), found[0].frequency, found[0].other_count), ("adam".into(), 1.0, 0));
+        assert_eq!(
+            (
+                found[0].value.to_string(),
+                found[0].frequency,
+                found[0].other_count
+            ),
+            ("adam".into(), 1.0, 0)
+        );
         assert_eq!(History::default().patterns(Some("auc")), []);
         assert_eq!(History::default().patterns(None), []);
     }

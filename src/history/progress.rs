@@ -106,7 +106,10 @@ mod tests {
         let loss = history_of("eval_loss", &[0.5, 0.9, 0.8, 0.7, 0.6]);
         assert!(loss.stagnated("eval_loss", 0.01, 5));
         let exact = history_of("loss", &[2.01, 2.01, 2.01, 2.01, 2.0]);
-        assert!(!exact.stagnated("loss", 0.01, 5), "exactly the threshold is a gain");
+        assert!(
+            !exact.stagnated("loss", 0.01, 5),
+            "exactly the threshold is a gain"
+        );
     }
 
     #[test]

@@ -207,7 +207,10 @@ mod tests {
 
     #[test]
     fn a_torn_or_foreign_file_says_what_is_wrong_and_where() {
-        let whole = serde_json::to_string(&History::new(vec![one("a", 1, Status::Completed, 0.8, 1)]).render()).unwrap();
+        let whole = serde_json::to_string(
+            &History::new(vec![one("a", 1, Status::Completed, 0.8, 1)]).render(),
+        )
+        .unwrap();
         for kept in 1..whole.len() {
             let said = refused(&whole[..kept]);
             assert!(said.starts_with("line 1, column "), "{kept}: {said}");
@@ -216,20 +219,44 @@ mod tests {
         assert_eq!(refused(""), "line 1, column 0: it is empty");
         assert!(refused("{]").contains("it is no JSON: key must be a string"));
         for foreign in ["[]", "3", "{}", r#"{"experiments":{}}"#, r#"{"runs":[]}"#] {
-            assert!(refused(foreign).contains("not a training history"), "{foreign}");
+            assert!(
+                refused(foreign).contains("not a training history"),
+                "{foreign}"
+            );
         }
         let with = |key: &str, value: Value| {
             let mut history: Value = serde_json::from_str(&whole).unwrap();
             history["experiments"][0][key] = value;
             refused(&history.to_string())
         };
-        assert_eq!(with("experiment_id", Value::Null), "experiments[0].experiment_id: it is missing");
-        assert_eq!(with("status", json!("running")), "experiments[0].status: \"running\" is none of completed, failed, cancelled");
-        assert_eq!(with("metrics", json!({"auc": "high"})), "experiments[0].metrics.auc: it is no number");
-        assert_eq!(with("cycle_id", json!(-1)), "experiments[0].cycle_id: it is missing, or no whole number");
-        assert_eq!(with("config", json!([])), "experiments[0].config: it is no object");
-        assert_eq!(with("duration_seconds", json!("long")), "experiments[0].duration_seconds: it is no number");
-        assert_eq!(refused(r#"{"experiments":[7]}"#), "experiments[0]: it is no object");
+        assert_eq!(
+            with("experiment_id", Value::Null),
+            "experiments[0].experiment_id: it is missing"
+        );
+        assert_eq!(
+            with("status", json!("running")),
+            "experiments[0].status: \"running\" is none of completed, failed, cancelled"
+        );
+        assert_eq!(
+            with("metrics", json!({"auc": "high"})),
+            "experiments[0].metrics.auc: it is no number"
+        );
+        assert_eq!(
+            with("cycle_id", json!(-1)),
+            "experiments[0].cycle_id: it is missing, or no whole number"
+        );
+        assert_eq!(
+            with("config", json!([])),
+            "experiments[0].config: it is no object"
+        );
+        assert_eq!(
+            with("duration_seconds", json!("long")),
+            "experiments[0].duration_seconds: it is no number"
+        );
+        assert_eq!(
+            refused(r#"{"experiments":[7]}"#),
+            "experiments[0]: it is no object"
+        );
     }
 
     #[test]

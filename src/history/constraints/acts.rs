@@ -47,7 +47,12 @@ pub enum Ruling {
 ///
 /// # Errors
 /// There is no such constraint, several, or its text is none; it contradicts another hard one.
-pub fn rule(act: &Act, now: Timestamp, shown: &[Constraint], schema: &Schema) -> Result<Ruling, Problem> {
+pub fn rule(
+    act: &Act,
+    now: Timestamp,
+    shown: &[Constraint],
+    schema: &Schema,
+) -> Result<Ruling, Problem> {
     match act {
         Act::Pin { id } => {
             let mut kept = one(shown, id)?.clone();
@@ -67,7 +72,10 @@ pub fn rule(act: &Act, now: Timestamp, shown: &[Constraint], schema: &Schema) ->
             let mut all = shown.to_vec();
             all.push(added.clone());
             let against = contradictions(&all, schema);
-            match against.iter().find(|found| found.constraints.contains(&added.id)) {
+            match against
+                .iter()
+                .find(|found| found.constraints.contains(&added.id))
+            {
                 Some(found) => Err(Problem {
                     message: found.text.clone(),
                     part: "constraint",
@@ -100,9 +108,10 @@ fn one<'a>(shown: &'a [Constraint], id: &str) -> Result<&'a Constraint, Problem>
     let fits: Vec<&Constraint> = shown.iter().filter(begins).collect();
     match fits.as_slice() {
         [only] => Ok(only),
-        [] if shown.is_empty() => {
-            Err(fault(format!("there is no constraint \"{id}\""), "there is none yet".into()))
-        }
+        [] if shown.is_empty() => Err(fault(
+            format!("there is no constraint \"{id}\""),
+            "there is none yet".into(),
+        )),
         [] => Err(fault(
             format!("there is no constraint \"{id}\""),
             names(&mut shown.iter()),

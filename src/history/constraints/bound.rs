@@ -84,7 +84,8 @@ impl Bound {
     /// Whether a number lies between the ends.
     pub fn spans(&self, at: f64) -> bool {
         let within = |over: f64| over > 0.0 || (over == 0.0 && !self.open);
-        self.low.is_none_or(|low| within(at - low)) && self.high.is_none_or(|high| within(high - at))
+        self.low.is_none_or(|low| within(at - low))
+            && self.high.is_none_or(|high| within(high - at))
     }
 }
 
@@ -93,8 +94,14 @@ impl fmt::Display for Bound {
         let name = quoted(&self.parameter, '`');
         let end = if self.open { "" } else { "=" };
         let mut parts = Vec::new();
-        parts.extend(self.low.map(|low| format!("{name} >{end} {}", Value::Number(low))));
-        parts.extend(self.high.map(|high| format!("{name} <{end} {}", Value::Number(high))));
+        parts.extend(
+            self.low
+                .map(|low| format!("{name} >{end} {}", Value::Number(low))),
+        );
+        parts.extend(
+            self.high
+                .map(|high| format!("{name} <{end} {}", Value::Number(high))),
+        );
         for (values, one, several) in [(&self.not, "!=", "not in"), (&self.only, "=", "in")] {
             let said: Vec<String> = values.iter().map(said).collect();
             match said.as_slice() {

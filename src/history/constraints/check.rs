@@ -52,7 +52,9 @@ pub fn weigh(constraints: &mut [Constraint], experiments: &[&Experiment]) {
             one.is_for(model.as_deref().unwrap_or_default()) && one.broken_in(&experiment.config)
         };
         let there: Vec<&&Experiment> = experiments.iter().filter(there).collect();
-        let completed = there.iter().filter(|found| found.status == Status::Completed);
+        let completed = there
+            .iter()
+            .filter(|found| found.status == Status::Completed);
         one.counter_evidence = completed.count() as u64;
         let failed = there.iter().filter(|found| {
             let cause = found.failure.as_ref().map(|failure| failure.cause);
@@ -82,13 +84,20 @@ fn violation(one: &Constraint, values: &Assignment) -> Violation {
     text += &match one.cause {
         Some(cause) => format!(": {} {}", evidence(&one.evidence), said(cause)),
         None if one.evidence.is_empty() => ": a person wrote it".into(),
-        None => format!(": a person wrote it, and {} failed there", evidence(&one.evidence)),
+        None => format!(
+            ": a person wrote it, and {} failed there",
+            evidence(&one.evidence)
+        ),
     };
     Violation {
         constraint: one.id.clone(),
         strength: one.strength,
         text,
-        parameters: one.bounds.iter().map(|bound| bound.parameter.clone()).collect(),
+        parameters: one
+            .bounds
+            .iter()
+            .map(|bound| bound.parameter.clone())
+            .collect(),
         evidence: one.evidence.clone(),
     }
 }

@@ -10,7 +10,10 @@ pub fn lower_bound(failures: u64, successes: u64) -> f64 {
         return 0.0;
     }
     // With whole parameters the distribution function is a sum of binomial terms: of n + 1 trials more than `failures`.
-    let n = failures.saturating_add(successes).saturating_add(1).min(100_000);
+    let n = failures
+        .saturating_add(successes)
+        .saturating_add(1)
+        .min(100_000);
     let successes = successes.min(n - 1);
     let (mut low, mut high) = (0.0, 1.0);
     for _ in 0..60 {
@@ -45,11 +48,22 @@ mod tests {
     fn the_bound_is_the_quantile_of_the_posterior() {
         for failures in 1..20 {
             let closed = 0.05_f64.powf(1.0 / (failures as f64 + 1.0));
-            assert!((lower_bound(failures, 0) - closed).abs() < 1e-9, "{failures}");
+            assert!(
+                (lower_bound(failures, 0) - closed).abs() < 1e-9,
+                "{failures}"
+            );
         }
         // Beta(3, 2) and Beta(11, 4): by exact binomial sums.
-        assert!((lower_bound(2, 1) - 0.248_604_5).abs() < 1e-6, "{}", lower_bound(2, 1));
-        assert!((lower_bound(10, 3) - 0.534_343_4).abs() < 1e-6, "{}", lower_bound(10, 3));
+        assert!(
+            (lower_bound(2, 1) - 0.248_604_5).abs() < 1e-6,
+            "{}",
+            lower_bound(2, 1)
+        );
+        assert!(
+            (lower_bound(10, 3) - 0.534_343_4).abs() < 1e-6,
+            "{}",
+            lower_bound(10, 3)
+        );
         assert_eq!(lower_bound(0, 5), 0.0);
         assert!(lower_bound(5, 0) > lower_bound(5, 1) && lower_bound(6, 1) > lower_bound(5, 1));
         assert!(lower_bound(u64::MAX, 0) > 0.999);

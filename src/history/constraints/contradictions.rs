@@ -33,7 +33,10 @@ pub fn contradictions(constraints: &[Constraint], schema: &Schema) -> Vec<Contra
         let mut asked: BTreeMap<&str, Vec<Asks<'_>>> = BTreeMap::new();
         for one in hard.iter().filter(|one| one.is_for(scope)) {
             for bound in &one.bounds {
-                asked.entry(&bound.parameter).or_default().push((one, bound));
+                asked
+                    .entry(&bound.parameter)
+                    .or_default()
+                    .push((one, bound));
             }
         }
         for (parameter, asks) in asked {
@@ -58,7 +61,10 @@ fn contradiction(
     domain: Option<&Domain>,
     constraints: Vec<String>,
 ) -> Contradiction {
-    let said: Vec<String> = named.iter().map(|(one, bound)| format!("{bound} ({})", one.id)).collect();
+    let said: Vec<String> = named
+        .iter()
+        .map(|(one, bound)| format!("{bound} ({})", one.id))
+        .collect();
     let of = domain.map_or(String::new(), |domain| format!(" of {domain}"));
     let verb = if said.len() == 1 { "leaves" } else { "leave" };
     Contradiction {
@@ -71,7 +77,11 @@ fn contradiction(
 
 /// The fewest that leave nothing: one, two, or all; none where something is left.
 fn named<'a>(asks: &[Asks<'a>], domain: Option<&Domain>) -> Option<Vec<Asks<'a>>> {
-    let bounds = |asks: &[Asks<'a>]| asks.iter().map(|(_, bound)| *bound).collect::<Vec<&Bound>>();
+    let bounds = |asks: &[Asks<'a>]| {
+        asks.iter()
+            .map(|(_, bound)| *bound)
+            .collect::<Vec<&Bound>>()
+    };
     if leave_something(&bounds(asks), domain) {
         return None;
     }
@@ -97,7 +107,9 @@ fn leave_something(bounds: &[&Bound], domain: Option<&Domain>) -> bool {
     let in_domain = |value: &Value| domain.is_none_or(|domain| domain.holds(value));
     let named: Vec<&Value> = bounds.iter().flat_map(|bound| &bound.only).collect();
     if !named.is_empty() {
-        return named.into_iter().any(|value| in_domain(value) && allowed(value));
+        return named
+            .into_iter()
+            .any(|value| in_domain(value) && allowed(value));
     }
     candidates(bounds, domain)
         .into_iter()
@@ -110,9 +122,15 @@ fn leave_something(bounds: &[&Bound], domain: Option<&Domain>) -> bool {
 /// Numbers among which there is an allowed one, if there is any: the ends, and between and beyond them, for whole numbers
 /// also those beside; and as many more as single values are forbidden.
 fn candidates(bounds: &[&Bound], domain: Option<&Domain>) -> Vec<f64> {
-    let mut ends: Vec<f64> = bounds.iter().flat_map(|bound| bound.low.into_iter().chain(bound.high)).collect();
+    let mut ends: Vec<f64> = bounds
+        .iter()
+        .flat_map(|bound| bound.low.into_iter().chain(bound.high))
+        .collect();
     let mut whole_only = false;
-    if let Some(Domain::Range { low, high, whole, .. }) = domain {
+    if let Some(Domain::Range {
+        low, high, whole, ..
+    }) = domain
+    {
         ends.extend([*low, *high]);
         whole_only = *whole;
     }
@@ -120,13 +138,20 @@ fn candidates(bounds: &[&Bound], domain: Option<&Domain>) -> Vec<f64> {
     let forbidden = bounds.iter().map(|bound| bound.not.len()).sum::<usize>() + 2;
     let mut all = ends.clone();
     for pair in ends.windows(2) {
-        all.extend((1..=forbidden).map(|k| pair[0] + (pair[1] - pair[0]) * k as f64 / (forbidden + 1) as f64));
+        all.extend(
+            (1..=forbidden)
+                .map(|k| pair[0] + (pair[1] - pair[0]) * k as f64 / (forbidden + 1) as f64),
+        );
     }
     if let (Some(first), Some(last)) = (ends.first(), ends.last()) {
         all.extend((1..=forbidden).flat_map(|k| [first - k as f64, last + k as f64]));
     }
     if whole_only {
-        let beside = |end: &f64| (0..=forbidden as i64 + 1).flat_map(|k| [end.floor() - k as f64, end.ceil() + k as f64]).collect::<Vec<f64>>();
+        let beside = |end: &f64| {
+            (0..=forbidden as i64 + 1)
+                .flat_map(|k| [end.floor() - k as f64, end.ceil() + k as f64])
+                .collect::<Vec<f64>>()
+        };
         let beside: Vec<f64> = ends.iter().flat_map(beside).collect();
         all.extend(beside);
     }

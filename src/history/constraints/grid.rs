@@ -89,7 +89,8 @@ impl Grid {
                 believed,
             };
             let brings_on = takes::brings_on(cause, name);
-            if cause != FailureCause::Program && values.iter().any(|value| number(value).is_some()) {
+            if cause != FailureCause::Program && values.iter().any(|value| number(value).is_some())
+            {
                 ways.push(way(Kind::Up, brings_on));
                 if !brings_on {
                     ways.push(way(Kind::Down, false));
@@ -99,10 +100,18 @@ impl Grid {
             let words: BTreeMap<_, &Value> = words.map(|value| (key(value), value)).collect();
             // To take a program error from a word, the word alone is enough.
             let believed = cause == FailureCause::Program;
-            ways.extend(words.into_values().map(|word| way(Kind::Is(word.clone()), believed)));
+            ways.extend(
+                words
+                    .into_values()
+                    .map(|word| way(Kind::Is(word.clone()), believed)),
+            );
         }
         ways.sort_by_key(|way| !way.believed);
-        let row = |values: &Assignment| ways.iter().map(|way| way.height(values)).collect::<Vec<f64>>();
+        let row = |values: &Assignment| {
+            ways.iter()
+                .map(|way| way.height(values))
+                .collect::<Vec<f64>>()
+        };
         let mut distinct: BTreeMap<Vec<u64>, (Vec<f64>, usize)> = BTreeMap::new();
         for row in good.iter().map(|values| row(values)) {
             let bits = row.iter().map(|height| height.to_bits()).collect();
@@ -131,7 +140,9 @@ impl Grid {
     /// How many of the good settings have such rows.
     pub fn completed(&self, such: impl Fn(&[f64]) -> bool) -> usize {
         let rows = self.good.iter().zip(&self.count);
-        rows.filter(|(row, _)| such(row)).map(|(_, count)| count).sum()
+        rows.filter(|(row, _)| such(row))
+            .map(|(_, count)| count)
+            .sum()
     }
 }
 

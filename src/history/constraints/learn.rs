@@ -5,7 +5,8 @@ use super::{
     bound::Bound,
     confidence::lower_bound,
     grid::{Grid, Region, inside},
-    id_of, lessons::lessons,
+    id_of,
+    lessons::lessons,
     takes::said,
     text,
 };
@@ -71,7 +72,11 @@ pub fn learn(experiments: &[&Experiment], now: Timestamp, rules: &Rules) -> Vec<
     for (scope, ours) in &scopes {
         // What is forbidden for any model, no run of any model may have done.
         let tried = if scope == ANY { &all } else { ours };
-        for cause in [FailureCause::Memory, FailureCause::Stability, FailureCause::TimeLimit] {
+        for cause in [
+            FailureCause::Memory,
+            FailureCause::Stability,
+            FailureCause::TimeLimit,
+        ] {
             found.extend(Lesson::new((scope, cause), ours, tried, rules).constraints(now));
         }
     }
@@ -87,7 +92,11 @@ pub fn learn(experiments: &[&Experiment], now: Timestamp, rules: &Rules) -> Vec<
 
 /// What decides between two reports of one experiment, whatever their order: the later, of equal times the completed one.
 fn rank(one: &Experiment) -> (Timestamp, bool, String) {
-    (one.ended_at, one.status == Status::Completed, format!("{:?}", one.config))
+    (
+        one.ended_at,
+        one.status == Status::Completed,
+        format!("{:?}", one.config),
+    )
 }
 
 /// What there is to learn of one cause within one scope.
@@ -109,7 +118,10 @@ impl<'a> Lesson<'a> {
         rules: &'a Rules,
     ) -> Self {
         let died = |one: &&&Experiment| {
-            let failure = one.failure.as_ref().filter(|_| one.status == Status::Failed);
+            let failure = one
+                .failure
+                .as_ref()
+                .filter(|_| one.status == Status::Failed);
             failure.is_some_and(|failure| failure.cause == cause)
         };
         let mut failed: Vec<&Experiment> = of.iter().filter(died).copied().collect();
@@ -136,8 +148,11 @@ impl<'a> Lesson<'a> {
         let failed: Vec<&Assignment> = self.failed.iter().map(|one| &one.config).collect();
         let grid = Grid::of(self.cause, &failed, &self.good);
         let regions = lessons(&grid);
-        let all = regions.iter().filter_map(|region| self.constraint(&grid, region));
-        all.filter(|one| one.expires_at.is_none_or(|at| at > now)).collect()
+        let all = regions
+            .iter()
+            .filter_map(|region| self.constraint(&grid, region));
+        all.filter(|one| one.expires_at.is_none_or(|at| at > now))
+            .collect()
     }
 
     fn constraint(&self, grid: &Grid, region: &Region) -> Option<Constraint> {
@@ -148,7 +163,9 @@ impl<'a> Lesson<'a> {
             .map(|(one, _)| *one)
             .collect();
         let (first, last) = (evidence.first()?, evidence.last()?);
-        let outside = grid.completed(|row| !inside(region, row)).min(self.completed);
+        let outside = grid
+            .completed(|row| !inside(region, row))
+            .min(self.completed);
         let elsewhere = self.failed.len() - evidence.len();
         let blamed = self.cause != FailureCause::Program || outside > elsewhere;
         if !blamed || self.is_everything(&bounds) {
@@ -165,7 +182,10 @@ impl<'a> Lesson<'a> {
             scope: self.scope.into(),
             strength: if hard { Strength::Hard } else { Strength::Soft },
             cause: Some(self.cause),
-            evidence: evidence.iter().map(|one| one.experiment_id.clone()).collect(),
+            evidence: evidence
+                .iter()
+                .map(|one| one.experiment_id.clone())
+                .collect(),
             counter_evidence: 0,
             confidence: lower_bound(proposals.len() as u64, 0),
             learned_at: first.ended_at,
@@ -189,12 +209,19 @@ impl<'a> Lesson<'a> {
     fn reason(&self, bounds: &[Bound], failures: usize, outside: usize) -> String {
         let runs = if failures == 1 { "run" } else { "runs" };
         let said = said(self.cause);
-        let whose = if self.scope == ANY { String::new() } else { format!(" of {}", self.scope) };
+        let whose = if self.scope == ANY {
+            String::new()
+        } else {
+            format!(" of {}", self.scope)
+        };
         let other = match outside {
             0 => "none completed outside".into(),
             outside => format!("{outside} completed outside"),
         };
-        format!("{failures} {runs}{whose} {said} without {}; {other}", text(bounds))
+        format!(
+            "{failures} {runs}{whose} {said} without {}; {other}",
+            text(bounds)
+        )
     }
 }
 

@@ -32,7 +32,11 @@ pub fn lessons(grid: &Grid) -> Vec<Region> {
             pairs(grid, &open, *anchor, &mut all);
         }
         if all.is_empty() {
-            all.extend(anchors.iter().filter_map(|anchor| whole(grid, &open, *anchor)));
+            all.extend(
+                anchors
+                    .iter()
+                    .filter_map(|anchor| whole(grid, &open, *anchor)),
+            );
         }
         let Some(region) = simplest(grid, all) else {
             break;
@@ -46,10 +50,12 @@ pub fn lessons(grid: &Grid) -> Vec<Region> {
 /// The candidate that explains most, joined with all that explain the same at the same cost.
 fn simplest(grid: &Grid, all: Vec<Candidate>) -> Option<Region> {
     let worth = |one: &Candidate| one.covered.len() as f64 - one.cost;
-    let best = all.iter().fold(None, |best: Option<&Candidate>, one| match best {
-        Some(best) if worth(best) >= worth(one) => Some(best),
-        _ => Some(one),
-    })?;
+    let best = all
+        .iter()
+        .fold(None, |best: Option<&Candidate>, one| match best {
+            Some(best) if worth(best) >= worth(one) => Some(best),
+            _ => Some(one),
+        })?;
     let mut ways: Vec<usize> = all
         .iter()
         .filter(|one| one.cost == best.cost && one.covered == best.covered)
@@ -112,7 +118,11 @@ fn anchors(grid: &Grid, open: &[usize]) -> Vec<usize> {
         .collect();
     ranked.sort();
     ranked.dedup_by(|a, b| a.1 == b.1);
-    ranked.into_iter().take(ANCHORS).map(|(_, _, row)| row).collect()
+    ranked
+        .into_iter()
+        .take(ANCHORS)
+        .map(|(_, _, row)| row)
+        .collect()
 }
 
 /// Regions of two ways that begin at a row: one believed, and any other.
@@ -121,13 +131,19 @@ fn pairs(grid: &Grid, open: &[usize], anchor: usize, all: &mut Vec<Candidate>) {
     let believed = grid.ways.iter().take_while(|way| way.believed).count();
     let tries = believed * (grid.ways.len() - believed);
     for first in (0..believed).filter(|way| !at[*way].is_nan()) {
-        let beyond: Vec<&Vec<f64>> = grid.good.iter().filter(|row| row[first] >= at[first]).collect();
+        let beyond: Vec<&Vec<f64>> = grid
+            .good
+            .iter()
+            .filter(|row| row[first] >= at[first])
+            .collect();
         for second in (first + 1..grid.ways.len()).filter(|way| !at[*way].is_nan()) {
             if greatest(beyond.iter().copied(), second) >= at[second] {
                 continue;
             }
             let region = vec![(first, at[first]), (second, at[second])];
-            let covered = open.iter().filter(|row| inside(&region, &grid.failed[**row]));
+            let covered = open
+                .iter()
+                .filter(|row| inside(&region, &grid.failed[**row]));
             let covered: Vec<usize> = covered.copied().collect();
             let both = grid.ways[second].believed;
             let shown = || {
@@ -154,7 +170,9 @@ fn whole(grid: &Grid, open: &[usize], anchor: usize) -> Option<Candidate> {
         .map(|way| (way, at[way]))
         .collect();
     let free = !region.is_empty() && !grid.good.iter().any(|row| inside(&region, row));
-    let covered = open.iter().filter(|row| inside(&region, &grid.failed[**row]));
+    let covered = open
+        .iter()
+        .filter(|row| inside(&region, &grid.failed[**row]));
     let covered = covered.copied().collect();
     free.then_some(Candidate {
         region,

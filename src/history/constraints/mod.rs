@@ -107,6 +107,10 @@ fn text(bounds: &[Bound]) -> String {
 fn id_of(scope: &str, cause: Option<FailureCause>, bounds: &[Bound]) -> String {
     let cause = cause.map_or("person", FailureCause::name);
     let digest = Sha256::digest(format!("{scope}\n{cause}\n{}", text(bounds)));
-    let hex: Vec<String> = digest.iter().take(5).map(|byte| format!("{byte:02x}")).collect();
+    let hex: Vec<String> = digest
+        .iter()
+        .take(5)
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
     format!("c-{}", hex.concat())
 }

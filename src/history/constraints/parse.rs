@@ -26,13 +26,20 @@ pub fn parse(text: &str, scope: &str, now: Timestamp) -> Result<Constraint, Prob
     };
     let mut bounds: Vec<Bound> = parts.iter().map(bound).collect::<Result<_, Problem>>()?;
     bounds.sort_by(|a, b| a.parameter.cmp(&b.parameter));
-    let mut names: Vec<&str> = bounds.iter().map(|bound| bound.parameter.as_str()).collect();
+    let mut names: Vec<&str> = bounds
+        .iter()
+        .map(|bound| bound.parameter.as_str())
+        .collect();
     names.dedup();
     if names.len() < bounds.len() {
         let message = "one parameter stands on both sides of or";
         return Err(Problem::new(1, message, "one bound of each parameter"));
     }
-    let whose = if scope == ANY { String::new() } else { format!(" for {scope}") };
+    let whose = if scope == ANY {
+        String::new()
+    } else {
+        format!(" for {scope}")
+    };
     Ok(Constraint {
         id: id_of(scope, None, &bounds),
         scope: scope.into(),
@@ -71,7 +78,11 @@ fn bound(expr: &Expr) -> Result<Bound, Problem> {
     for test in &tests {
         if plain(&test.name) != name {
             let message = format!("{name} and {} are two constraints", test.name);
-            return Err(Problem::new(test.column, message, "each by itself, or \"or\" between them"));
+            return Err(Problem::new(
+                test.column,
+                message,
+                "each by itself, or \"or\" between them",
+            ));
         }
         take(&mut bound, test)?;
     }
@@ -81,7 +92,11 @@ fn bound(expr: &Expr) -> Result<Bound, Problem> {
     };
     if empty {
         let message = format!("{bound} allows nothing");
-        return Err(Problem::new(tests[0].column, message, "a low end below the high end"));
+        return Err(Problem::new(
+            tests[0].column,
+            message,
+            "a low end below the high end",
+        ));
     }
     Ok(bound)
 }
@@ -110,7 +125,11 @@ fn take(bound: &mut Bound, test: &Test) -> Result<(), Problem> {
         }
         (Rule::Like(_) | Rule::Missing, _) => {
             let message = "a constraint bounds a number or names values";
-            return Err(Problem::new(test.column, message, "< <= > >= = != or in (...)"));
+            return Err(Problem::new(
+                test.column,
+                message,
+                "< <= > >= = != or in (...)",
+            ));
         }
     };
     if test.negated {
@@ -137,19 +156,31 @@ fn opposite(comparison: Comparison, negated: bool) -> Comparison {
 fn end(bound: &mut Bound, comparison: Comparison, literal: &Literal) -> Result<(), Problem> {
     let Written::Number(number) = literal.value else {
         let message = "an end is a number";
-        return Err(Problem::new(literal.column, message, "a number such as 0.01"));
+        return Err(Problem::new(
+            literal.column,
+            message,
+            "a number such as 0.01",
+        ));
     };
     let open = matches!(comparison, Comparison::Below | Comparison::Above);
     if (bound.low.is_some() || bound.high.is_some()) && bound.open != open {
         let message = "one end is allowed itself and the other is not";
-        return Err(Problem::new(literal.column, message, "< and >, or <= and >="));
+        return Err(Problem::new(
+            literal.column,
+            message,
+            "< and >, or <= and >=",
+        ));
     }
     bound.open = open;
     let low = matches!(comparison, Comparison::Above | Comparison::AtLeast);
     let end = if low { &mut bound.low } else { &mut bound.high };
     if end.is_some() {
         let message = "this end is given already";
-        return Err(Problem::new(literal.column, message, "one low and one high end"));
+        return Err(Problem::new(
+            literal.column,
+            message,
+            "one low and one high end",
+        ));
     }
     *end = Some(number);
     Ok(())
@@ -157,7 +188,9 @@ fn end(bound: &mut Bound, comparison: Comparison, literal: &Literal) -> Result<(
 
 fn value(literal: &Literal) -> Value {
     match &literal.value {
-        Written::Number(number) if number.fract() == 0.0 && number.abs() < EXACT => Value::Whole(*number as i64),
+        Written::Number(number) if number.fract() == 0.0 && number.abs() < EXACT => {
+            Value::Whole(*number as i64)
+        }
         Written::Number(number) => Value::Number(*number),
         Written::Span(_, text) => Value::Text(text.clone()),
         Written::Text(text) => match text.as_str() {

@@ -10,7 +10,15 @@ const MEMORY: &[&str] = &[
     "layers", "depth", "heads", "experts", "input", "image", "resolution", "pixels", "beams", "generations", "block", "cutoff",
 ];
 /// Words of parameters that make training unstable.
-const STABILITY: &[&str] = &["lr", "learning", "momentum", "alpha", "scaling", "temperature", "clip"];
+const STABILITY: &[&str] = &[
+    "lr",
+    "learning",
+    "momentum",
+    "alpha",
+    "scaling",
+    "temperature",
+    "clip",
+];
 /// Words of parameters that take time.
 #[rustfmt::skip]
 const TIME: &[&str] = &[
@@ -19,9 +27,24 @@ const TIME: &[&str] = &[
     "image", "resolution",
 ];
 /// Words of parameters that are about something else, whatever other word stands beside them.
-const BESIDE: &[&str] = &["warmup", "save", "logging", "log", "every", "interval", "eval", "minimum", "min", "decay"];
+const BESIDE: &[&str] = &[
+    "warmup", "save", "logging", "log", "every", "interval", "eval", "minimum", "min", "decay",
+];
 /// Words of what names a run and does nothing to it.
-const NOTHING: &[&str] = &["seed", "name", "output", "path", "dir", "directory", "file", "port", "host", "id", "uuid", "date"];
+const NOTHING: &[&str] = &[
+    "seed",
+    "name",
+    "output",
+    "path",
+    "dir",
+    "directory",
+    "file",
+    "port",
+    "host",
+    "id",
+    "uuid",
+    "date",
+];
 
 /// Whether more of a parameter is believed to bring on a failure of this cause.
 pub fn brings_on(cause: FailureCause, parameter: &str) -> bool {

@@ -126,8 +126,12 @@ pub fn column<'a>(
     }
     let of = |prefix: &str| name.strip_prefix(prefix);
     let (metric, setting) = match (of("metrics."), of("config.")) {
-        (Some(metric), _) if !columns.config.contains_key(name) => (columns.metrics.get(metric), None),
-        (_, Some(setting)) if !columns.metrics.contains_key(name) => (None, columns.config.get(setting)),
+        (Some(metric), _) if !columns.config.contains_key(name) => {
+            (columns.metrics.get(metric), None)
+        }
+        (_, Some(setting)) if !columns.metrics.contains_key(name) => {
+            (None, columns.config.get(setting))
+        }
         _ => (columns.metrics.get(name), columns.config.get(name)),
     };
     match (metric, setting) {
@@ -211,8 +215,10 @@ impl<'a> Asked<'a, '_> {
                 (Numbers::None, words(&pass), false)
             }
             Rule::In(all) => {
-                let all: Result<Vec<Meant>, Problem> =
-                    all.iter().map(|one| self.meant(one, Comparison::Same)).collect();
+                let all: Result<Vec<Meant>, Problem> = all
+                    .iter()
+                    .map(|one| self.meant(one, Comparison::Same))
+                    .collect();
                 let all = all?;
                 let numbers = all.iter().filter_map(|one| one.number).collect();
                 let pass = |word: &str| all.iter().any(|one| one.is(word));
@@ -248,13 +254,17 @@ impl<'a> Asked<'a, '_> {
 
     /// The part of a text that is asked for.
     fn part(&self, literal: &Literal) -> Result<String, Problem> {
-        let wrong = |message: String, right: &str| Err(Problem::new(literal.column, message, right));
+        let wrong =
+            |message: String, right: &str| Err(Problem::new(literal.column, message, right));
         let part = match &literal.value {
             Written::Text(text) | Written::Span(_, text) => text.clone(),
             Written::Number(number) => number.to_string(),
         };
         if part.contains('%') {
-            return wrong("like looks for a part of the text".into(), "the part without %");
+            return wrong(
+                "like looks for a part of the text".into(),
+                "the part without %",
+            );
         }
         if self.known && self.column.words.is_empty() && !self.column.numbers.is_empty() {
             let message = format!("{} is a number, and has no parts", self.name());
@@ -304,7 +314,8 @@ impl<'a> Asked<'a, '_> {
             return Err(wrong(message, format!("{name} >= 1")));
         }
         let ordered = comparison != Comparison::Same;
-        if self.known && ordered && (number.is_none() || (numbers.is_empty() && !words.is_empty())) {
+        if self.known && ordered && (number.is_none() || (numbers.is_empty() && !words.is_empty()))
+        {
             let message = format!("{name} is a word, and words have no order");
             return Err(wrong(message, "= != ~ or in (...)".into()));
         }

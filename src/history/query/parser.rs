@@ -95,9 +95,10 @@ impl Expr {
         let expr = parser.any(false, 0)?;
         match parser.peek() {
             Token::End => Ok(expr),
-            Token::Close => {
-                Err(parser.wrong("this parenthesis closes nothing", "one that opens before it"))
-            }
+            Token::Close => Err(parser.wrong(
+                "this parenthesis closes nothing",
+                "one that opens before it",
+            )),
             _ => Err(parser.wrong(
                 "a condition ends before this",
                 "and, or, or the end, before it",
@@ -289,7 +290,10 @@ impl Parser {
         let value = match self.peek().clone() {
             Token::Quoted(text) => Written::Text(text),
             Token::Word(_) if self.follows(KEYWORDS) => {
-                return Err(self.wrong("a value is missing before this", "the value, in quotes if it is this word"));
+                return Err(self.wrong(
+                    "a value is missing before this",
+                    "the value, in quotes if it is this word",
+                ));
             }
             Token::Word(word) => written(&word),
             _ => return Err(self.wrong("a value is missing here", "a number or a word")),
@@ -340,5 +344,8 @@ pub fn quoted(text: &str, quote: char) -> String {
     if alone && !keyword && matches!(written(text), Written::Text(_)) {
         return text.into();
     }
-    format!("{quote}{}{quote}", text.replace(quote, &format!("{quote}{quote}")))
+    format!(
+        "{quote}{}{quote}",
+        text.replace(quote, &format!("{quote}{quote}"))
+    )
 }

@@ -50,7 +50,9 @@ pub fn find<'a>(history: &'a History, query: &Query) -> Result<Found<'a>, Proble
     let wanted = query.limit.unwrap_or(matched).min(matched);
     if !orders.is_empty() && wanted > 0 {
         let compared = |a: &u32, b: &u32| {
-            let told = orders.iter().map(|order| order.of(*a as usize, *b as usize));
+            let told = orders
+                .iter()
+                .map(|order| order.of(*a as usize, *b as usize));
             let told = told.fold(Ordering::Equal, Ordering::then);
             told.then(b.cmp(a))
         };
@@ -65,7 +67,10 @@ pub fn find<'a>(history: &'a History, query: &Query) -> Result<Found<'a>, Proble
     Ok(Found {
         total: columns.rows,
         matched,
-        experiments: rows.into_iter().map(|row| &experiments[row as usize]).collect(),
+        experiments: rows
+            .into_iter()
+            .map(|row| &experiments[row as usize])
+            .collect(),
     })
 }
 
@@ -115,7 +120,12 @@ impl Order<'_> {
             true => ordering.reverse(),
             false => ordering,
         };
-        let number = |row: usize| self.column.numbers.get(row).filter(|number| !number.is_nan());
+        let number = |row: usize| {
+            self.column
+                .numbers
+                .get(row)
+                .filter(|number| !number.is_nan())
+        };
         let word = |row: usize| self.column.codes.get(row).filter(|code| **code > 0);
         match (number(a), number(b)) {
             (Some(a), Some(b)) => turned(a.total_cmp(b)),

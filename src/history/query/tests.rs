@@ -18,21 +18,55 @@ fn history() -> History {
             ("auc".into(), Value::Text("roc".into())),
         ]
         .into();
-        made.metrics.extend(loss.map(|loss| ("eval_loss".to_string(), loss)));
+        made.metrics
+            .extend(loss.map(|loss| ("eval_loss".to_string(), loss)));
         made
     };
     let mut all = vec![
-        made("a", Status::Completed, Value::Whole(8), Some(1.5), "adamw", 9),
-        made("b", Status::Completed, Value::Number(16.0), Some(0.5), "sgd", 8),
-        made("c", Status::Completed, Value::Text("16".into()), None, "AdamW_8bit", 3),
+        made(
+            "a",
+            Status::Completed,
+            Value::Whole(8),
+            Some(1.5),
+            "adamw",
+            9,
+        ),
+        made(
+            "b",
+            Status::Completed,
+            Value::Number(16.0),
+            Some(0.5),
+            "sgd",
+            8,
+        ),
+        made(
+            "c",
+            Status::Completed,
+            Value::Text("16".into()),
+            None,
+            "AdamW_8bit",
+            3,
+        ),
         made("d", Status::Failed, Value::Whole(64), Some(3.0), "adamw", 2),
-        made("e", Status::Cancelled, Value::Text("auto".into()), None, "lion", 1),
+        made(
+            "e",
+            Status::Cancelled,
+            Value::Text("auto".into()),
+            None,
+            "lion",
+            1,
+        ),
     ];
-    all[3].failure = Some(Failure { cause: FailureCause::Memory, text: "out of memory".into() });
+    all[3].failure = Some(Failure {
+        cause: FailureCause::Memory,
+        text: "out of memory".into(),
+    });
     all[4].metrics.clear();
     all[4].campaign = "other".into();
     all[4].duration_seconds = 7_200.0;
-    all[0].config.insert("model".into(), Value::Text("Qwen/Qwen3-8B".into()));
+    all[0]
+        .config
+        .insert("model".into(), Value::Text("Qwen/Qwen3-8B".into()));
     History::new(all)
 }
 
@@ -45,7 +79,11 @@ fn ids(filter: &str) -> String {
     let query = asked(filter).unwrap_or_else(|problem| panic!("{filter}: {problem}"));
     let found = find(&history, &query).unwrap_or_else(|problem| panic!("{filter}: {problem}"));
     assert_eq!((found.total, found.matched), (5, found.experiments.len()));
-    found.experiments.iter().map(|one| one.experiment_id.as_str()).collect()
+    found
+        .experiments
+        .iter()
+        .map(|one| one.experiment_id.as_str())
+        .collect()
 }
 
 fn refused(filter: &str) -> Problem {
@@ -106,7 +144,12 @@ fn conditions_mean_what_they_say() {
 
 #[test]
 fn what_is_missing_makes_nothing_true() {
-    for filter in ["eval_loss < 1", "not eval_loss < 1", "eval_loss != 1", "not eval_loss in (1)"] {
+    for filter in [
+        "eval_loss < 1",
+        "not eval_loss < 1",
+        "eval_loss != 1",
+        "not eval_loss in (1)",
+    ] {
         assert!(!ids(filter).contains(['c', 'e']), "{filter}");
     }
     assert_eq!(ids("eval_loss < 1 or not eval_loss < 1"), "abd");
@@ -118,7 +161,12 @@ fn what_is_missing_makes_nothing_true() {
 fn errors_point_at_the_place_and_say_what_would_be_right() {
     for (filter, column, message, right) in [
         ("", 0, "", ""),
-        ("r >= 16 and eval_los < 1", 13, "no run has a metric or a parameter \"eval_los\"", "eval_loss"),
+        (
+            "r >= 16 and eval_los < 1",
+            13,
+            "no run has a metric or a parameter \"eval_los\"",
+            "eval_loss",
+        ),
         ("r >=", 5, "a value is missing here", "a number or a word"),
         ("r", 2, "a comparison is missing behind r", "= != <"),
         ("r 16", 3, "a comparison is missing", "is missing"),
@@ -135,19 +183,54 @@ fn errors_point_at_the_place_and_say_what_would_be_right() {
         ("r in (8 9)", 9, "a list goes on with ,", "in (8, 16)"),
         ("r not = 8", 7, "not stands before in or like", "not in"),
         ("r is 8", 6, "is stands before missing", "is not missing"),
-        ("status = complete", 10, "status is never \"complete\"", "completed, failed, cancelled"),
-        ("cause in (memory, oom)", 19, "cause is never \"oom\"", "memory, stability"),
+        (
+            "status = complete",
+            10,
+            "status is never \"complete\"",
+            "completed, failed, cancelled",
+        ),
+        (
+            "cause in (memory, oom)",
+            19,
+            "cause is never \"oom\"",
+            "memory, stability",
+        ),
         ("status > 3", 10, "status is never", "completed"),
         ("optimizer > 3", 13, "words have no order", "in (...)"),
         ("r > auto", 5, "words have no order", "="),
-        ("eval_loss = high", 13, "eval_loss is a number", "eval_loss >= 1"),
+        (
+            "eval_loss = high",
+            13,
+            "eval_loss is a number",
+            "eval_loss >= 1",
+        ),
         ("eval_loss ~ 1", 13, "has no parts", "="),
-        ("optimizer ~ 'adam%'", 13, "like looks for a part", "without %"),
-        ("auc > 0.5", 1, "auc is a metric and a parameter", "metrics.auc or config.auc"),
+        (
+            "optimizer ~ 'adam%'",
+            13,
+            "like looks for a part",
+            "without %",
+        ),
+        (
+            "auc > 0.5",
+            1,
+            "auc is a metric and a parameter",
+            "metrics.auc or config.auc",
+        ),
         ("ended_at > soon", 12, "\"soon\" is no instant", "7d"),
-        ("eval_loss < 7d", 13, "is a number, and \"7d\" is none", ">="),
+        (
+            "eval_loss < 7d",
+            13,
+            "is a number, and \"7d\" is none",
+            ">=",
+        ),
         ("r = 8 ; r", 7, "\";\" means nothing here", "in quotes"),
-        ("ünïts = 8 and é", 16, "a comparison is missing behind é", "="),
+        (
+            "ünïts = 8 and é",
+            16,
+            "a comparison is missing behind é",
+            "=",
+        ),
     ] {
         if filter.is_empty() {
             continue;
@@ -161,9 +244,17 @@ fn errors_point_at_the_place_and_say_what_would_be_right() {
 
 #[test]
 fn what_nests_or_lasts_without_end_is_refused() {
-    for deep in ["(".repeat(100_000), "(".repeat(10_000), "not ".repeat(4_000), "!".repeat(9_000)] {
+    for deep in [
+        "(".repeat(100_000),
+        "(".repeat(10_000),
+        "not ".repeat(4_000),
+        "!".repeat(9_000),
+    ] {
         let message = refused(&deep).message;
-        assert!(message.contains("deeper") || message.contains("longer"), "{message}");
+        assert!(
+            message.contains("deeper") || message.contains("longer"),
+            "{message}"
+        );
     }
     let wide = vec!["r = 8"; 1_000].join(" or ");
     assert_eq!(ids(&wide), "a");
@@ -173,10 +264,16 @@ fn what_nests_or_lasts_without_end_is_refused() {
 fn sorted_limited_and_missing_last() {
     let history = history();
     let order = |sort: &str, limit: &str| {
-        let query = Asked::of([("sort", sort), ("limit", limit)]).read(NOW).unwrap();
+        let query = Asked::of([("sort", sort), ("limit", limit)])
+            .read(NOW)
+            .unwrap();
         let found = find(&history, &query).unwrap();
         assert_eq!(found.matched, 5);
-        found.experiments.iter().map(|one| one.experiment_id.as_str()).collect::<String>()
+        found
+            .experiments
+            .iter()
+            .map(|one| one.experiment_id.as_str())
+            .collect::<String>()
     };
     assert_eq!(order("", ""), "edcba", "the latest first");
     assert_eq!(order("", "2"), "ed");
@@ -192,22 +289,46 @@ fn sorted_limited_and_missing_last() {
     }
     let part = |pairs: [(&'static str, &'static str); 1]| {
         let query = Asked::of(pairs).read(NOW);
-        let problem = query.and_then(|query| find(&history, &query).map(|_| ())).unwrap_err();
+        let problem = query
+            .and_then(|query| find(&history, &query).map(|_| ()))
+            .unwrap_err();
         (problem.place(), problem.right)
     };
-    assert_eq!(part([("sort", "-eval_los")]), ("sort".into(), "eval_loss".into()));
-    assert_eq!(part([("metric", "evalloss")]), ("metric".into(), "eval_loss".into()));
+    assert_eq!(
+        part([("sort", "-eval_los")]),
+        ("sort".into(), "eval_loss".into())
+    );
+    assert_eq!(
+        part([("metric", "evalloss")]),
+        ("metric".into(), "eval_loss".into())
+    );
     assert_eq!(part([("limit", "-3")]).0, "limit");
 }
 
 #[test]
 fn the_answer_has_the_metrics_that_were_asked_for() {
-    let query = Asked::of([("where", "r = 8"), ("metric", "eval_loss"), ("campaign", "a"), ("odd", "x")]);
+    let query = Asked::of([
+        ("where", "r = 8"),
+        ("metric", "eval_loss"),
+        ("campaign", "a"),
+        ("odd", "x"),
+    ]);
     let said = answer(&history(), &query.read(NOW).unwrap()).unwrap();
-    assert_eq!((&said["version"], &said["total"], &said["matched"]), (&json!(1), &json!(5), &json!(1)));
-    assert_eq!(said["experiments"][0]["metrics"], json!({ "eval_loss": 1.5 }));
-    assert_eq!(said["best"], json!({ "eval_loss": { "value": 0.5, "experiment_id": "b", "direction": "smaller" } }));
-    let none = Asked::of([("where", "r = 8"), ("campaign", "other")]).read(NOW).unwrap();
+    assert_eq!(
+        (&said["version"], &said["total"], &said["matched"]),
+        (&json!(1), &json!(5), &json!(1))
+    );
+    assert_eq!(
+        said["experiments"][0]["metrics"],
+        json!({ "eval_loss": 1.5 })
+    );
+    assert_eq!(
+        said["best"],
+        json!({ "eval_loss": { "value": 0.5, "experiment_id": "b", "direction": "smaller" } })
+    );
+    let none = Asked::of([("where", "r = 8"), ("campaign", "other")])
+        .read(NOW)
+        .unwrap();
     assert_eq!(answer(&history(), &none).unwrap()["matched"], 0);
     let all = answer(&history(), &Query::default()).unwrap();
     assert_eq!(all["experiments"].as_array().unwrap().len(), 5);
@@ -216,9 +337,16 @@ fn the_answer_has_the_metrics_that_were_asked_for() {
 
 #[test]
 fn an_empty_history_has_no_wrong_names() {
-    let query = Asked::of([("where", "r > 8 and not loss in (1, x)"), ("sort", "-z"), ("metric", "q")]);
+    let query = Asked::of([
+        ("where", "r > 8 and not loss in (1, x)"),
+        ("sort", "-z"),
+        ("metric", "q"),
+    ]);
     let said = answer(&History::default(), &query.read(NOW).unwrap()).unwrap();
-    assert_eq!((&said["total"], &said["experiments"]), (&json!(0), &json!([])));
+    assert_eq!(
+        (&said["total"], &said["experiments"]),
+        (&json!(0), &json!([]))
+    );
     let wrong = Asked::of([("where", "status = done")]).read(NOW).unwrap();
     assert!(answer(&History::default(), &wrong).is_err());
 }
