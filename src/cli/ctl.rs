@@ -2,9 +2,9 @@
 
 use super::{
     args::{Place, Shape, SpecFlags},
-    budget, dataset, export,
+    budget, constraints, dataset, export,
     fail::{Fail, INTERRUPTED, USAGE},
-    follow, look, out, proposals, review, scorecard, scripts, steer, trajectory,
+    follow, history, look, out, proposals, review, scorecard, scripts, steer, trajectory,
 };
 use crate::{
     config::{Env, Settings},
@@ -18,9 +18,9 @@ use std::{path::PathBuf, process::ExitCode, time::Duration};
 const EXAMPLES: &str = "\
 start   submit  approve  reject  amend  retry
 look    status  list  watch  explain  verdict  scorecard  jobs  job  logs  events
-learn   proposals  propose
 steer   pause  resume  cancel  wait  clean
 take    dataset  export  trajectory  review  feedback
+learn   proposals  propose  history  constraints
 daemon  stop  machine  completions
 
 ID is a campaign's name, its beginning, or nothing when there is only one.
@@ -313,6 +313,12 @@ enum Verb {
         /// The campaign
         id: Option<String>,
     },
+    /// What was tried and what came of it: find, sort, compare, plot, take
+    #[command(after_help = history::EXAMPLES)]
+    History(history::HistoryArgs),
+    /// What failures taught and persons ruled: settings that are not to be tried
+    #[command(after_help = constraints::EXAMPLES)]
+    Constraints(constraints::ConstraintsArgs),
     /// A state machine: campaign, job, training_run or trajectory
     Machine {
         /// Which
@@ -390,6 +396,7 @@ async fn run(ctl: Ctl) -> Result<u8, Fail> {
     match &ctl.verb {
         Verb::Machine { name, format } => return machine(name, format),
         Verb::Completions { shell } => return out::completions(*shell, Ctl::command()),
+        Verb::History(args) if args.file.is_some() => return history::of_file(shape, args),
         _ => {}
     }
     let env = Env::capture();
@@ -513,6 +520,8 @@ async fn run(ctl: Ctl) -> Result<u8, Fail> {
             seed,
         } => review::review(&client, shape, &id(&word), sample, seed).await,
         Verb::Scorecard { id: word } => scorecard::scorecard(&client, shape, &id(&word)).await,
+        Verb::History(args) => history::history(&client, shape, &args).await,
+        Verb::Constraints(args) => constraints::constraints(&client, shape, &args).await,
         Verb::Dataset(args) => dataset::dataset(&client, shape, &args).await,
         Verb::Export(args) => export::export(&client, shape, &args).await,
         Verb::Machine { .. } | Verb::Completions { .. } => Ok(0),

@@ -1,7 +1,7 @@
 //! `campaignctl export`: all trajectories of a campaign, as an SQLite database or as JSON lines. A file appears only whole:
 //! written beside its name, made durable, renamed.
 
-mod sink;
+pub mod sink;
 
 use super::{
     args::Shape,

@@ -64,6 +64,20 @@ impl Style {
         }
     }
 
+    /// Text in the colour of what is good.
+    pub fn good(self, text: &str) -> String {
+        if self.color {
+            format!("\x1b[32m{text}\x1b[0m")
+        } else {
+            text.into()
+        }
+    }
+
+    /// Whether signs beyond ASCII are shown.
+    pub fn is_unicode(self) -> bool {
+        self.unicode
+    }
+
     /// What a bar is made of: done, and to come.
     pub fn bar_signs(self) -> &'static str {
         if self.unicode { "━─" } else { "=." }

@@ -42,7 +42,10 @@ impl<'a> Row<'a> {
     /// Of an experiment, with these metrics; with all of them where none is named.
     pub fn of(one: &'a Experiment, metrics: &[&str]) -> Row<'a> {
         let told = |name: &str| metrics.is_empty() || metrics.contains(&name);
-        let all = one.metrics.iter().map(|(name, value)| (name.as_str(), *value));
+        let all = one
+            .metrics
+            .iter()
+            .map(|(name, value)| (name.as_str(), *value));
         let failure = one.failure.as_ref();
         Row {
             experiment_id: &one.experiment_id,
@@ -58,7 +61,8 @@ impl<'a> Row<'a> {
             proposal: one.proposal.as_deref(),
             adapter: one.adapter.as_deref(),
             verdict: one.verdict.as_deref(),
-            failure: failure.map(|failure| json!({ "cause": failure.cause.name(), "text": failure.text })),
+            failure: failure
+                .map(|failure| json!({ "cause": failure.cause.name(), "text": failure.text })),
             ended_at_ms: one.ended_at.0,
         }
     }
@@ -142,6 +146,9 @@ mod tests {
         assert_eq!(cycle["best_metrics_updated"], true);
         assert_eq!(written["recent_experiments"].as_array().unwrap().len(), 2);
         assert_eq!(written["patterns"], json!([]));
-        assert_eq!(serde_json::from_slice::<Value>(&history.write()).unwrap(), written);
+        assert_eq!(
+            serde_json::from_slice::<Value>(&history.write()).unwrap(),
+            written
+        );
     }
 }

@@ -36,7 +36,12 @@ impl Asked {
     pub fn of<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Asked {
         let mut asked = Asked::default();
         let given = |value: &str| Some(value.to_string()).filter(|value| !value.trim().is_empty());
-        let list = |value: &str| value.split(',').filter_map(|one| given(one.trim())).collect::<Vec<_>>();
+        let list = |value: &str| {
+            value
+                .split(',')
+                .filter_map(|one| given(one.trim()))
+                .collect::<Vec<_>>()
+        };
         for (key, value) in pairs {
             match key {
                 "where" => asked.filter = given(value),

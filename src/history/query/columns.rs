@@ -194,7 +194,11 @@ impl<'a> Making<'a> {
         }
         Column {
             numbers: self.numbers,
-            codes: self.codes.iter().map(|code| place[*code as usize]).collect(),
+            codes: self
+                .codes
+                .iter()
+                .map(|code| place[*code as usize])
+                .collect(),
             words: words.into_iter().map(|(word, _)| word.into()).collect(),
         }
     }

@@ -21,14 +21,11 @@ pub fn csv(experiments: &[Experiment]) -> String {
     text
 }
 
-/// In quotes if there is a comma, a quote, a line's end or a space at an end in it; quotes are doubled. A formula is a text
-/// to a spreadsheet too: one that begins like one gets a quote sign before it.
+/// In quotes if there is a comma, a quote, a line's end, or a space at an end in it; quotes are doubled.
 fn quoted(text: &str) -> String {
-    let formula = text.starts_with(['=', '+', '-', '@', '\t', '\r']) && text.parse::<f64>().is_err();
-    let text = if formula { format!("'{text}") } else { text.to_string() };
     let plain = !text.contains([',', '"', '\r', '\n']) && text.trim() == text;
     if plain {
-        text
+        text.into()
     } else {
         format!("\"{}\"", text.replace('"', "\"\""))
     }

@@ -73,17 +73,28 @@ pub fn plot(points: &[Point], metric: &str, unicode: bool) -> String {
         Direction::Smaller => "smaller is better",
         Direction::Larger => "larger is better",
     };
-    let best = last.best.map_or(String::new(), |best| format!(", best {}", number(best)));
+    let best = last
+        .best
+        .map_or(String::new(), |best| format!(", best {}", number(best)));
     let mut text = format!("{metric} of {} experiments, {which}{best}\n", points.len());
     for (at, line) in lines.iter().enumerate() {
         let share = 1.0 - at as f64 / (HEIGHT - 1) as f64;
-        let label = if at % 5 == 0 { number(low + (high - low) * share) } else { String::new() };
+        let label = if at % 5 == 0 {
+            number(low + (high - low) * share)
+        } else {
+            String::new()
+        };
         let bar = if unicode { '│' } else { '|' };
         text += format!("{label:>width$} {bar}{line}", width = LABELS - 2).trim_end();
         text += "\n";
     }
     let (corner, dash) = if unicode { ('└', "─") } else { ('+', "-") };
-    text += &format!("{:>width$}{corner}{}\n", "", dash.repeat(WIDTH - LABELS), width = LABELS - 1);
+    text += &format!(
+        "{:>width$}{corner}{}\n",
+        "",
+        dash.repeat(WIDTH - LABELS),
+        width = LABELS - 1
+    );
     let (first, last) = (&points[0].id, &last.id);
     let room = WIDTH - LABELS;
     let gap = room.saturating_sub(first.chars().count() + last.chars().count());
@@ -146,7 +157,11 @@ impl Canvas {
             ((1.0 - share) * (height - 1) as f64).round() as usize
         };
         for (at, point) in points.iter().enumerate() {
-            let end = if at + 1 < points.len() { column(at + 1) } else { column(at) };
+            let end = if at + 1 < points.len() {
+                column(at + 1)
+            } else {
+                column(at)
+            };
             if let Some(best) = point.best {
                 dots[row(best)][column(at)..=end].fill(b'-');
             }
@@ -155,7 +170,10 @@ impl Canvas {
             dots[row(point.value)][column(at)] = b'*';
         }
         if !self.braille {
-            return dots.into_iter().map(|line| String::from_utf8_lossy(&line).into_owned()).collect();
+            return dots
+                .into_iter()
+                .map(|line| String::from_utf8_lossy(&line).into_owned())
+                .collect();
         }
         let cell = |line: usize, cell: usize| {
             // The bits of a sign, line by line (Unicode, block "Braille Patterns").
@@ -168,7 +186,11 @@ impl Canvas {
                     }
                 }
             }
-            if sign == 0 { ' ' } else { char::from_u32(0x2800 + sign).unwrap_or(' ') }
+            if sign == 0 {
+                ' '
+            } else {
+                char::from_u32(0x2800 + sign).unwrap_or(' ')
+            }
         };
         (0..HEIGHT)
             .map(|line| (0..WIDTH - LABELS).map(|at| cell(line, at)).collect())

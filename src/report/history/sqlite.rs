@@ -1,10 +1,6 @@
 //! Experiments as an SQLite database: `experiments`, and their `parameters` and `metrics` by name.
 
-use crate::{
-    history::Experiment,
-    parameters::Value,
-    report::sqlite::Error,
-};
+use crate::{history::Experiment, parameters::Value, report::sqlite::Error};
 use rusqlite::{Connection, params, types::Value as Sql};
 use std::path::Path;
 

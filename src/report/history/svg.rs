@@ -10,7 +10,11 @@ const EDGE: f64 = 40.0;
 
 /// The picture. Without points it has its frame and its title.
 pub fn svg(points: &[Point], metric: &str) -> String {
-    let (low, high) = if points.is_empty() { (0.0, 1.0) } else { span(points) };
+    let (low, high) = if points.is_empty() {
+        (0.0, 1.0)
+    } else {
+        span(points)
+    };
     let most = points.len().saturating_sub(1).max(1) as f64;
     let x = |at: usize| LEFT + at as f64 / most * (WIDTH - LEFT - EDGE);
     let y = |value: f64| EDGE + (high - value) / (high - low) * (HEIGHT - 2.0 * EDGE);
@@ -42,7 +46,10 @@ pub fn svg(points: &[Point], metric: &str) -> String {
             };
         }
     }
-    let _ = writeln!(text, "<path d=\"{line}\" fill=\"none\" stroke=\"#c60\" stroke-width=\"2\"/>");
+    let _ = writeln!(
+        text,
+        "<path d=\"{line}\" fill=\"none\" stroke=\"#c60\" stroke-width=\"2\"/>"
+    );
     for (at, point) in points.iter().enumerate() {
         let _ = writeln!(
             text,
