@@ -32,6 +32,7 @@ use tokio::sync::mpsc;
 mod budget;
 mod change;
 mod dataset;
+mod history;
 mod jobs;
 mod proposals;
 mod scorecard;
@@ -155,6 +156,9 @@ pub fn routes(config: &mut web::ServiceConfig) {
         .configure(trajectories::routes)
         .configure(dataset::routes)
         .route("/v1/campaigns/{id}/{verb}", web::post().to(change::act))
+        .route("/v1/history", web::get().to(history::history))
+        .route("/v1/constraints", web::get().to(history::constraints))
+        .route("/v1/constraints/{id}", web::post().to(history::act))
         .route("/v1/jobs", web::get().to(jobs::jobs))
         .route("/v1/slurm", web::get().to(jobs::slurm))
         .route("/v1/events", web::get().to(streams::events))

@@ -44,13 +44,23 @@ pub enum Ruling {
     Added(Constraint),
 }
 
+impl Ruling {
+    /// The constraint that it is about.
+    pub fn about(&self) -> &Constraint {
+        match self {
+            Ruling::Pinned(about) | Ruling::Deleted(about) | Ruling::Added(about) => about,
+        }
+    }
+}
+
 impl fmt::Display for Ruling {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (verb, about) = match self {
-            Ruling::Pinned(about) => ("is pinned", about),
-            Ruling::Deleted(about) => ("is deleted", about),
-            Ruling::Added(about) => ("is added", about),
+        let verb = match self {
+            Ruling::Pinned(_) => "is pinned",
+            Ruling::Deleted(_) => "is deleted",
+            Ruling::Added(_) => "is added",
         };
+        let about = self.about();
         write!(f, "constraint {} {verb}: {}", about.id, about.text())
     }
 }
