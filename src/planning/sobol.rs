@@ -139,6 +139,19 @@ mod tests {
             });
             assert_eq!(ours, known, "{number}");
         }
+        // Directions that the recurrence makes, of coordinates 2, 5, 9, 21 and 32.
+        let sobol = Sobol::new(32, 1);
+        let ours = [1, 4, 8, 20, 31].map(|k: usize| {
+            f64::from(Sobol::plain(&sobol.directions[k], 1 << 10)) / 4_294_967_296.0
+        });
+        let known = [
+            0.627_441_406_25,
+            0.630_371_093_75,
+            0.914_550_781_25,
+            0.357_910_156_25,
+            0.414_550_781_25,
+        ];
+        assert_eq!(ours, known);
     }
 
     #[test]

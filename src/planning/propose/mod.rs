@@ -180,9 +180,13 @@ pub fn propose(ask: &Ask<'_>) -> Result<Answer, Fault> {
 /// How long hyperparameters are searched for: from those of an earlier surrogate a few steps lead on.
 fn effort(results: usize, warm: bool) -> Effort {
     match (results, warm) {
-        (0..=100, _) => Effort {
+        (0..=60, _) => Effort {
             restarts: 2,
             steps: 50,
+        },
+        (61..=150, true) => Effort {
+            restarts: 0,
+            steps: 20,
         },
         (_, false) => Effort {
             restarts: 1,

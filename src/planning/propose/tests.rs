@@ -165,6 +165,21 @@ fn the_space_is_filled_until_there_are_enough_results() {
 }
 
 #[test]
+fn the_last_setting_is_found_before_there_is_a_model() {
+    let space = space(&[("steps", "1..2000:int")]);
+    let value = |at: i64| Assignment::from([("steps".to_owned(), Value::Whole(at))]);
+    let pending: Vec<Assignment> = (1..=2000).filter(|at| *at != 1234).map(value).collect();
+    let answer = propose(&Ask {
+        count: 2,
+        ..ask(&space, &[], &pending)
+    });
+    let answer = answer.unwrap();
+    assert_eq!(answer.candidates.len(), 1);
+    assert_eq!(answer.candidates[0].values, value(1234));
+    assert!(answer.short.is_some());
+}
+
+#[test]
 fn modes_look_where_they_should() {
     let space = space(&[("a", "0..1"), ("b", "0..1")]);
     let valley = |values: &Assignment| {
@@ -299,10 +314,10 @@ fn what_belongs_to_no_space_and_what_is_no_number_is_refused() {
     for odd in [f64::NAN, f64::INFINITY] {
         let mut observed = good.clone();
         observed[3].value = Some(odd);
-        assert_eq!(
-            propose(&ask(&space, &observed, &[])).unwrap_err().parameter,
-            "value"
-        );
+        for known in [&observed[..], &observed[..4]] {
+            let refused = propose(&ask(&space, known, &[])).unwrap_err();
+            assert_eq!(refused.parameter, "value");
+        }
     }
     let mut foreign = good[0].values.clone();
     foreign.insert("rank".into(), Value::Whole(8));

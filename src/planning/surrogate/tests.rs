@@ -201,6 +201,19 @@ fn duplicates_constants_single_results_and_lines_are_survived() {
 }
 
 #[test]
+fn noise_is_raised_until_the_covariance_can_be_factored() {
+    let mut all = Points::new(&[false]);
+    (0..20).for_each(|_| all.push(&[0.5]));
+    let silent = Hyper {
+        noise: 1e-18,
+        ..hyper(1)
+    };
+    let model = Surrogate::with(all, vec![1.0; 20], Scale::plain(), silent).unwrap();
+    assert!(model.hyper().noise > 1e-12);
+    assert!((model.latent(&[0.5]).mean - 1.0).abs() < 1e-3);
+}
+
+#[test]
 fn what_is_no_number_is_refused() {
     let x = points(3, 2);
     let fit = |x: &[Vec<f64>], y: &[f64]| {
