@@ -1,6 +1,6 @@
 //! A bound of one parameter.
 
-use super::super::query::parser::quoted;
+use super::super::query::quoted::quoted;
 use crate::parameters::{Assignment, Value};
 use serde::{Deserialize, Serialize};
 use std::fmt;

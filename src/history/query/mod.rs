@@ -9,6 +9,7 @@ mod conditions;
 mod lexer;
 pub(super) mod names;
 pub mod parser;
+pub(super) mod quoted;
 pub mod run;
 #[cfg(test)]
 mod tests;

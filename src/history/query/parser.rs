@@ -9,6 +9,9 @@ use super::{
 };
 use std::time::Duration;
 
+/// Words of the language, which mean something else when they are bare.
+pub(super) const KEYWORDS: &[&str] = &["and", "or", "not", "in", "like", "is"];
+
 /// How deep parentheses and `not` may nest.
 const DEEPEST: usize = 64;
 
@@ -316,7 +319,7 @@ fn joined(mut parts: Vec<Expr>, join: impl Fn(Vec<Expr>) -> Expr) -> Expr {
 }
 
 /// What a bare word is.
-fn written(word: &str) -> Written {
+pub(super) fn written(word: &str) -> Written {
     let begins = |sign: char| sign.is_ascii_digit() || "+-.".contains(sign);
     if !word.starts_with(begins) {
         return Written::Text(word.into());
@@ -329,23 +332,4 @@ fn written(word: &str) -> Written {
         Some(span) => Written::Span(span, word.into()),
         None => Written::Text(word.into()),
     }
-}
-
-/// Words of the language, which mean something else when they are bare.
-const KEYWORDS: &[&str] = &["and", "or", "not", "in", "like", "is"];
-
-/// A text as it is read again as this very text: bare where that is enough, else in these quotes.
-pub fn quoted(text: &str, quote: char) -> String {
-    let keyword = KEYWORDS.iter().any(|word| text.eq_ignore_ascii_case(word));
-    let alone = tokens(text).is_ok_and(|all| match all.as_slice() {
-        [(Token::Word(word), 1), (Token::End, _)] => word == text,
-        _ => false,
-    });
-    if alone && !keyword && matches!(written(text), Written::Text(_)) {
-        return text.into();
-    }
-    format!(
-        "{quote}{}{quote}",
-        text.replace(quote, &format!("{quote}{quote}"))
-    )
 }
