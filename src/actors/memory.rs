@@ -9,6 +9,7 @@ use crate::{
     history::{Experiment, History},
     ids::CampaignId,
     machines::tree::CampaignTree,
+    manifest::StateDir,
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -80,6 +81,17 @@ impl Memory {
         let history = Arc::new(History::new(all));
         inner.made = Some((version, Arc::clone(&history)));
         (version, history)
+    }
+}
+
+/// Writes `training_history.json` a last time: whoever keeps it in step may have ended before the last result.
+pub fn settle(state: &StateDir, memory: &Memory) {
+    let (_, history) = memory.history();
+    if history.experiments().is_empty() || !state.root().exists() {
+        return;
+    }
+    if let Err(error) = write(&state.training_history(), &history) {
+        tracing::warn!("the history cannot be written: {error}");
     }
 }
 

@@ -19,7 +19,7 @@ use crate::{
         historian::Historian,
         journal_writer::{self, Orders, Waiting},
         launcher::Launcher,
-        memory::Memory,
+        memory::{self, Memory},
         now,
         pilot_monitor::PilotMonitor,
         seen::Seen,
@@ -264,7 +264,7 @@ impl Daemon {
             access: self.options.doors.access(),
             seen,
             slurm: Arc::clone(&slurm),
-            memory,
+            memory: Arc::clone(&memory),
             state: state.clone(),
             lines,
             history,
@@ -312,6 +312,7 @@ impl Daemon {
         drop((supervisor, desk));
         System::current().stop();
         drop(writer);
+        memory::settle(&state, &memory);
         status
     }
 }
