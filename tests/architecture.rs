@@ -93,6 +93,8 @@ const FLOORS: &[(&str, &[&str])] = &[
     (
         "config",
         &[
+            "parameters",
+            "experiment",
             "training",
             "ids",
             "time",
@@ -169,6 +171,8 @@ const FLOORS: &[(&str, &[&str])] = &[
     (
         "report",
         &[
+            "parameters",
+            "experiment",
             "training",
             "ids",
             "time",
@@ -255,6 +259,9 @@ const FLOORS: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
+            "parameters",
+            "history",
+            "experiment",
             "collect",
             "digits",
             "training",

@@ -2,7 +2,7 @@
 
 use super::{
     args::{Place, Shape, SpecFlags},
-    budget, dataset, export,
+    budget, dataset, experiment, export,
     fail::{Fail, INTERRUPTED, USAGE},
     follow, look, out, review, scorecard, scripts, steer, trajectory,
 };
@@ -20,6 +20,7 @@ start   submit  approve  reject  amend  retry
 look    status  list  watch  explain  verdict  scorecard  jobs  job  logs  events
 steer   pause  resume  cancel  wait  clean
 take    dataset  export  trajectory  review  feedback
+learn   experiment
 daemon  stop  machine  completions
 
 ID is a campaign's name, its beginning, or nothing when there is only one.
@@ -271,6 +272,9 @@ enum Verb {
         /// The campaign
         id: Option<String>,
     },
+    /// Several runs as one question: design, scaffold, analyze; needs no daemon
+    #[command(subcommand, disable_help_subcommand = true)]
+    Experiment(experiment::Step),
     /// A state machine: campaign, job, training_run or trajectory
     Machine {
         /// Which
@@ -347,6 +351,7 @@ async fn run(ctl: Ctl) -> Result<u8, Fail> {
     let shape = ctl.shape;
     match &ctl.verb {
         Verb::Machine { name, format } => return machine(name, format),
+        Verb::Experiment(step) => return experiment::run(step, shape),
         Verb::Completions { shell } => return out::completions(*shell, Ctl::command()),
         _ => {}
     }
@@ -443,7 +448,7 @@ async fn run(ctl: Ctl) -> Result<u8, Fail> {
         Verb::Scorecard { id: word } => scorecard::scorecard(&client, shape, &id(&word)).await,
         Verb::Dataset(args) => dataset::dataset(&client, shape, &args).await,
         Verb::Export(args) => export::export(&client, shape, &args).await,
-        Verb::Machine { .. } | Verb::Completions { .. } => Ok(0),
+        Verb::Machine { .. } | Verb::Completions { .. } | Verb::Experiment(_) => Ok(0),
     }
 }
 

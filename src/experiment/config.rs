@@ -157,7 +157,10 @@ mod tests {
     #[test]
     fn changes_stand_over_the_baseline_and_that_over_the_defaults() {
         let config = made(&[("r", "32"), ("note", "x")], &[("rank", "8")]).unwrap();
-        assert_eq!(said(&config.values), "learning_rate = 2e-4, note = x, r = 8");
+        assert_eq!(
+            said(&config.values),
+            "learning_rate = 2e-4, note = x, r = 8"
+        );
         assert_eq!(config.changed, ["r"]);
         assert_eq!(Config::read(&config.json()).unwrap(), config);
         assert!(config.yaml().contains("learning_rate: 2.0e-4"));
@@ -168,13 +171,23 @@ mod tests {
     fn all_that_is_wrong_is_said_at_once() {
         let Err(Refusal::Schema(faults)) = made(
             &[("r", "0")],
-            &[("learning_rat", "1"), ("train_split", "0.8"), ("val_split", "0.3")],
+            &[
+                ("learning_rat", "1"),
+                ("train_split", "0.8"),
+                ("val_split", "0.3"),
+            ],
         ) else {
             panic!("it passes");
         };
         let said: Vec<&str> = faults.iter().map(|one| one.message.as_str()).collect();
         // Nothing of a set with an unknown word counts: what it would have changed is not known.
-        assert_eq!(said, ["there is no parameter learning_rat", "r = 0 is out of range"]);
+        assert_eq!(
+            said,
+            [
+                "there is no parameter learning_rat",
+                "r = 0 is out of range"
+            ]
+        );
         assert!(faults[0].right.starts_with("did you mean learning_rate?"));
         let Err(Refusal::Schema(faults)) =
             made(&[], &[("train_split", "0.8"), ("val_split", "0.3")])

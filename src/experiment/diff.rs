@@ -105,13 +105,26 @@ mod tests {
         let changed = far.replace("\n3\n", "\n").replace("\n30\n", "\nx\n");
         let told = diff(&far, &changed, ("a", "b")).unwrap();
         assert_eq!(told.matches("@@ -").count(), 2);
-        assert!(told.contains("@@ -29 +28 @@\n 28\n 29\n-30\n+x\n"), "{told}");
+        assert!(
+            told.contains("@@ -29 +28 @@\n 28\n 29\n-30\n+x\n"),
+            "{told}"
+        );
     }
 
     #[test]
     fn odd_ends_and_empty_texts_are_told_too() {
-        assert!(diff("a", "a\n", ("x", "y")).unwrap().contains("end of the last line"));
-        assert_eq!(diff("", "a\n", ("x", "y")).unwrap(), "--- x\n+++ y\n@@ -1 +1 @@\n+a\n");
-        assert_eq!(diff("a\n", "", ("x", "y")).unwrap(), "--- x\n+++ y\n@@ -1 +1 @@\n-a\n");
+        assert!(
+            diff("a", "a\n", ("x", "y"))
+                .unwrap()
+                .contains("end of the last line")
+        );
+        assert_eq!(
+            diff("", "a\n", ("x", "y")).unwrap(),
+            "--- x\n+++ y\n@@ -1 +1 @@\n+a\n"
+        );
+        assert_eq!(
+            diff("a\n", "", ("x", "y")).unwrap(),
+            "--- x\n+++ y\n@@ -1 +1 @@\n-a\n"
+        );
     }
 }

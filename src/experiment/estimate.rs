@@ -44,8 +44,8 @@ pub fn history(text: &str) -> Result<Vec<Past>, String> {
     struct File {
         experiments: Vec<serde_json::Value>,
     }
-    let whole: serde_json::Value = serde_json::from_str(text)
-        .map_err(|error| format!("it is no JSON, or torn: {error}"))?;
+    let whole: serde_json::Value =
+        serde_json::from_str(text).map_err(|error| format!("it is no JSON, or torn: {error}"))?;
     let file: File = serde_json::from_value(whole)
         .map_err(|_| "it is no training history: it has no list of experiments".to_string())?;
     let each = file.experiments.into_iter().zip(1..);
@@ -85,7 +85,12 @@ impl Basis<'_> {
         let Some(model) = self.model else {
             return Err("no model is named: not estimated".into());
         };
-        let word = |path: &str| path.trim_end_matches('/').rsplit('/').next().map(String::from);
+        let word = |path: &str| {
+            path.trim_end_matches('/')
+                .rsplit('/')
+                .next()
+                .map(String::from)
+        };
         let same = |one: &&Past| {
             let text = match one.config.get("model") {
                 Some(Value::Text(text)) => word(text),
@@ -95,7 +100,9 @@ impl Basis<'_> {
         };
         let found: Vec<&Past> = all.iter().filter(same).collect();
         match found.is_empty() {
-            true => Err(format!("{name} has no completed run of the same model: not estimated")),
+            true => Err(format!(
+                "{name} has no completed run of the same model: not estimated"
+            )),
             false => Ok((name, found)),
         }
     }
@@ -114,20 +121,31 @@ impl Basis<'_> {
         let sound = |value: f64| value.is_finite() && value > 0.0;
         let scaled: Option<Vec<f64>> = own.and_then(|own| {
             let each = runs.iter().filter(|run| sound(number(run)));
-            each.map(|run| Some(number(run) / self.epochs(&run.config)? * own)).collect()
+            each.map(|run| Some(number(run) / self.epochs(&run.config)? * own))
+                .collect()
         });
-        let plain = || runs.iter().map(|run| number(run)).filter(|value| sound(*value)).collect();
+        let plain = || {
+            runs.iter()
+                .map(|run| number(run))
+                .filter(|value| sound(*value))
+                .collect()
+        };
         let by_epochs = scaled.is_some();
         let values: Vec<f64> = scaled.unwrap_or_else(plain);
         let Some(median) = median(&values) else {
-            return Err(format!("{name} does not say it of runs of the same model: not estimated"));
+            return Err(format!(
+                "{name} does not say it of runs of the same model: not estimated"
+            ));
         };
         let runs = counted(values.len(), "run");
         let passes = match (by_epochs, own) {
             (true, Some(own)) => format!(", by epoch, times {own}"),
             _ => String::new(),
         };
-        Ok((median, format!("median of {runs} of the same model in {name}{passes}")))
+        Ok((
+            median,
+            format!("median of {runs} of the same model in {name}{passes}"),
+        ))
     }
 
     /// Hours of one run.
@@ -145,7 +163,10 @@ impl Basis<'_> {
         if self.gpus <= 0.0 {
             return Err("no GPU is asked for: not estimated".into());
         }
-        Ok((hours * self.gpus, format!("{basis}; {} a run", counted(self.gpus as usize, "GPU"))))
+        Ok((
+            hours * self.gpus,
+            format!("{basis}; {} a run", counted(self.gpus as usize, "GPU")),
+        ))
     }
 
     fn memory(&self) -> Found {
@@ -158,13 +179,22 @@ impl Basis<'_> {
         };
         let (name, runs) = self.alike()?;
         let peak = |run: &&Past| {
-            let all = run.metrics.iter().filter_map(|(name, value)| Some(value * scale(name)?));
+            let all = run
+                .metrics
+                .iter()
+                .filter_map(|(name, value)| Some(value * scale(name)?));
             all.reduce(f64::max)
         };
         let values: Vec<f64> = runs.iter().filter_map(peak).collect();
         let most = values.iter().copied().reduce(f64::max);
         let most = most.ok_or(format!("{name} says nothing of memory: not estimated"))?;
-        Ok((most, format!("most of {} of the same model in {name}", counted(values.len(), "run"))))
+        Ok((
+            most,
+            format!(
+                "most of {} of the same model in {name}",
+                counted(values.len(), "run")
+            ),
+        ))
     }
 
     /// All of them, for so many runs.
@@ -174,17 +204,30 @@ impl Basis<'_> {
                 Ok((amount, basis)) => (Some(amount), basis),
                 Err(why) => (None, why),
             };
-            Estimate { what: what.into(), amount, unit: unit.into(), basis }
+            Estimate {
+                what: what.into(),
+                amount,
+                unit: unit.into(),
+                basis,
+            }
         };
-        let times = |found: Found| found.map(|(one, basis)| (one * runs as f64, format!("{runs} runs; {basis}")));
+        let times = |found: Found| {
+            found.map(|(one, basis)| (one * runs as f64, format!("{runs} runs; {basis}")))
+        };
         let cost = match (self.price, times(self.gpu_hours())) {
             (None, _) => Err("no price of a GPU hour is given: not estimated".into()),
             (_, Err(why)) => Err(why),
-            (Some(price), Ok((hours, basis))) => Ok((hours * price, format!("{price} USD a GPU hour; {basis}"))),
+            (Some(price), Ok((hours, basis))) => {
+                Ok((hours * price, format!("{price} USD a GPU hour; {basis}")))
+            }
         };
         vec![
             of("time of one run", "hours", self.hours()),
-            of("time of all runs, one after the other", "hours", times(self.hours())),
+            of(
+                "time of all runs, one after the other",
+                "hours",
+                times(self.hours()),
+            ),
             of("memory of one run", "GiB", self.memory()),
             of("GPU hours", "GPU hours", times(self.gpu_hours())),
             of("cost", "USD", cost),
@@ -229,16 +272,28 @@ mod tests {
 
     #[test]
     fn every_number_has_its_basis_and_none_is_made_up() {
-        let none = Basis { model: Some("/m/llama"), epochs: "num_train_epochs", gpus: 1.0, price: Some(2.0), ..Basis::default() };
+        let none = Basis {
+            model: Some("/m/llama"),
+            epochs: "num_train_epochs",
+            gpus: 1.0,
+            price: Some(2.0),
+            ..Basis::default()
+        };
         for estimate in none.all(4) {
-            assert_eq!((estimate.amount, estimate.basis.as_str()), (None, "no history: not estimated"));
+            assert_eq!(
+                (estimate.amount, estimate.basis.as_str()),
+                (None, "no history: not estimated")
+            );
         }
         let all = [
             past("a", "/other/llama/", 3600.0, 1, 0.0),
             past("b", "llama", 7200.0 * 3.0, 3, 0.0),
             past("c", "llama", 10_800.0, 1, 0.0),
             past("d", "qwen", 1.0, 1, 9.0),
-            Past { status: "failed".into(), ..past("e", "llama", 5.0, 1, 0.0) },
+            Past {
+                status: "failed".into(),
+                ..past("e", "llama", 5.0, 1, 0.0)
+            },
         ];
         let mut some = Basis {
             history: Some(("history.json", &all)),
@@ -247,14 +302,24 @@ mod tests {
         };
         let (hours, basis) = some.hours().unwrap();
         assert_eq!(hours, 4.0);
-        assert_eq!(basis, "median of 3 runs of the same model in history.json, by epoch, times 2");
+        assert_eq!(
+            basis,
+            "median of 3 runs of the same model in history.json, by epoch, times 2"
+        );
         let estimates = some.all(5);
         assert_eq!(estimates[1].amount, Some(20.0));
-        assert_eq!((estimates[2].amount, estimates[2].basis.as_str()), (None, "history.json says nothing of memory: not estimated"));
+        assert_eq!(
+            (estimates[2].amount, estimates[2].basis.as_str()),
+            (None, "history.json says nothing of memory: not estimated")
+        );
         assert_eq!(estimates[3].amount, Some(20.0));
         assert_eq!(estimates[4].amount, Some(40.0));
         some.model = Some("gemma");
-        assert!(some.hours().unwrap_err().contains("no completed run of the same model"));
+        assert!(
+            some.hours()
+                .unwrap_err()
+                .contains("no completed run of the same model")
+        );
     }
 
     #[test]

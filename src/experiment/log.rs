@@ -139,7 +139,9 @@ pub fn submitted(text: &str) -> Vec<(Event, String, String)> {
     let mut open: Option<(Event, String)> = None;
     for line in text.lines() {
         if line.starts_with('[') {
-            let head = line.split_once("] ").and_then(|(_, rest)| rest.split_once(": "));
+            let head = line
+                .split_once("] ")
+                .and_then(|(_, rest)| rest.split_once(": "));
             open = head.and_then(|(event, name)| Some((event.parse().ok()?, name.to_string())));
             open = open.filter(|(event, _)| matches!(event, Event::SubmitJob | Event::SubmitEval));
         } else if let Some(job) = line.strip_prefix("Job ID: ")
@@ -164,7 +166,11 @@ mod tests {
             text,
             "[2026-03-02 09:14:02] SUBMIT_JOB: rank8_lr1e-5\nDetails: sbatch finetune.slurm\nJob ID: 12345\nResult: success\n\n"
         );
-        let told = Block::done(Event::StateChange, "a", "RUNNING\n[x] SUBMIT_JOB: b\nJob ID: 9");
+        let told = Block::done(
+            Event::StateChange,
+            "a",
+            "RUNNING\n[x] SUBMIT_JOB: b\nJob ID: 9",
+        );
         let all = text.clone() + &told.text(at) + &text[..40];
         assert_eq!(
             submitted(&all),

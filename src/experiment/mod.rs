@@ -4,12 +4,16 @@
 //! A [`plan::Plan`] is the truth of an experiment (`experiment.json`); `experiment_summary.md` is drawn from it for people and
 //! never read, only compared ([`diff`]).
 
+pub mod analysis;
+pub mod asked;
 pub mod config;
 pub mod diff;
 pub mod estimate;
 pub mod log;
 pub mod names;
 pub mod plan;
+pub mod retry;
+pub mod scaffold;
 pub mod space;
 pub mod status;
 pub mod summary;

@@ -85,7 +85,10 @@ mod tests {
             run(&[("learning_rate", "1e-5"), ("r", "8"), ("seed", "3")]),
             run(&[("learning_rate", "0.00005"), ("r", "64")]),
         ];
-        assert_eq!(names(&words(), &order, &runs), ["rank8_lr1e-5", "rank64_lr5e-5"]);
+        assert_eq!(
+            names(&words(), &order, &runs),
+            ["rank8_lr1e-5", "rank64_lr5e-5"]
+        );
     }
 
     #[test]
@@ -94,7 +97,13 @@ mod tests {
         let runs = ["../../x y", "..-..-x-y", "A", "a", ""].map(|text| run(&[("note", text)]));
         assert_eq!(
             names(&words(), &order, &runs),
-            ["note-..-..-x-y", "note-..-..-x-y_2", "note-A", "note-a_2", "note-"]
+            [
+                "note-..-..-x-y",
+                "note-..-..-x-y_2",
+                "note-A",
+                "note-a_2",
+                "note-"
+            ]
         );
         let long = [run(&[("note", &"x".repeat(300))])];
         assert_eq!(names(&words(), &order, &long), ["run001"]);
@@ -104,7 +113,17 @@ mod tests {
     #[test]
     fn what_is_no_name_is_told() {
         assert_eq!(problem("rank-sweep_2.b"), None);
-        for name in ["", "..", ".a", "a/b", "a b", "-rf", "a\nb", "ä", &"x".repeat(101)] {
+        for name in [
+            "",
+            "..",
+            ".a",
+            "a/b",
+            "a b",
+            "-rf",
+            "a\nb",
+            "ä",
+            &"x".repeat(101),
+        ] {
             assert!(problem(name).is_some(), "{name:?}");
         }
     }

@@ -52,7 +52,9 @@ fn point(variables: &[(String, Domain)], cell: usize, at: usize, seed: u64) -> A
             cell /= values.len();
         }
     }
-    let ranges = variables.iter().filter(|one| has_ranges(std::slice::from_ref(one)));
+    let ranges = variables
+        .iter()
+        .filter(|one| has_ranges(std::slice::from_ref(one)));
     for ((name, domain), axis) in ranges.zip(0..) {
         let share = halton(at as u64, axis, seed);
         all.insert(name.clone(), placed(domain, share));
@@ -131,7 +133,10 @@ mod tests {
         let grid = variables(&[("r", "8,16,64"), ("s", "true,false")]);
         assert_eq!(cells(&grid), Some(6));
         let all = points(&grid, 0, 1);
-        let said: Vec<String> = all.iter().map(|one| format!("{}{}", one["r"], one["s"])).collect();
+        let said: Vec<String> = all
+            .iter()
+            .map(|one| format!("{}{}", one["r"], one["s"]))
+            .collect();
         assert_eq!(
             said,
             ["8true", "8false", "16true", "16false", "64true", "64false"]
@@ -144,13 +149,18 @@ mod tests {
         for seed in [0, 1, 77] {
             let all = points(&mixed, 32, seed);
             for r in [8, 16] {
-                let of: Vec<&Assignment> =
-                    all.iter().filter(|one| one["r"].same(&Value::Whole(r))).collect();
+                let of: Vec<&Assignment> = all
+                    .iter()
+                    .filter(|one| one["r"].same(&Value::Whole(r)))
+                    .collect();
                 assert_eq!(of.len(), 16);
                 let low = of.iter().filter(|one| one["lr"].number().unwrap() < 1e-4);
                 assert!((6..=10).contains(&low.count()), "seed {seed}, r {r}");
                 for n in 1..=4 {
-                    let n = of.iter().filter(|one| one["n"].same(&Value::Whole(n))).count();
+                    let n = of
+                        .iter()
+                        .filter(|one| one["n"].same(&Value::Whole(n)))
+                        .count();
                     assert!((1..=8).contains(&n), "seed {seed}, r {r}: {n}");
                 }
             }
@@ -172,7 +182,10 @@ mod tests {
                 for at in 0..n {
                     seen[(halton(at as u64, axis, seed) * n as f64) as usize] += 1;
                 }
-                assert!(seen.iter().all(|count| *count == 1), "seed {seed}, axis {axis}: {seen:?}");
+                assert!(
+                    seen.iter().all(|count| *count == 1),
+                    "seed {seed}, axis {axis}: {seen:?}"
+                );
             }
         }
     }

@@ -59,7 +59,9 @@ pub fn table(rows: &[Row]) -> String {
 
 /// Text that stays in its cell.
 pub fn cell(text: &str) -> String {
-    text.replace(char::is_control, " ").replace('\\', "\\\\").replace('|', "\\|")
+    text.replace(char::is_control, " ")
+        .replace('\\', "\\\\")
+        .replace('|', "\\|")
 }
 
 /// The summary with another table below a heading; whatever else was written in it stays. None where the heading is not there.
@@ -75,7 +77,12 @@ pub fn replaced(summary: &str, heading: &str, rows: &[Row]) -> Option<String> {
     let end = rest.find("\n#").unwrap_or(rest.len());
     let after = &rest[end..];
     let space = if after.is_empty() { "" } else { "\n" };
-    Some(format!("{before}\n\n{}{}{}", table(rows), space, after.strip_prefix('\n').unwrap_or(after)))
+    Some(format!(
+        "{before}\n\n{}{}{}",
+        table(rows),
+        space,
+        after.strip_prefix('\n').unwrap_or(after)
+    ))
 }
 
 #[cfg(test)]
@@ -85,7 +92,11 @@ mod tests {
     #[test]
     fn a_table_is_replaced_and_the_rest_stays() {
         let rows = [Row::pending("rank8"), Row::pending("rank|16")];
-        let text = format!("# a\n\n{FINE_TUNING}\n\n{}\n{EVALUATION}\n\n{}", table(&rows), table(&rows));
+        let text = format!(
+            "# a\n\n{FINE_TUNING}\n\n{}\n{EVALUATION}\n\n{}",
+            table(&rows),
+            table(&rows)
+        );
         assert!(text.contains("| rank\\|16 | pending | - | - |  |\n"));
         let row = Row {
             state: "COMPLETED".into(),
@@ -95,12 +106,19 @@ mod tests {
             ..rows[0].clone()
         };
         let new = replaced(&text, FINE_TUNING, std::slice::from_ref(&row)).unwrap();
-        let expected = format!("# a\n\n{FINE_TUNING}\n\n{}\n{EVALUATION}\n\n{}", table(&[row.clone()]), table(&rows));
+        let expected = format!(
+            "# a\n\n{FINE_TUNING}\n\n{}\n{EVALUATION}\n\n{}",
+            table(&[row.clone()]),
+            table(&rows)
+        );
         assert_eq!(new, expected);
         assert!(new.contains("| rank8 | COMPLETED | 12 | 3h 24m | two lines |"));
         let both = replaced(&new, EVALUATION, &[]).unwrap();
         assert!(both.ends_with("status\n\nNothing is planned.\n"));
         assert_eq!(replaced("no such heading", EVALUATION, &rows), None);
-        assert_eq!(replaced("say ## Evaluation status\n", EVALUATION, &rows), None);
+        assert_eq!(
+            replaced("say ## Evaluation status\n", EVALUATION, &rows),
+            None
+        );
     }
 }

@@ -45,9 +45,16 @@ fn variables(plan: &Plan, words: &Vocabulary) -> String {
         let parameter = words.schema.parameter(name);
         parameter.map_or(String::new(), |one| cell(&one.about))
     };
-    let mut text = String::from("## Variables\n\n| Parameter | Values | What it is |\n|---|---|---|\n");
+    let mut text =
+        String::from("## Variables\n\n| Parameter | Values | What it is |\n|---|---|---|\n");
     for one in &plan.variables {
-        let _ = writeln!(text, "| {} | {} | {} |", code(&one.name), code(&one.domain.to_string()), about(&one.name));
+        let _ = writeln!(
+            text,
+            "| {} | {} | {} |",
+            code(&one.name),
+            code(&one.domain.to_string()),
+            about(&one.name)
+        );
     }
     let _ = write!(
         text,
@@ -59,7 +66,11 @@ fn variables(plan: &Plan, words: &Vocabulary) -> String {
     }
     let files = |all: &[String]| match all {
         [] => "-".into(),
-        all => all.iter().map(|file| code(file)).collect::<Vec<_>>().join(", "),
+        all => all
+            .iter()
+            .map(|file| code(file))
+            .collect::<Vec<_>>()
+            .join(", "),
     };
     let _ = write!(
         text,
@@ -72,10 +83,18 @@ fn variables(plan: &Plan, words: &Vocabulary) -> String {
 }
 
 fn runs(plan: &Plan) -> String {
-    let mut text = format!("## Runs\n\n{} in all.\n\n| Run | Values | |\n|---|---|---|\n", plan.runs.len());
+    let mut text = format!(
+        "## Runs\n\n{} in all.\n\n| Run | Values | |\n|---|---|---|\n",
+        plan.runs.len()
+    );
     for run in &plan.runs {
         let mark = if run.baseline { "baseline" } else { "" };
-        let _ = writeln!(text, "| {} | {} | {mark} |", cell(&run.name), cell(&said(&run.varied)));
+        let _ = writeln!(
+            text,
+            "| {} | {} | {mark} |",
+            cell(&run.name),
+            cell(&said(&run.varied))
+        );
     }
     text + "\n"
 }
@@ -83,17 +102,37 @@ fn runs(plan: &Plan) -> String {
 fn tools(plan: &Plan, words: &Vocabulary) -> String {
     let mut text = String::from("## Tools\n\n| Stage | Tool | Workers |\n|---|---|---|\n");
     let (trains, evaluates) = match plan.back_end {
-        BackEnd::Torchtune => (format!("torchtune, recipe {}", code(&words.recipe)), "inspect-ai"),
+        BackEnd::Torchtune => (
+            format!("torchtune, recipe {}", code(&words.recipe)),
+            "inspect-ai",
+        ),
         BackEnd::Builtin | BackEnd::Generic => ("`campaignd train`".into(), "`campaignd evaluate`"),
     };
-    let _ = writeln!(text, "| Fine-tuning | {trains} | scaffold-torchtune, run-torchtune |");
-    let _ = writeln!(text, "| Evaluation | {evaluates} | scaffold-inspect, run-inspect |");
+    let _ = writeln!(
+        text,
+        "| Fine-tuning | {trains} | scaffold-torchtune, run-torchtune |"
+    );
+    let _ = writeln!(
+        text,
+        "| Evaluation | {evaluates} | scaffold-inspect, run-inspect |"
+    );
     let _ = writeln!(text, "| Analysis | `campaignctl experiment analyze` | |");
     if !plan.tasks.is_empty() {
         text += "\n| Evaluation task | File | After epochs |\n|---|---|---|\n";
         let epochs: Vec<String> = plan.eval_epochs.iter().map(u32::to_string).collect();
+        let epochs = if epochs.is_empty() {
+            "the last".into()
+        } else {
+            epochs.join(", ")
+        };
         for task in &plan.tasks {
-            let _ = writeln!(text, "| {} | {} | {} |", cell(&task.name), code(&task.script), epochs.join(", "));
+            let _ = writeln!(
+                text,
+                "| {} | {} | {} |",
+                cell(&task.name),
+                code(&task.script),
+                epochs
+            );
         }
     }
     text + "\n"
@@ -121,11 +160,22 @@ fn resources(plan: &Plan) -> String {
 fn estimates(plan: &Plan) -> String {
     let mut text = String::from("## Estimates\n\n| What | How much | Basis |\n|---|---|---|\n");
     for one in &plan.estimates {
-        let amount = one.amount.map_or("-".into(), |amount| format!("{amount:.2} {}", one.unit));
-        let _ = writeln!(text, "| {} | {amount} | {} |", cell(&one.what), cell(&one.basis));
+        let amount = one
+            .amount
+            .map_or("-".into(), |amount| format!("{amount:.2} {}", one.unit));
+        let _ = writeln!(
+            text,
+            "| {} | {amount} | {} |",
+            cell(&one.what),
+            cell(&one.basis)
+        );
     }
     if let Some(budget) = plan.budget_gpu_hours {
-        let known = plan.estimates.iter().find(|one| one.what == "GPU hours").and_then(|one| one.amount);
+        let known = plan
+            .estimates
+            .iter()
+            .find(|one| one.what == "GPU hours")
+            .and_then(|one| one.amount);
         let basis = match known {
             Some(hours) => format!("{hours:.2} are estimated"),
             None => "not checked: nothing is known of what a run takes".into(),
@@ -138,20 +188,32 @@ fn estimates(plan: &Plan) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::experiment::{plan::{Asked, Resources, VERSION, Variable}, status::Row, tests::words};
+    use crate::experiment::{
+        asked::Asked,
+        plan::{Resources, VERSION, Variable},
+        status::Row,
+        tests::words,
+    };
     use crate::parameters::{Assignment, Domain};
 
     /// A plan of two ranks.
     pub fn plan() -> Plan {
         let vary = vec![("r".to_string(), Domain::parse("8,64").unwrap())];
-        let asked = Asked { vary: vary.clone(), seeds: 1, ..Asked::default() };
+        let asked = Asked {
+            vary: vary.clone(),
+            seeds: 1,
+            ..Asked::default()
+        };
         let runs = asked.runs(&words(), &Assignment::new()).unwrap();
         Plan {
             version: VERSION,
             name: "ranks".into(),
             question: "# Which rank | suffices?\n## Fine-tuning status".into(),
             back_end: BackEnd::Builtin,
-            variables: vary.into_iter().map(|(name, domain)| Variable { name, domain }).collect(),
+            variables: vary
+                .into_iter()
+                .map(|(name, domain)| Variable { name, domain })
+                .collect(),
             controls: [("learning_rate".to_string(), "2e-4".parse().unwrap())].into(),
             baseline: "the defaults".into(),
             model: Some("/models/a|b`c".into()),

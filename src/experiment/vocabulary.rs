@@ -83,9 +83,7 @@ impl Vocabulary {
             .map(|name| (strsim::jaro_winkler(word, name), name))
             .max_by(|a, b| a.0.total_cmp(&b.0))
             .filter(|(likeness, _)| *likeness > 0.8);
-        let hint = near.map_or(String::new(), |(_, name)| {
-            format!("did you mean {name}?  ")
-        });
+        let hint = near.map_or(String::new(), |(_, name)| format!("did you mean {name}?  "));
         Fault {
             parameter: word.into(),
             message: format!("there is no parameter {word}"),

@@ -41,7 +41,11 @@ impl Node {
 
     /// By name, in order.
     pub fn map<K: Into<String>>(all: impl IntoIterator<Item = (K, Node)>) -> Self {
-        Node::Map(all.into_iter().map(|(key, one)| (key.into(), one)).collect())
+        Node::Map(
+            all.into_iter()
+                .map(|(key, one)| (key.into(), one))
+                .collect(),
+        )
     }
 
     /// Values by their names.
@@ -58,7 +62,9 @@ impl Node {
             *self = Node::Map(Vec::new());
             return self.set(path, node);
         };
-        let (key, rest) = path.split_once('.').map_or((path, None), |(key, rest)| (key, Some(rest)));
+        let (key, rest) = path
+            .split_once('.')
+            .map_or((path, None), |(key, rest)| (key, Some(rest)));
         let at = entries.iter().position(|(name, _)| name == key);
         let at = at.unwrap_or_else(|| {
             entries.push((key.into(), Node::Null));
@@ -153,7 +159,9 @@ fn number(number: f64) -> String {
         return if number > 0.0 { ".inf" } else { "-.inf" }.into();
     }
     let text = Value::Number(number).to_string();
-    let (digits, power) = text.split_once('e').map_or((text.as_str(), None), |(d, p)| (d, Some(p)));
+    let (digits, power) = text
+        .split_once('e')
+        .map_or((text.as_str(), None), |(d, p)| (d, Some(p)));
     let point = if digits.contains('.') { "" } else { ".0" };
     match power {
         None => format!("{digits}{point}"),
@@ -213,7 +221,10 @@ mod tests {
             (Value::Text("~".into()), "\"~\""),
             (Value::Text("0x1F".into()), "\"0x1F\""),
             (Value::Text(".5".into()), "\".5\""),
-            (Value::Text("a\"b\\c\nd\u{85}".into()), "\"a\\\"b\\\\c\\nd\\u0085\""),
+            (
+                Value::Text("a\"b\\c\nd\u{85}".into()),
+                "\"a\\\"b\\\\c\\nd\\u0085\"",
+            ),
             (Value::Text("torch.optim.AdamW".into()), "torch.optim.AdamW"),
             (Value::Text("/models/a-b_c.d".into()), "/models/a-b_c.d"),
             (Value::Text("größe".into()), "\"größe\""),
@@ -232,13 +243,25 @@ mod tests {
     #[test]
     fn maps_and_lists_stand_in_blocks() {
         let mut node = Node::map([
-            ("model", Node::map([("files", Node::texts(["a", "no"])), ("nil", Node::Null)])),
+            (
+                "model",
+                Node::map([("files", Node::texts(["a", "no"])), ("nil", Node::Null)]),
+            ),
             ("empty", Node::List(Vec::new())),
-            ("12", Node::List(vec![Node::map([("a", Node::whole(1)), ("b", Node::whole(2))])])),
+            (
+                "12",
+                Node::List(vec![Node::map([
+                    ("a", Node::whole(1)),
+                    ("b", Node::whole(2)),
+                ])]),
+            ),
         ]);
         node.set("model.lr", Node::Scalar(Value::Number(1e-5)));
         node.set("new.deep", Node::flag(false));
-        assert_eq!(node.get("model.lr"), Some(&Node::Scalar(Value::Number(1e-5))));
+        assert_eq!(
+            node.get("model.lr"),
+            Some(&Node::Scalar(Value::Number(1e-5)))
+        );
         assert_eq!(
             node.document("made\nby"),
             "# made by\nmodel:\n  files:\n    - a\n    - \"no\"\n  nil: null\n  lr: 1.0e-5\nempty: []\n\"12\":\n  -\n    a: 1\n    b: 2\nnew:\n  deep: false\n"
