@@ -170,7 +170,6 @@ fn an_edited_summary_is_shown_and_not_taken_and_other_files_are_not_overwritten(
 #[test]
 fn a_config_stands_over_the_baseline_and_is_checked() {
     let place = Place::new();
-    let config = |args: &[&str]| [&["config", "exp_001", "--back-end", "generic"], args].concat();
     place.done(&config(&[
         "--set",
         "learning_rate=0.001",
@@ -206,6 +205,10 @@ fn a_config_stands_over_the_baseline_and_is_checked() {
             .contains("--force replaces it")
     );
     assert_eq!(mode(&place.path("exp_001/config.json")), 0o600);
+}
+
+fn config<'a>(args: &[&'a str]) -> Vec<&'a str> {
+    [&["config", "exp_001", "--back-end", "generic"], args].concat()
 }
 
 fn mode(path: &Path) -> u32 {

@@ -1,3 +1,5 @@
+//! The parameters, held to what trains with them.
+
 use super::*;
 use crate::{
     config::training::load_training,

@@ -1,3 +1,5 @@
+//! Runs side by side, on numbers made here.
+
 use super::*;
 use crate::{
     experiment::plan::Variable,

@@ -1,3 +1,5 @@
+//! The page, on results made here.
+
 use super::*;
 use crate::{
     experiment::analysis::{analyse, items::Versus},

@@ -1,3 +1,5 @@
+//! Effects, beside those of another program.
+
 use super::*;
 
 fn variable(name: &str, domain: &str) -> Variable {
