@@ -13,28 +13,28 @@ use tempfile::TempDir;
 mod refused;
 
 /// A directory of experiments.
-pub struct Place(TempDir);
+struct Place(TempDir);
 
 impl Place {
-    pub fn new() -> Self {
+    fn new() -> Self {
         Self(tempfile::tempdir().unwrap())
     }
 
-    pub fn path(&self, name: &str) -> PathBuf {
+    fn path(&self, name: &str) -> PathBuf {
         self.0.path().join(name)
     }
 
-    pub fn write(&self, name: &str, text: &str) {
+    fn write(&self, name: &str, text: &str) {
         let path = self.path(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, text).unwrap();
     }
 
-    pub fn read(&self, name: &str) -> String {
+    fn read(&self, name: &str) -> String {
         fs::read_to_string(self.path(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
     }
 
-    pub fn ctl(&self, args: &[&str]) -> Output {
+    fn ctl(&self, args: &[&str]) -> Output {
         let mut command = Command::new(env!("CARGO_BIN_EXE_campaignctl"));
         command
             .arg("experiment")
@@ -44,19 +44,19 @@ impl Place {
     }
 
     /// Does it; its answer.
-    pub fn done(&self, args: &[&str]) -> String {
+    fn done(&self, args: &[&str]) -> String {
         let output = self.ctl(args);
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{args:?}: {said}");
         String::from_utf8(output.stdout).unwrap()
     }
 
-    pub fn json(&self, args: &[&str]) -> Value {
+    fn json(&self, args: &[&str]) -> Value {
         serde_json::from_str(&self.done(&[args, &["--json"]].concat())).unwrap()
     }
 
     /// Is refused with status 2; what is said.
-    pub fn refused(&self, args: &[&str]) -> String {
+    fn refused(&self, args: &[&str]) -> String {
         let output = self.ctl(args);
         assert_eq!(
             output.status.code(),
@@ -68,7 +68,7 @@ impl Place {
     }
 
     /// Rows to learn from and rows held out: questions with one answer each.
-    pub fn rows(&self) {
+    fn rows(&self) {
         let row = |n: usize| {
             let (a, b) = (n % 7, n % 5);
             let turns = [
