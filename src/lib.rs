@@ -21,6 +21,7 @@ mod words;
 pub mod chat;
 pub mod curation;
 pub mod evaluation;
+pub mod experiment;
 pub mod generation;
 pub mod history;
 pub mod parameters;

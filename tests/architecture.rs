@@ -96,6 +96,8 @@ const FLOORS: &[(&str, &[&str])] = &[
     (
         "config",
         &[
+            "parameters",
+            "experiment",
             "training",
             "ids",
             "time",
@@ -180,6 +182,7 @@ const FLOORS: &[(&str, &[&str])] = &[
         "report",
         &[
             "parameters",
+            "experiment",
             "training",
             "ids",
             "time",
@@ -266,8 +269,9 @@ const FLOORS: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
-            "history",
             "parameters",
+            "history",
+            "experiment",
             "collect",
             "digits",
             "training",

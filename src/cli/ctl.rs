@@ -4,7 +4,7 @@ mod verbs;
 
 use super::{
     args::{Place, Shape},
-    budget, constraints, dataset, export,
+    budget, constraints, dataset, experiment, export,
     fail::{Fail, INTERRUPTED, USAGE},
     follow, history, look, out, proposals, review, scorecard, scripts, steer, trajectory,
 };
@@ -23,7 +23,7 @@ start   submit  approve  reject  amend  retry
 look    status  list  watch  explain  verdict  scorecard  jobs  job  logs  events
 steer   pause  resume  cancel  wait  clean
 take    dataset  export  trajectory  review  feedback
-learn   proposals  propose  history  constraints
+learn   proposals  propose  history  constraints  experiment
 daemon  stop  machine  completions
 
 ID is a campaign's name, its beginning, or nothing when there is only one.
@@ -89,6 +89,7 @@ async fn run(ctl: Ctl) -> Result<u8, Fail> {
     let shape = ctl.shape;
     match &ctl.verb {
         Verb::Machine { name, format } => return machine(name, format),
+        Verb::Experiment(step) => return experiment::run(step, shape),
         Verb::Completions { shell } => return out::completions(*shell, Ctl::command()),
         Verb::History(args) if args.file.is_some() => return history::of_file(shape, args),
         _ => {}
@@ -218,7 +219,7 @@ async fn run(ctl: Ctl) -> Result<u8, Fail> {
         Verb::Constraints(args) => constraints::constraints(&client, shape, &args).await,
         Verb::Dataset(args) => dataset::dataset(&client, shape, &args).await,
         Verb::Export(args) => export::export(&client, shape, &args).await,
-        Verb::Machine { .. } | Verb::Completions { .. } => Ok(0),
+        Verb::Machine { .. } | Verb::Completions { .. } | Verb::Experiment(_) => Ok(0),
     }
 }
 

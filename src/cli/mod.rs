@@ -21,6 +21,7 @@ mod dataset;
 mod doctor;
 mod errors;
 mod evaluate;
+mod experiment;
 mod export;
 mod fail;
 mod follow;

@@ -12,6 +12,7 @@ pub mod evaluation;
 pub mod execution;
 pub mod keys;
 pub mod layers;
+pub mod parameters;
 pub mod places;
 pub mod planning;
 pub mod problem;

@@ -1,6 +1,7 @@
 //! What other programs and people read of a campaign: built here, written by the actors.
 
 pub mod evaluation;
+pub mod experiment;
 pub mod history;
 pub mod inspect;
 pub mod mirror;

@@ -5,7 +5,8 @@ mod curves;
 
 use super::page::html::{count, counted, document, escape, figure, section};
 use crate::training::metrics::Row;
-use curves::{Measure, curves, swatch};
+pub(super) use curves::swatch;
+use curves::{Measure, curves};
 use std::fmt::Write;
 
 /// What a sweep came to.
@@ -71,6 +72,13 @@ pub fn render(about: &About<'_>) -> String {
     let lead = "Mean over learned tokens (with DPO over pairs), in nats. The numbers are those of the table.";
     text += &section("loss", "Loss", lead, &curves(&members, measure));
     document(&format!("{name}: sweep report"), &text)
+}
+
+/// The curves of members in the order given, for another page.
+pub(super) fn loss_curves(members: &[Member]) -> String {
+    let members: Vec<&Member> = members.iter().collect();
+    let measure = Measure::of(&members);
+    curves(&members, measure)
 }
 
 /// The best first; then those without a loss, then those that ended by themselves.

@@ -1,7 +1,7 @@
 //! The verbs of `campaignctl`, with their words and examples.
 
 use crate::{
-    cli::{args::SpecFlags, constraints, dataset, export, history, trajectory},
+    cli::{args::SpecFlags, constraints, dataset, experiment, export, history, trajectory},
     time::parse_duration,
 };
 use clap::Subcommand;
@@ -283,6 +283,9 @@ pub(super) enum Verb {
     /// What failures taught and persons ruled: settings that are not to be tried
     #[command(after_help = constraints::EXAMPLES)]
     Constraints(constraints::ConstraintsArgs),
+    /// Several runs as one question: design, scaffold, analyze; needs no daemon
+    #[command(subcommand, disable_help_subcommand = true)]
+    Experiment(experiment::Step),
     /// A state machine: campaign, job, training_run or trajectory
     Machine {
         /// Which

@@ -83,7 +83,7 @@ fn styled(name: &str, rank: usize) -> Line<'_> {
 }
 
 /// The colour of a member's line.
-pub(super) fn swatch(rank: usize) -> String {
+pub(in crate::report) fn swatch(rank: usize) -> String {
     sign(&styled("", rank))
 }
 

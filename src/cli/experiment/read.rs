@@ -1,0 +1,76 @@
+//! An experiment's directory, read: the plan rules, and a summary that says something else is shown.
+
+use super::files::fail;
+use crate::{
+    artifacts::named,
+    cli::{fail::Fail, out},
+    config::parameters::vocabulary,
+    experiment::{
+        Vocabulary,
+        diff::diff,
+        plan::{Plan, SUMMARY, TWIN},
+        summary,
+    },
+};
+use std::{
+    fs,
+    io::ErrorKind,
+    path::{Path, PathBuf},
+};
+
+/// An experiment that is there.
+#[derive(Debug)]
+pub struct Open {
+    /// Its directory, whole.
+    pub dir: PathBuf,
+    /// Its plan.
+    pub plan: Plan,
+    /// The words of its back end.
+    pub words: &'static Vocabulary,
+    /// How the summary differs from the plan; none where it does not.
+    pub edited: Option<String>,
+}
+
+/// Opens an experiment; says on stderr where its summary was edited.
+///
+/// # Errors
+/// There is none; its plan cannot be read.
+pub fn open(dir: &Path) -> Result<Open, Fail> {
+    let dir = super::files::whole(dir);
+    let path = dir.join(TWIN);
+    let text = fs::read_to_string(&path).map_err(|error| match error.kind() {
+        ErrorKind::NotFound => {
+            let right = "campaignctl experiment design NAME makes one";
+            fail("there is no experiment", &path.display().to_string(), right)
+        }
+        _ => super::files::failed(named(error, "read", &path)),
+    })?;
+    let right = format!("{TWIN} as campaignctl experiment design wrote it");
+    let plan = Plan::read(&text).map_err(|why| {
+        fail(
+            "the experiment cannot be read",
+            &format!("{}: {why}", path.display()),
+            &right,
+        )
+    })?;
+    let words = vocabulary(plan.back_end);
+    let edited = edited(&dir, &plan, words);
+    if let Some(shown) = &edited {
+        out::note(&format!(
+            "warning: {SUMMARY} is not what {TWIN} says; {TWIN} holds, and what follows is not read:\n{}",
+            shown.trim_end()
+        ));
+    }
+    Ok(Open {
+        dir,
+        plan,
+        words,
+        edited,
+    })
+}
+
+fn edited(dir: &Path, plan: &Plan, words: &Vocabulary) -> Option<String> {
+    let drawn = summary::render(plan, words);
+    let found = fs::read(dir.join(SUMMARY)).unwrap_or_default();
+    diff(&drawn, &String::from_utf8_lossy(&found), (TWIN, SUMMARY))
+}
