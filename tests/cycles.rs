@@ -130,7 +130,9 @@ impl Case {
                 cause: FailureCause::Memory,
                 text: "no memory".into(),
             }),
-            ended_at: self.now.after(Duration::from_secs(self.tree.campaign.cycle.into())),
+            ended_at: self
+                .now
+                .after(Duration::from_secs(self.tree.campaign.cycle.into())),
             ..experiment(&self.tree)
         }
     }
@@ -146,7 +148,10 @@ fn what_is_approved_trains_in_the_next_cycle_under_its_own_settings() {
     let mut case = Case::of(spec());
     case.record(vec![case.came(1.0)]);
     case.plan(vec![case.daring(Risk::Low), case.daring(Risk::High)]);
-    assert_eq!((case.state(), case.tree.campaign.cycle), (State::Training, 2));
+    assert_eq!(
+        (case.state(), case.tree.campaign.cycle),
+        (State::Training, 2)
+    );
     let states: Vec<ProposalState> = case.tree.proposals.values().map(|one| one.state).collect();
     assert_eq!(states, [ProposalState::Approved, ProposalState::Waiting]);
     assert_eq!(case.tree.proposals["p1"].decided_by, "checks");
@@ -164,7 +169,11 @@ fn what_is_approved_trains_in_the_next_cycle_under_its_own_settings() {
         by: "uid 1".into(),
     });
     case.plan(vec![case.daring(Risk::Low)]);
-    let runs: Vec<String> = case.tree.present_runs().map(|run| run.name.clone()).collect();
+    let runs: Vec<String> = case
+        .tree
+        .present_runs()
+        .map(|run| run.name.clone())
+        .collect();
     assert_eq!(runs, ["p2", "p3"]);
 }
 
@@ -205,7 +214,10 @@ fn what_no_person_released_waits_and_can_be_refused() {
         now: NOW,
     };
     case.take(&decide(&["p1"], true));
-    assert_eq!((case.state(), case.tree.campaign.cycle), (State::Training, 2));
+    assert_eq!(
+        (case.state(), case.tree.campaign.cycle),
+        (State::Training, 2)
+    );
     other.take(&decide(&["p1"], false));
     assert_eq!(other.state(), State::Completed);
     assert_eq!(other.stopped().0, StopCause::Nothing);
@@ -227,7 +239,11 @@ fn a_person_may_propose_and_the_checks_are_asked() {
     case.record(vec![case.came(1.0)]);
     // Nothing else is proposed: what the person wants is tried all the same.
     case.plan(Vec::new());
-    let runs: Vec<String> = case.tree.present_runs().map(|run| run.name.clone()).collect();
+    let runs: Vec<String> = case
+        .tree
+        .present_runs()
+        .map(|run| run.name.clone())
+        .collect();
     assert_eq!(runs, ["p1"]);
     assert_eq!(case.tree.proposals["p1"].decided_by, "uid 1");
 }
@@ -292,7 +308,11 @@ fn failures_in_a_row_end_it_until_a_person_goes_on() {
     case.take(&Event::RetryAsked {});
     assert_eq!(case.state(), State::Recording);
     case.record(vec![case.failed()]);
-    assert_eq!(case.state(), State::Planning, "what failed before is forgiven");
+    assert_eq!(
+        case.state(),
+        State::Planning,
+        "what failed before is forgiven"
+    );
 }
 
 #[test]
@@ -423,7 +443,10 @@ fn a_proposal_changes_settings_and_nothing_else() {
     let values = [
         ("learning_rate".to_string(), Value::Number(3e-4)),
         ("r".to_string(), Value::Whole(32)),
-        ("target_modules".to_string(), Value::Text("q_proj,v_proj".into())),
+        (
+            "target_modules".to_string(),
+            Value::Text("q_proj,v_proj".into()),
+        ),
     ];
     let run = base.with("p1", &values.into()).unwrap();
     assert_eq!((run.settings.r, run.settings.learning_rate), (32, 3e-4));
@@ -435,7 +458,9 @@ fn a_proposal_changes_settings_and_nothing_else() {
         ("r", Value::Text("many".into()), ""),
         ("learning_rate", Value::Number(-1.0), "learning_rate"),
     ] {
-        let told = base.with("p1", &[(name.to_string(), value)].into()).unwrap_err();
+        let told = base
+            .with("p1", &[(name.to_string(), value)].into())
+            .unwrap_err();
         assert!(told.contains(word), "{name}: {told}");
     }
 }

@@ -50,13 +50,19 @@ fn a_second_cycle_tries_what_was_proposed_and_everything_of_it_can_be_asked() {
     assert_eq!(ended.status.code(), Some(0), "{told}{}", stderr(&ended));
 
     let proposals = house.json(&["proposals", "learning"]);
-    assert_eq!((&proposals["cycle"], &proposals["cycles"]), (&2.into(), &2.into()));
+    assert_eq!(
+        (&proposals["cycle"], &proposals["cycles"]),
+        (&2.into(), &2.into())
+    );
     let all = proposals["proposals"].as_array().unwrap();
     assert_eq!(all.len(), 2, "{proposals}");
     for one in all {
         assert_eq!(one["state"], "tried", "{one}");
         assert_eq!(one["result"]["status"], "completed", "{one}");
-        assert!(one["result"]["value"].as_f64().is_some_and(f64::is_finite), "{one}");
+        assert!(
+            one["result"]["value"].as_f64().is_some_and(f64::is_finite),
+            "{one}"
+        );
         let rank = one["values"]["r"].as_i64().unwrap();
         assert!([2, 4, 8].contains(&rank), "{one}");
         let names: Vec<&str> = one["checks"]
@@ -65,16 +71,25 @@ fn a_second_cycle_tries_what_was_proposed_and_everything_of_it_can_be_asked() {
             .iter()
             .map(|check| check["name"].as_str().unwrap())
             .collect();
-        assert_eq!(names, ["constraints", "budget", "novelty", "predicted_gain"]);
+        assert_eq!(
+            names,
+            ["constraints", "budget", "novelty", "predicted_gain"]
+        );
     }
     assert_ne!(all[0]["values"], all[1]["values"]);
     assert!(proposals["stopped"].as_str().unwrap().contains("2 cycles"));
     let page = house.ctl(&["explain", "proposal", "learning/p1"]);
     let page = String::from_utf8_lossy(&page.stdout).into_owned();
-    assert!(page.contains("novelty") && page.contains("learning-run-2-p1"), "{page}");
+    assert!(
+        page.contains("novelty") && page.contains("learning-run-2-p1"),
+        "{page}"
+    );
 
     let history = house.json(&["history"]);
-    assert_eq!((&history["total"], &history["matched"]), (&3.into(), &3.into()));
+    assert_eq!(
+        (&history["total"], &history["matched"]),
+        (&3.into(), &3.into())
+    );
     let good = house.json(&["history", "--where", "proposal = p1 and eval_loss > 0"]);
     assert_eq!(good["matched"], 1, "{good}");
     let none = house.ctl(&["history", "--where", "f1 > 0"]);
@@ -92,7 +107,13 @@ fn a_second_cycle_tries_what_was_proposed_and_everything_of_it_can_be_asked() {
     assert_eq!(file["cycles"].as_array().unwrap().len(), 2);
 
     // A person's rule is kept, told, and binds.
-    let added = house.ctl(&["constraints", "--campaign", "learning", "add", "learning_rate <= 0.005"]);
+    let added = house.ctl(&[
+        "constraints",
+        "--campaign",
+        "learning",
+        "add",
+        "learning_rate <= 0.005",
+    ]);
     assert!(added.status.success(), "{}", stderr(&added));
     let shown = house.json(&["constraints", "--campaign", "learning"]);
     assert_eq!(shown["constraints"].as_array().unwrap().len(), 1, "{shown}");

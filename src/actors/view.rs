@@ -12,10 +12,12 @@ use crate::{
         TaskOnSlurm, Used, VerdictView,
     },
     control::dataset::DatasetView,
+    control::proposals::PlanView,
     executor::slurm::{desk::Slurm, reasons::hopeless},
     machines::{
         campaign::{Campaign, Stage, State},
         job::{Job, Phase, State as JobState, Task},
+        plan, proposal,
         resolution::{JobResolution, resolutions},
         training_run::State as RunState,
         tree::CampaignTree,
@@ -59,6 +61,7 @@ pub fn campaign(
         warnings: [warnings(tree, now), slurm_view::warnings(slurm, tree)].concat(),
         dataset: dataset(tree, state),
         runs: results::shown(tree, state, now),
+        plan: planned(tree),
         campaign_target: campaign.spec.campaign_target,
         quality_threshold: campaign.spec.criteria.quality_threshold,
     }
@@ -141,6 +144,27 @@ pub(super) fn reported(tree: &CampaignTree, phase: Phase, count: &Count) -> (u64
         }
     }
     (done, if silent { 0 } else { total })
+}
+
+/// Where the cycles of a campaign that plans are.
+fn planned(tree: &CampaignTree) -> Option<PlanView> {
+    let campaign = &tree.campaign;
+    let asked = campaign.spec.planning.as_ref()?;
+    let best = plan::best(tree, &asked.metric);
+    let proposals = tree.proposals.values();
+    let waiting = proposals.filter(|one| one.state == proposal::State::Waiting);
+    Some(PlanView {
+        cycle: campaign.cycle,
+        cycles: asked.cycles,
+        metric: asked.metric.clone(),
+        best: best.map(|(_, value)| value),
+        best_experiment: best.map(|(one, _)| one.experiment_id.clone()),
+        waiting: waiting.map(|one| one.id.clone()).collect(),
+        stopped: campaign
+            .stopped
+            .as_ref()
+            .map(|stopped| stopped.text.clone()),
+    })
 }
 
 fn phases(tree: &CampaignTree, seen: &Seen, now: Timestamp) -> Vec<PhaseView> {

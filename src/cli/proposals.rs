@@ -5,7 +5,7 @@ use crate::{
     control::{
         api::Accepted,
         client::{Client, Target},
-        proposals::{ProposalView, ProposalsView, ProposeRequest},
+        proposals::{PlanView, ProposalView, ProposalsView, ProposeRequest},
     },
     parameters::{Assignment, Value},
 };
@@ -91,14 +91,38 @@ fn assignment(words: &[String]) -> Result<Assignment, Fail> {
         .collect()
 }
 
-/// Values as they are written: `learning_rate=2e-4 r=16`.
+/// Values to be read: `learning_rate=2e-4 r=16`, numbers to four digits; the record has them all.
 fn values(of: &Assignment) -> String {
-    let all = of.iter().map(|(name, value)| format!("{name}={value}"));
+    let short = |value: &Value| match value {
+        Value::Number(number) => {
+            let rounded = format!("{number:.3e}").parse();
+            Value::Number(rounded.unwrap_or(*number))
+        }
+        other => other.clone(),
+    };
+    let all = of
+        .iter()
+        .map(|(name, value)| format!("{name}={}", short(value)));
     all.collect::<Vec<String>>().join(" ")
 }
 
 fn number(value: f64) -> String {
     format!("{value:.4}")
+}
+
+/// Where the cycles of a campaign are, in a line.
+pub fn learned(plan: &PlanView) -> String {
+    let mut text = format!("cycle {} of {}", plan.cycle, plan.cycles);
+    if let (Some(best), Some(by)) = (plan.best, &plan.best_experiment) {
+        text += &format!("; best {} {} by {by}", plan.metric, number(best));
+    }
+    if !plan.waiting.is_empty() {
+        text += &format!("; {} wait for you", plan.waiting.join(", "));
+    }
+    match &plan.stopped {
+        Some(stopped) => text + &format!("; {stopped}"),
+        None => text,
+    }
 }
 
 fn screen(view: &ProposalsView, style: Style) -> String {

@@ -18,7 +18,10 @@ pub use reasons::{explain, verdict};
 pub use summary::summary;
 pub use trajectory::{brief, clean, clean_lines, trajectory};
 
-use super::style::{Style, ago, seconds, thousands};
+use super::{
+    proposals,
+    style::{Style, ago, seconds, thousands},
+};
 use crate::{
     control::api::{CampaignView, JobView, StatusView},
     time::Timestamp,
@@ -74,6 +77,9 @@ fn page(view: &CampaignView, style: Style, now: Timestamp) -> String {
     if let Some(dataset) = &view.dataset {
         let (rows, all) = (thousands(dataset.rows), thousands(dataset.rows_in));
         text += &labelled(&named("data set"), &format!("{rows} rows of {all}"));
+    }
+    if let Some(plan) = &view.plan {
+        text += &labelled(&named("learn"), &proposals::learned(plan));
     }
     if let Some(cause) = &view.cause {
         text += &labelled(&named("cause"), cause);

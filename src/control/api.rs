@@ -167,6 +167,9 @@ pub struct CampaignView {
     /// Its training runs.
     #[serde(default)]
     pub runs: Vec<RunView>,
+    /// Where its cycles are, if it plans.
+    #[serde(default)]
+    pub plan: Option<super::proposals::PlanView>,
     /// Samples of the full generation asked for.
     pub campaign_target: u64,
     /// The bar of the gate.

@@ -3,6 +3,25 @@
 use crate::parameters::Assignment;
 use serde::{Deserialize, Serialize};
 
+/// Where the cycles of a campaign are.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct PlanView {
+    /// The cycle under way, from 1.
+    pub cycle: u32,
+    /// How many are asked for.
+    pub cycles: u32,
+    /// What is made better.
+    pub metric: String,
+    /// The best value of it so far.
+    pub best: Option<f64>,
+    /// The experiment that has it.
+    pub best_experiment: Option<String>,
+    /// Proposals that wait for a person.
+    pub waiting: Vec<String>,
+    /// Why there is no further cycle.
+    pub stopped: Option<String>,
+}
+
 /// `GET /v1/campaigns/ID/proposals`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ProposalsView {

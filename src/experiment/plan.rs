@@ -1,7 +1,7 @@
 //! An experiment as it is planned, and where it stands: `experiment.json`.
 
 use super::{estimate::Estimate, status::Row, vocabulary::BackEnd};
-use crate::parameters::{Assignment, Domain, Value};
+use crate::parameters::{Assignment, Domain};
 use serde::{Deserialize, Serialize};
 
 /// Of the file's form.

@@ -108,7 +108,7 @@ mod tests {
         let new = replaced(&text, FINE_TUNING, std::slice::from_ref(&row)).unwrap();
         let expected = format!(
             "# a\n\n{FINE_TUNING}\n\n{}\n{EVALUATION}\n\n{}",
-            table(&[row.clone()]),
+            table(std::slice::from_ref(&row)),
             table(&rows)
         );
         assert_eq!(new, expected);

@@ -245,15 +245,13 @@ fn risk(evidence: &Evidence) -> (Risk, Vec<String>) {
         parts.push((share, SHARE, "the share of what is left of a budget is"));
     }
     let relative = match (evidence.prediction, evidence.spread) {
-        (Some(prediction), Some(spread)) if spread > 0.0 => prediction.sd / spread,
-        // Results that do not differ, or no prediction at all: neither sure nor known to be dangerous.
-        _ => UNCERTAIN.0,
+        (Some(prediction), Some(spread)) if spread > 0.0 => Some(prediction.sd / spread),
+        _ => None,
     };
-    parts.push((
-        relative,
-        UNCERTAIN,
-        "the prediction's standard deviation, in those of all results, is",
-    ));
+    if let Some(relative) = relative {
+        let what = "the prediction's standard deviation, in those of all results, is";
+        parts.push((relative, UNCERTAIN, what));
+    }
     let judged = parts.into_iter().map(|(number, (medium, high), what)| {
         let risk = match number {
             // A number that is none is not known to be low.
@@ -263,6 +261,12 @@ fn risk(evidence: &Evidence) -> (Risk, Vec<String>) {
         };
         (risk, format!("{what} {number:.2}, which is {risk}"))
     });
+    // Results that do not differ, or no prediction at all: neither sure nor known to be dangerous.
+    let unknown = relative.is_none().then(|| {
+        let why = "nothing sure is expected of it yet, which is medium";
+        (Risk::Medium, why.to_string())
+    });
+    let judged = judged.chain(unknown);
     let raised: Vec<(Risk, String)> = judged.filter(|(risk, _)| *risk > Risk::Low).collect();
     let most = raised
         .iter()

@@ -103,7 +103,7 @@ fn facts(found: &Analysis) -> Vec<(&'static str, String, String)> {
 pub(super) fn number(value: Option<f64>) -> String {
     match value {
         None => "–".into(),
-        Some(value) if value == 0.0 => "0".into(),
+        Some(0.0) => "0".into(),
         Some(value) if (1e-3..1e5).contains(&value.abs()) => {
             let text = format!("{value:.4}");
             text.trim_end_matches('0').trim_end_matches('.').into()

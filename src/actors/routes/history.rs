@@ -32,8 +32,12 @@ fn wrong(problem: &query::Problem) -> super::Refusal {
 
 /// Experiments by a question.
 pub(super) async fn history(room: web::Data<Room>, asked: Query) -> Answered<HttpResponse> {
-    let pairs = asked.iter().map(|(key, value)| (key.as_str(), value.as_str()));
-    let query = Asked::of(pairs).read(now()).map_err(|problem| wrong(&problem))?;
+    let pairs = asked
+        .iter()
+        .map(|(key, value)| (key.as_str(), value.as_str()));
+    let query = Asked::of(pairs)
+        .read(now())
+        .map_err(|problem| wrong(&problem))?;
     let memory = Arc::clone(&room.memory);
     let answered = apart(move || Ok(query::answer(&memory.history().1, &query)));
     let answer = answered.await?.map_err(|problem| wrong(&problem))?;

@@ -319,4 +319,3 @@ pub enum Only {
     /// The gate.
     Validate,
 }
-

@@ -1,6 +1,7 @@
 //! What a finished campaign made, how good it is, where it lies, what is next.
 
 use super::{
+    super::proposals,
     super::style::{Style, seconds, thousands},
     fit::{choices, labelled},
     results,
@@ -24,6 +25,9 @@ pub fn summary(view: &CampaignView, style: Style) -> String {
         );
     }
     text += &results::verdicts(view, style);
+    if let Some(plan) = &view.plan {
+        text += &labelled("learn  ", &proposals::learned(plan));
+    }
     if let Some(cause) = &view.cause {
         text += &labelled("why    ", cause);
     }

@@ -25,6 +25,7 @@ fn running() -> CampaignView {
         created_at: "2026-03-02T03:32:02Z".into(),
         state: "generating".into(),
         quality_threshold: 0.75,
+        plan: None,
         campaign_target: 34_500,
         quality: Some(QualityView {
             mean: Some(0.806),

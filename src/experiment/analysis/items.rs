@@ -48,8 +48,8 @@ pub fn ours(task: &str, text: &str, into: &mut Items) {
             Json::String(text) => text.clone(),
             other => other.to_string(),
         };
-        let models = row["models"].as_object().into_iter().flatten();
-        let Some((_, said)) = models.filter(|(name, _)| *name != "base").next() else {
+        let mut models = row["models"].as_object().into_iter().flatten();
+        let Some((_, said)) = models.find(|(name, _)| *name != "base") else {
             continue;
         };
         let id = format!("{task}/{}/{}", word("dataset"), word("id"));

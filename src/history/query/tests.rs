@@ -282,7 +282,11 @@ fn sorted_limited_and_missing_last() {
     assert_eq!(order("-eval_loss", "2"), "da");
     assert_eq!(order("r,-eval_loss", ""), "abcde", "words behind numbers");
     assert_eq!(order("optimizer,id", "3"), "cad");
-    assert_eq!(order("-model", ""), "aedcb", "one that is missing stands last");
+    assert_eq!(
+        order("-model", ""),
+        "aedcb",
+        "one that is missing stands last"
+    );
     assert_eq!(order("-cause", "1"), "d");
     assert_eq!(order("id", "0"), "");
     for limit in 0..7 {

@@ -93,7 +93,9 @@ pub fn of_person(
     let inside = varied
         .clone()
         .filter(|varied| known.space.encode(varied).is_ok());
-    let near = inside.as_ref().map_or((1.0, false), |varied| known.nearest(varied));
+    let near = inside
+        .as_ref()
+        .map_or((1.0, false), |varied| known.nearest(varied));
     let evidence = known.evidence_for(&settings(&run), near, None, None, 0.0);
     let approval = Approval::of(&evidence);
     Ok(Proposal {
