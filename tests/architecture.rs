@@ -77,6 +77,22 @@ const FLOORS: &[(&str, &[&str])] = &[
             "planning",
         ],
     ),
+    // floor 3: the machines in a made-up world
+    (
+        "rehearsal",
+        &[
+            "ids",
+            "time",
+            "words",
+            "parameters",
+            "history",
+            "planning",
+            "training",
+            "evaluation",
+            "generation",
+            "machines",
+        ],
+    ),
     // floor 3: files
     ("points", &[]),
     (
@@ -266,6 +282,8 @@ const FLOORS: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
+            "rehearsal",
+            "planning",
             "history",
             "parameters",
             "collect",
@@ -314,6 +332,7 @@ const PURE: &[&str] = &[
     "experiment",
     "training",
     "machines",
+    "rehearsal",
 ];
 const WORLD: &[&str] = &[
     "std::fs",
