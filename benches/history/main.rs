@@ -3,7 +3,10 @@
 //! `cargo bench --bench history` prints a line for each; `-- --quick` takes fewer rounds. The runs are made here: 10,000
 //! with 50 metrics and 20 parameters each, one in twenty failed, some metrics missing.
 #![allow(clippy::print_stdout, reason = "a measurement prints what it measured")]
-#![allow(clippy::unwrap_used, reason = "a measurement ends where its assumption does")]
+#![allow(
+    clippy::unwrap_used,
+    reason = "a measurement ends where its assumption does"
+)]
 
 use campaignd::{
     history::{
@@ -44,7 +47,10 @@ fn run(n: u64) -> Experiment {
     config.insert("r".into(), Value::Whole(r));
     config.insert("batch_size".into(), Value::Whole(batch));
     config.insert("model".into(), Value::Text(format!("model-{}", n % 7)));
-    config.insert("learning_rate".into(), Value::Number(10f64.powf(-5.0 + 3.0 * noise(n, 202))));
+    config.insert(
+        "learning_rate".into(),
+        Value::Number(10f64.powf(-5.0 + 3.0 * noise(n, 202))),
+    );
     let metrics = (0..METRICS)
         .filter(|m| noise(n, 300 + m) > 0.02)
         .map(|m| match m {
@@ -56,7 +62,11 @@ fn run(n: u64) -> Experiment {
         experiment_id: format!("campaign-{}-run-{n}", n % 40),
         campaign: format!("campaign-{}", n % 40),
         cycle_id: (n / 400 + 1) as u32,
-        status: if failed { Status::Failed } else { Status::Completed },
+        status: if failed {
+            Status::Failed
+        } else {
+            Status::Completed
+        },
         config,
         metrics: metrics.collect(),
         duration_seconds: 3_600.0 * noise(n, 500),
@@ -76,7 +86,10 @@ fn run(n: u64) -> Experiment {
 
 fn question(limit: &str) -> Query {
     let asked = Asked::of([
-        ("where", "r >= 16 and (eval_loss < 1 or metric_7 >= 0.9) and not status = cancelled and model ~ model-"),
+        (
+            "where",
+            "r >= 16 and (eval_loss < 1 or metric_7 >= 0.9) and not status = cancelled and model ~ model-",
+        ),
         ("sort", "-metric_3,eval_loss"),
         ("limit", limit),
     ]);
@@ -91,7 +104,13 @@ fn ms(began: Instant) -> f64 {
 fn tell(what: &str, mut times: Vec<f64>) {
     times.sort_by(f64::total_cmp);
     let at = |share: f64| times[((times.len() - 1) as f64 * share) as usize];
-    println!("{what}: median {:.3} ms, 99 % {:.3} ms, worst {:.3} ms ({})", at(0.5), at(0.99), at(1.0), times.len());
+    println!(
+        "{what}: median {:.3} ms, 99 % {:.3} ms, worst {:.3} ms ({})",
+        at(0.5),
+        at(0.99),
+        at(1.0),
+        times.len()
+    );
 }
 
 fn alone(what: &str, rounds: usize, mut once: impl FnMut()) {
@@ -114,26 +133,43 @@ fn readers(history: &Arc<History>, rounds: usize) {
                 let once = || {
                     start.wait();
                     let began = Instant::now();
-                    assert!(!black_box(find(&history, &query).unwrap()).experiments.is_empty());
+                    assert!(
+                        !black_box(find(&history, &query).unwrap())
+                            .experiments
+                            .is_empty()
+                    );
                     ms(began)
                 };
                 (0..rounds).map(|_| once()).collect::<Vec<f64>>()
             })
         })
         .collect();
-    let times: Vec<f64> = threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect();
+    let times: Vec<f64> = threads
+        .into_iter()
+        .flat_map(|thread| thread.join().unwrap())
+        .collect();
     tell("  a query, 32 readers at the same instant", times);
 }
 
 fn main() {
-    let rounds = if std::env::args().any(|arg| arg == "--quick") { 20 } else { 200 };
+    let rounds = if std::env::args().any(|arg| arg == "--quick") {
+        20
+    } else {
+        200
+    };
     let all: Vec<Experiment> = (0..RUNS).map(run).collect();
     let began = Instant::now();
     let history = Arc::new(History::new(all));
-    println!("{RUNS} runs x {METRICS} metrics; sorted and made whole in {:.1} ms", ms(began));
+    println!(
+        "{RUNS} runs x {METRICS} metrics; sorted and made whole in {:.1} ms",
+        ms(began)
+    );
     let began = Instant::now();
     let found = find(&history, &question("")).unwrap().matched;
-    println!("  the first query, which makes the columns: {:.1} ms; {found} runs fit", ms(began));
+    println!(
+        "  the first query, which makes the columns: {:.1} ms; {found} runs fit",
+        ms(began)
+    );
     alone("  a query, filtered, sorted, 20 shown", rounds, || {
         black_box(find(&history, &question("20")).unwrap());
     });
