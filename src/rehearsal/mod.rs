@@ -9,6 +9,7 @@ mod chance;
 mod objective;
 mod play;
 mod record;
+mod work;
 mod world;
 
 pub use bounds::Overshoot;

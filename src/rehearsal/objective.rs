@@ -320,7 +320,10 @@ fn within(value: &Value, domain: &Domain) -> Option<Value> {
             })
         }
         Domain::Choice(values) => {
-            let far = |one: &Value| one.number().map_or(f64::INFINITY, |one| (one - number).abs());
+            let far = |one: &Value| {
+                one.number()
+                    .map_or(f64::INFINITY, |one| (one - number).abs())
+            };
             let nearest = values.iter().min_by(|a, b| far(a).total_cmp(&far(b)));
             nearest.filter(|one| one.number().is_some()).cloned()
         }

@@ -90,7 +90,10 @@ pub fn rehearse(
         notes: Notes::default(),
     };
     play.run()?;
-    let bounds = play.bounds.iter().map(|bound| bound.sum(&play.tree, play.now));
+    let bounds = play
+        .bounds
+        .iter()
+        .map(|bound| bound.sum(&play.tree, play.now));
     let bounds = bounds.collect();
     Ok(play.notes.sum(play.tree, play.now, play.events, bounds))
 }
@@ -126,7 +129,10 @@ impl Play<'_> {
         if campaign.exit_status().is_none() || !self.tree.outbox.is_empty() {
             return false;
         }
-        let waits = matches!(campaign.state, State::AwaitingApproval | State::AwaitingDecision);
+        let waits = matches!(
+            campaign.state,
+            State::AwaitingApproval | State::AwaitingDecision
+        );
         let is_new = waits && self.notes.asked_now(&self.tree);
         if !(waits && self.assumed.approve) {
             return true;
@@ -192,7 +198,9 @@ impl Play<'_> {
         let held = self.held();
         let spent = budget::exhausted(tree, self.now).is_some();
         let ready = tree.outbox.iter().filter(|(id, owed)| {
-            !(spent && owed.effect.launches()) && !held.contains(id) && !self.begun.contains(*id)
+            let forbidden = spent && owed.effect.launches();
+            let waits = held.contains(id) || forbidden;
+            !(waits || self.begun.contains(*id))
         });
         let ready: Vec<_> = ready
             .map(|(id, owed)| (id.clone(), owed.effect.clone()))
@@ -228,7 +236,9 @@ impl Play<'_> {
         let mut ticks: Vec<i64> = campaign.deadline_at.map(number).into_iter().collect();
         if self.launch_waits() {
             let launched = self.tree.jobs.values().filter_map(|job| job.launched_at);
-            let opens = launched.map(|at| at.after(HOUR)).filter(|at| *at > self.now);
+            let opens = launched
+                .map(|at| at.after(HOUR))
+                .filter(|at| *at > self.now);
             ticks.extend(opens.min().map(number));
             let horizon = until.map_or(self.now.0.saturating_add(AHEAD), |at| at.0);
             ticks.extend(self.spent_at(first, number(Timestamp(horizon))));

@@ -262,7 +262,12 @@ fn cycles(tree: &CampaignTree, metric: Option<&str>, now: Timestamp) -> Vec<Cycl
         .rev()
         .map(|cycle| {
             until.experiments.retain(|_, one| one.cycle_id <= cycle);
-            let ours = || until.experiments.values().filter(|one| one.cycle_id == cycle);
+            let ours = || {
+                until
+                    .experiments
+                    .values()
+                    .filter(|one| one.cycle_id == cycle)
+            };
             let jobs = tree.jobs.values();
             let jobs = jobs.filter(|job| job.phase.trains() && job.round == cycle);
             CycleResult {

@@ -71,9 +71,17 @@ fn assumptions(assumed: &Assumptions, found: &Rehearsed) -> String {
             all.push(format!("{what} {}", seconds(value)));
         }
     };
-    time(spec.execution.is_some(), "workflows", assumed.execute_seconds);
+    time(
+        spec.execution.is_some(),
+        "workflows",
+        assumed.execute_seconds,
+    );
     time(spec.curation.is_some(), "curation", assumed.curate_seconds);
-    time(spec.training.is_some(), "a fine-tune", assumed.train_seconds);
+    time(
+        spec.training.is_some(),
+        "a fine-tune",
+        assumed.train_seconds,
+    );
     time(
         spec.evaluation.is_some(),
         "evaluation of a cycle",
@@ -88,8 +96,14 @@ fn assumptions(assumed: &Assumptions, found: &Rehearsed) -> String {
     let goal = plan.and_then(|plan| plan.stop_when.as_ref());
     if let Some(goal) = goal.filter(|goal| Some(&goal.metric) != found.metric.as_ref()) {
         let has = found.tree.experiments.values();
-        if !has.into_iter().any(|one| one.metrics.contains_key(&goal.metric)) {
-            let line = format!("stop_when: {} is not made up, so never reached", goal.metric);
+        if !has
+            .into_iter()
+            .any(|one| one.metrics.contains_key(&goal.metric))
+        {
+            let line = format!(
+                "stop_when: {} is not made up, so never reached",
+                goal.metric
+            );
             text += &labelled("         ", &line);
         }
     }
@@ -105,7 +119,10 @@ fn assumptions(assumed: &Assumptions, found: &Rehearsed) -> String {
 fn objective(objective: &Objective, metric: &str) -> String {
     let bowl = match objective {
         Objective::Table(rows) => {
-            return format!("{metric}: the nearest of {} results", thousands(rows.len() as u64));
+            return format!(
+                "{metric}: the nearest of {} results",
+                thousands(rows.len() as u64)
+            );
         }
         Objective::Analytic(bowl) => bowl,
     };
