@@ -33,6 +33,9 @@ pub mod workflow;
 // floor 2: machines, pure
 pub mod machines;
 
+// floor 3, pure: the machines in a made-up world
+pub mod rehearsal;
+
 // floor 3: files, and where tests cut in
 pub mod artifacts;
 pub mod points;

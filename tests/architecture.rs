@@ -77,6 +77,22 @@ const FLOORS: &[(&str, &[&str])] = &[
             "planning",
         ],
     ),
+    // floor 3: the machines in a made-up world
+    (
+        "rehearsal",
+        &[
+            "ids",
+            "time",
+            "words",
+            "parameters",
+            "history",
+            "planning",
+            "training",
+            "evaluation",
+            "generation",
+            "machines",
+        ],
+    ),
     // floor 3: files
     ("points", &[]),
     (
@@ -269,6 +285,8 @@ const FLOORS: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
+            "rehearsal",
+            "planning",
             "parameters",
             "history",
             "experiment",
@@ -318,6 +336,7 @@ const PURE: &[&str] = &[
     "experiment",
     "training",
     "machines",
+    "rehearsal",
 ];
 const WORLD: &[&str] = &[
     "std::fs",

@@ -4,14 +4,14 @@ use super::{Perform, Surroundings, now, patience::patiently, performer, results,
 use crate::{
     artifacts::is_starved,
     control::training::RunView,
-    history::{Experiment, Failure, FailureCause, Status},
+    history::{Experiment, Status},
     ids::EffectId,
     machines::{
         budget,
         campaign::Campaign,
         effect::Effect,
         event::Event,
-        job::{Cause, TaskEnd},
+        lesson,
         plan::{self, Plan, plan},
         training_run::State as RunState,
         tree::CampaignTree,
@@ -157,44 +157,10 @@ fn trained(tree: &CampaignTree, run: &RunView, data: &BTreeMap<String, f64>) -> 
         proposal: proposal.map(|one| one.id.clone()),
         adapter,
         verdict: run.verdict.clone(),
-        failure: (status == Status::Failed).then(|| failure(tree, &run.run)),
+        failure: (status == Status::Failed).then(|| lesson::failure(tree, &run.run)),
         ended_at: record
             .and_then(|record| record.ended_at)
             .unwrap_or(campaign.state_since),
-    }
-}
-
-/// What the last job of a run failed of.
-fn failure(tree: &CampaignTree, run: &str) -> Failure {
-    let jobs = tree.jobs.values();
-    let ours = jobs.filter(|job| job.run.as_deref() == Some(run));
-    let ends = ours
-        .flat_map(|job| &job.tasks)
-        .filter_map(|task| task.end.as_ref());
-    let last = ends
-        .filter(|end| end.cause.is_some())
-        .max_by_key(|end| end.at);
-    Failure {
-        cause: last.map_or(FailureCause::Program, cause),
-        text: last.map_or("nothing is known of it".into(), |end| end.text.clone()),
-    }
-}
-
-/// What there is to learn from an end.
-fn cause(end: &TaskEnd) -> FailureCause {
-    let unstable = || {
-        ["not a number", "diverged", "exploded", "NaN", "inf"]
-            .iter()
-            .any(|word| end.text.contains(word))
-    };
-    match end.cause {
-        Some(Cause::OutOfMemory | Cause::GpuMemory) => FailureCause::Memory,
-        Some(Cause::TimeLimit) => FailureCause::TimeLimit,
-        Some(Cause::Lost | Cause::Stopped | Cause::Transient | Cause::Cancelled) => {
-            FailureCause::Node
-        }
-        Some(Cause::Program) if unstable() => FailureCause::Stability,
-        _ => FailureCause::Program,
     }
 }
 

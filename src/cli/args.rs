@@ -2,7 +2,10 @@
 
 use super::fail::Fail;
 use crate::{
-    config::{Env, Overrides, Settings, Source, load_campaign, resolve_socket, resolve_state_dir},
+    config::{
+        Env, Overrides, Settings, Source, load_campaign, read_campaign, resolve_socket,
+        resolve_state_dir,
+    },
     machines::spec::CampaignSpec,
 };
 use clap::Args;
@@ -108,6 +111,22 @@ impl SpecFlags {
         env: &Env,
         settings: &Settings,
     ) -> Result<CampaignSpec, Fail> {
+        let (source, flags, here) = self.asked(file);
+        Ok(load_campaign(&source, &flags, env, settings, &here)?)
+    }
+
+    /// The campaign of a file, whether or not the models and rows that it names are there.
+    pub fn read_unseen(
+        &self,
+        file: &Path,
+        env: &Env,
+        settings: &Settings,
+    ) -> Result<CampaignSpec, Fail> {
+        let (source, flags, here) = self.asked(Some(file));
+        Ok(read_campaign(&source, &flags, env, settings, &here)?)
+    }
+
+    fn asked(&self, file: Option<&Path>) -> (Source, Overrides, PathBuf) {
         let flags = Overrides {
             quality_threshold: self.quality_threshold,
             campaign_target: self.campaign_target,
@@ -119,6 +138,6 @@ impl SpecFlags {
         };
         let source = file.map_or(Source::Embedded, |file| Source::File(file.into()));
         let here = std::env::current_dir().unwrap_or_else(|_| "/".into());
-        Ok(load_campaign(&source, &flags, env, settings, &here)?)
+        (source, flags, here)
     }
 }

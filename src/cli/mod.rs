@@ -30,6 +30,7 @@ mod lint;
 mod look;
 mod out;
 mod proposals;
+mod rehearse;
 mod review;
 mod run;
 mod scorecard;

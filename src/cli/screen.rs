@@ -5,6 +5,7 @@ mod job;
 mod lines;
 mod news;
 mod reasons;
+mod rehearsed;
 mod results;
 mod steps;
 mod summary;
@@ -15,6 +16,7 @@ mod trajectory;
 pub use job::job;
 pub use lines::{event, log, progress};
 pub use reasons::{explain, verdict};
+pub use rehearsed::{rehearsed, trials};
 pub use summary::summary;
 pub use trajectory::{brief, clean, clean_lines, trajectory};
 

@@ -78,8 +78,10 @@ enum Verb {
     Check(check::CheckArgs),
     /// What this machine offers, and what is missing
     Doctor,
-    /// Rehearse: `gate` prints how often the gate errs
-    #[command(after_help = "Examples:\n  campaignd simulate gate --trials 10000")]
+    /// Rehearse a campaign in virtual time; or `gate`: how often the gate errs
+    #[command(
+        after_help = "Examples:\n  campaignd simulate my.toml --failures 0.05 --train 2h\n  campaignd simulate my.toml --trials 100 --noise 0.02\n  campaignd simulate my.toml --table training_history.json\n  campaignd simulate gate --trials 10000\n\nNothing is started, and no model or data need be there."
+    )]
     Simulate(simulate::SimulateArgs),
     /// The catalogue of queries of the built-in generator
     #[command(

@@ -53,11 +53,44 @@ pub struct Overrides {
     pub name: Option<String>,
 }
 
-/// A campaign, resolved. `here` is the directory that relative paths of the embedded campaign start from.
+/// A campaign, resolved, whose models and rows are there. `here` is the directory that relative paths of the embedded
+/// campaign start from.
 ///
 /// # Errors
 /// All that is wrong with it, at once.
 pub fn load_campaign(
+    source: &Source,
+    flags: &Overrides,
+    env: &Env,
+    settings: &Settings,
+    here: &Path,
+) -> Result<CampaignSpec, Vec<Problem>> {
+    let spec = read_campaign(source, flags, env, settings, here)?;
+    let missing = missing(&spec, env);
+    if missing.is_empty() {
+        Ok(spec)
+    } else {
+        Err(missing)
+    }
+}
+
+/// What a campaign names and this machine has not.
+fn missing(spec: &CampaignSpec, env: &Env) -> Vec<Problem> {
+    let curation = spec.curation.iter().flat_map(curation::missing);
+    let training = spec.training.iter().flat_map(training::missing);
+    let execution = spec.execution.iter();
+    // What the nodes have is seen there.
+    let here = !spec.on_slurm(Phase::Execute);
+    let execution = execution.filter(|_| here);
+    let execution = execution.flat_map(|spec| execution::missing(spec, env));
+    execution.chain(curation).chain(training).collect()
+}
+
+/// As [`load_campaign`], whether or not what it names is there: for what starts nothing.
+///
+/// # Errors
+/// All that is wrong with it, at once.
+pub fn read_campaign(
     source: &Source,
     flags: &Overrides,
     env: &Env,
@@ -94,21 +127,7 @@ pub fn load_campaign(
     if !layers.problems.is_empty() {
         return Err(layers.problems);
     }
-    let spec =
-        build(&layers, settings, file, &directory, phases).map_err(|problem| vec![*problem])?;
-    let curation = spec.curation.iter().flat_map(curation::missing);
-    let training = spec.training.iter().flat_map(training::missing);
-    let execution = spec.execution.iter();
-    // What the nodes have is seen there.
-    let here = !spec.on_slurm(Phase::Execute);
-    let execution = execution.filter(|_| here);
-    let execution = execution.flat_map(|spec| execution::missing(spec, env));
-    let missing: Vec<Problem> = execution.chain(curation).chain(training).collect();
-    if missing.is_empty() {
-        Ok(spec)
-    } else {
-        Err(missing)
-    }
+    build(&layers, settings, file, &directory, phases).map_err(|problem| vec![*problem])
 }
 
 /// The phases that are asked for, but for curation.

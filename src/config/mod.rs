@@ -20,7 +20,7 @@ pub mod settings;
 pub mod slurm;
 pub mod training;
 
-pub use campaign_file::{Overrides, Source, load_campaign};
+pub use campaign_file::{Overrides, Source, load_campaign, read_campaign};
 pub use places::{Env, resolve_socket, resolve_state_dir};
 pub use problem::Problem;
 pub use settings::Settings;

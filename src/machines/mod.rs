@@ -10,6 +10,7 @@ pub mod campaign;
 pub mod effect;
 pub mod event;
 pub mod job;
+pub mod lesson;
 pub mod plan;
 pub mod proposal;
 pub mod resolution;

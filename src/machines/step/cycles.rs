@@ -254,6 +254,10 @@ impl Stepper {
             if self.tree.campaign.state == State::Failed {
                 self.tree.campaign.cause = Some(text.into());
             }
+            // A campaign that records what it has fails nothing, and would leave them waiting for ever.
+            for id in waiting {
+                self.end_job(&id);
+            }
             return Ok(());
         }
         let mut runs = Vec::new();
