@@ -83,6 +83,11 @@ fn verbs() -> Vec<(&'static str, &'static [&'static str])> {
         (CAMPAIGND, &["check", "--keys"]),
         (CAMPAIGND, &["completions", "bash"]),
         (CAMPAIGND, &["simulate", "gate", "--trials", "1"]),
+        (CAMPAIGND, &["simulate", "c.toml"]),
+        (
+            CAMPAIGND,
+            &["simulate", "c.toml", "--trials", "2", "--json"],
+        ),
         (CAMPAIGND, &["doctor"]),
         (CAMPAIGNCTL, &["--help"]),
         (CAMPAIGNCTL, &["machine"]),

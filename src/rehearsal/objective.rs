@@ -285,7 +285,7 @@ impl Field {
             });
             (squares.sum::<f64>() / space.dims() as f64).sqrt()
         });
-        let worse = bowl.spread * (1.5 * far * far).min(1.0);
+        let worse = bowl.spread * (1.0 - (-6.0 * far * far).exp());
         let noise = bowl.noise * self.chance.normal(About::Noise, number_of(run));
         let value = match smaller_is_better(&self.metric) {
             true => bowl.best + worse + noise,

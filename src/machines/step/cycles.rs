@@ -2,16 +2,22 @@
 
 use super::{Refused, Stepper};
 use crate::{
-    history::{Experiment, Status},
+    history::{
+        Experiment, History, Status,
+        constraints::{Strength, check},
+    },
     ids::EffectId,
     machines::{
         campaign::{State, StopCause, Stopped},
         job::State as JobState,
+        plan,
         proposal::{Proposal, State as ProposalState},
         table::EventName,
         training_run::State as RunState,
     },
+    planning::approval::{Check, CheckName},
 };
+use std::collections::BTreeMap;
 
 impl Stepper {
     /// Results enter the history once, by their ids; then something may say that it is enough.
@@ -204,19 +210,47 @@ impl Stepper {
         if ids.is_empty() {
             return Err(Refused::Pointless("no proposal waits".into()));
         }
+        // What was learned since it was proposed holds for it, too.
+        let broken = match approve {
+            true => self.broken(ids),
+            false => BTreeMap::new(),
+        };
         for id in ids {
-            if let Some(proposal) = self.tree.proposals.get_mut(id) {
-                proposal.state = match approve {
-                    true => ProposalState::Approved,
-                    false => ProposalState::Refused,
-                };
-                proposal.decided_by = by.into();
-                proposal.decided_at = Some(self.now);
+            let Some(proposal) = self.tree.proposals.get_mut(id) else {
+                continue;
+            };
+            proposal.decided_by = by.into();
+            proposal.decided_at = Some(self.now);
+            proposal.state = match (approve, broken.get(id)) {
+                (true, None) => ProposalState::Approved,
+                _ => ProposalState::Refused,
+            };
+            if let Some(reason) = broken.get(id) {
+                proposal.decided_by = "checks".into();
+                proposal.checks.push(Check {
+                    name: CheckName::Constraints,
+                    passed: false,
+                    reason: reason.clone(),
+                });
+                self.said.push(format!("{id} is refused: {reason}"));
             }
         }
         let verb = if approve { "approved" } else { "refused" };
         self.say(format!("{} {verb} by {by}", ids.join(", ")));
         self.go_on_if_decided()
+    }
+
+    /// Of these proposals, those that break a hard constraint of what the campaign has learned, with a sentence.
+    fn broken(&self, ids: &[String]) -> BTreeMap<String, String> {
+        let history = History::new(self.tree.experiments.values().cloned().collect());
+        let known = plan::constraints(&self.tree, &history, self.now);
+        let broken = |id: &String| {
+            let run = &self.tree.proposals.get(id)?.run;
+            let all = check(&known, &plan::settings(run), &run.model).into_iter();
+            let mut hard = all.filter(|one| one.strength == Strength::Hard);
+            Some((id.clone(), hard.next()?.text))
+        };
+        ids.iter().filter_map(broken).collect()
     }
 
     fn go_on_if_decided(&mut self) -> Result<(), Refused> {
