@@ -133,9 +133,15 @@ impl CampaignTree {
         if let Some(slurm) = slurm {
             return slurm.gpus();
         }
+        let on_gpu = |asked: &RunSpec| asked.device == Device::Cuda;
         let run = piece.run.as_ref().and_then(|key| self.runs.get(key));
         let asked = run.and_then(|run| self.run_spec(&run.name));
-        asked.map_or(0, |asked| u32::from(asked.device == Device::Cuda))
+        let one = match asked {
+            Some(asked) => on_gpu(asked),
+            // What is measured is measured where it was trained.
+            None => piece.phase.trains() && self.asked_runs().into_iter().any(on_gpu),
+        };
+        u32::from(one)
     }
 
     /// The training runs of the present cycle, by key.

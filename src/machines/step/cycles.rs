@@ -150,15 +150,39 @@ impl Stepper {
         id
     }
 
-    /// What is approved is tried in the next cycle, which begins with that.
+    /// What is approved is tried in the next cycle, which begins with that; but for what breaks a constraint learned since.
     fn take_approved(&mut self) {
         let next = self.tree.campaign.cycle + 1;
-        let approved = self.tree.proposals.values_mut();
-        let approved = approved.filter(|one| one.state == ProposalState::Approved);
-        let approved = approved.filter(|one| one.cycle.is_none());
-        if approved.map(|one| one.cycle = Some(next)).count() > 0 {
+        let open = |one: &&Proposal| one.state == ProposalState::Approved && one.cycle.is_none();
+        let approved = self.tree.proposals.values().filter(open);
+        let approved: Vec<String> = approved.map(|one| one.id.clone()).collect();
+        let broken = self.broken(&approved);
+        for id in &approved {
+            if let Some(reason) = broken.get(id) {
+                self.refuse(id, reason);
+            } else if let Some(proposal) = self.tree.proposals.get_mut(id) {
+                proposal.cycle = Some(next);
+            }
+        }
+        if broken.len() < approved.len() {
             self.tree.campaign.cycle = next;
         }
+    }
+
+    /// A proposal is refused for a constraint.
+    fn refuse(&mut self, id: &str, reason: &str) {
+        let Some(proposal) = self.tree.proposals.get_mut(id) else {
+            return;
+        };
+        proposal.state = ProposalState::Refused;
+        proposal.decided_by = "checks".into();
+        proposal.decided_at = Some(self.now);
+        proposal.checks.push(Check {
+            name: CheckName::Constraints,
+            passed: false,
+            reason: reason.into(),
+        });
+        self.said.push(format!("{id} is refused: {reason}"));
     }
 
     /// A person wants something tried: the next cycle does.
@@ -221,18 +245,12 @@ impl Stepper {
             };
             proposal.decided_by = by.into();
             proposal.decided_at = Some(self.now);
-            proposal.state = match (approve, broken.get(id)) {
-                (true, None) => ProposalState::Approved,
-                _ => ProposalState::Refused,
+            proposal.state = match approve {
+                true => ProposalState::Approved,
+                false => ProposalState::Refused,
             };
             if let Some(reason) = broken.get(id) {
-                proposal.decided_by = "checks".into();
-                proposal.checks.push(Check {
-                    name: CheckName::Constraints,
-                    passed: false,
-                    reason: reason.clone(),
-                });
-                self.said.push(format!("{id} is refused: {reason}"));
+                self.refuse(id, reason);
             }
         }
         let verb = if approve { "approved" } else { "refused" };
@@ -261,7 +279,7 @@ impl Stepper {
         if !self.tree.has_proposal() && !self.tree.proposal_waits() {
             self.tree.campaign.stopped = Some(Stopped {
                 by: StopCause::Nothing,
-                text: "a person refused every proposal".into(),
+                text: "every proposal is refused".into(),
             });
         }
         self.fire(EventName::ProposalsDecided, "a person decided")
