@@ -163,6 +163,7 @@ const FLOORS: &[(&str, &[&str])] = &[
             "training",
             "history",
             "parameters",
+            "planning",
         ],
     ),
     (

@@ -207,9 +207,12 @@ impl Coordinator {
         let at = now();
         for (id, tree) in &self.durable {
             // Such launches wait until the next tick ends their waiting.
-            let spent = budget::exhausted(tree, at).is_some();
+            let launching = |(id, owed): &(&EffectId, &Obligation)| {
+                owed.effect.launches() && self.begun.contains(*id)
+            };
+            let mut begun = tree.outbox.iter().filter(launching).count() as u64;
             for (effect, owed) in &tree.outbox {
-                if spent && owed.effect.launches() {
+                if owed.effect.launches() && budget::exhausted_beside(tree, begun, at).is_some() {
                     continue;
                 }
                 let wanted = self
@@ -217,6 +220,7 @@ impl Coordinator {
                     .get(id)
                     .is_some_and(|tree| tree.outbox.contains_key(effect));
                 if wanted && !held.contains(effect) && !self.begun.contains(effect) {
+                    begun += u64::from(owed.effect.launches());
                     ready.push(Perform {
                         id: effect.clone(),
                         effect: owed.effect.clone(),

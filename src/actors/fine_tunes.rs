@@ -131,15 +131,17 @@ pub(super) fn fine_tune(
 }
 
 /// The settings with half the batch and twice the accumulation, so often: what a step learns from stays the same.
-fn halved(settings: &Settings, times: u32) -> Settings {
-    let factor = 1_u32 << times.min(31);
-    let batch = (settings.per_device_train_batch_size / factor).max(1);
-    let rows = u64::from(settings.per_device_train_batch_size)
-        * u64::from(settings.gradient_accumulation_steps);
-    let steps = rows.div_ceil(u64::from(batch));
+pub(super) fn halved(settings: &Settings, times: u32) -> Settings {
+    let most = (settings.per_device_train_batch_size >> times.min(31)).max(1);
+    let rows = settings
+        .per_device_train_batch_size
+        .saturating_mul(settings.gradient_accumulation_steps);
+    // The largest that leaves a step its rows: its checkpoints are gone on from.
+    let fits = |batch: &u32| times == 0 || rows.is_multiple_of(*batch);
+    let batch = (1..=most).rev().find(fits).unwrap_or(1);
     Settings {
         per_device_train_batch_size: batch,
-        gradient_accumulation_steps: u32::try_from(steps).unwrap_or(u32::MAX),
+        gradient_accumulation_steps: rows.div_ceil(batch.max(1)),
         ..settings.clone()
     }
 }

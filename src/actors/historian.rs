@@ -1,6 +1,8 @@
 //! The Historian: what came of each run of a cycle becomes an experiment, which is committed once.
 
-use super::{Perform, Surroundings, now, patience::patiently, performer, results, view};
+use super::{
+    Perform, Surroundings, fine_tunes::halved, now, patience::patiently, performer, results, view,
+};
 use crate::{
     artifacts::is_starved,
     control::training::RunView,
@@ -13,6 +15,7 @@ use crate::{
         event::Event,
         lesson,
         plan::{self, Plan, plan},
+        spec::RunSpec,
         training_run::State as RunState,
         tree::CampaignTree,
     },
@@ -167,7 +170,13 @@ fn trained(tree: &CampaignTree, run: &RunView, data: &BTreeMap<String, f64>) -> 
 /// What the fine-tune was set to: its own settings whole, by their names.
 fn set(tree: &CampaignTree, run: &RunView) -> Assignment {
     let asked = tree.run_spec(&run.name);
-    let mut all = asked.map(plan::settings).unwrap_or_default();
+    let mut jobs = tree.jobs.values();
+    let last = jobs.rfind(|job| job.run.as_deref() == Some(&run.run));
+    let ran = asked.map(|asked| RunSpec {
+        settings: halved(&asked.settings, last.map_or(0, |job| tree.halvings(job))),
+        ..asked.clone()
+    });
+    let mut all = ran.as_ref().map(plan::settings).unwrap_or_default();
     if let Some(asked) = asked {
         all.insert("model".into(), Value::Text(asked.model.clone()));
         all.extend(

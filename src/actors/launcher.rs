@@ -198,6 +198,10 @@ async fn end(here: &Surroundings, perform: &Perform, job: &EffectId) {
         here.handles.release(job, shard);
     }
     let ends = seen.into_iter().map(|(shard, seen)| {
+        let ran_seconds = match &seen {
+            Observed::Ended(exit) => exit.ran_seconds(),
+            _ => None,
+        };
         let text = match seen {
             Observed::Ended(exit) => format!("ended on request, {}", exit.sentence()),
             Observed::Lost { why } => format!("killed on request: {why}"),
@@ -210,7 +214,7 @@ async fn end(here: &Surroundings, perform: &Perform, job: &EffectId) {
                 cause,
                 text,
                 at,
-                ran_seconds: None,
+                ran_seconds,
             },
         )
     });

@@ -18,6 +18,9 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
+/// The experiments of campaigns that were cleaned.
+pub type Past = Vec<Experiment>;
+
 /// The experiments of all campaigns, also of those that were cleaned.
 #[derive(Default)]
 pub struct Memory {
@@ -27,7 +30,7 @@ pub struct Memory {
 #[derive(Default)]
 struct Inner {
     /// Of campaigns that are gone.
-    past: Vec<Experiment>,
+    past: Arc<Vec<Experiment>>,
     /// Of the others.
     present: BTreeMap<CampaignId, Arc<CampaignTree>>,
     /// Counts the changes.
@@ -37,9 +40,9 @@ struct Inner {
 
 impl Memory {
     /// What the store held.
-    pub fn new(past: Vec<Experiment>, trees: &Trees) -> Self {
+    pub fn new(past: Past, trees: &Trees) -> Self {
         let inner = Inner {
-            past,
+            past: Arc::new(past),
             present: trees.clone(),
             version: 1,
             made: None,
@@ -64,22 +67,33 @@ impl Memory {
     pub fn forget(&self, id: &CampaignId) {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(tree) = inner.present.remove(id) {
-            inner.past.extend(tree.experiments.values().cloned());
+            let ended = tree.experiments.values();
+            let past = ended.map(|one| one.of_the_past(tree.campaign.created_at));
+            let mut all = inner.past.to_vec();
+            all.extend(past);
+            inner.past = Arc::new(all);
+            inner.version += 1;
         }
     }
 
     /// Everything, and which version of it: the same number is the same history.
     pub fn history(&self) -> (u64, Arc<History>) {
+        let (version, past, trees) = {
+            let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+            let version = inner.version;
+            if let Some((_, made)) = inner.made.as_ref().filter(|(made, _)| *made == version) {
+                return (version, Arc::clone(made));
+            }
+            let trees: Vec<Arc<CampaignTree>> = inner.present.values().cloned().collect();
+            (version, Arc::clone(&inner.past), trees)
+        };
+        // Who commits waits for nobody that reads.
+        let present = trees.iter().flat_map(|tree| tree.experiments.values());
+        let history = Arc::new(History::new(past.iter().chain(present).cloned().collect()));
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        let version = inner.version;
-        if let Some((_, history)) = inner.made.as_ref().filter(|(made, _)| *made == version) {
-            return (version, Arc::clone(history));
+        if inner.version == version {
+            inner.made = Some((version, Arc::clone(&history)));
         }
-        let present = inner.present.values();
-        let present = present.flat_map(|tree| tree.experiments.values());
-        let all = inner.past.iter().chain(present).cloned().collect();
-        let history = Arc::new(History::new(all));
-        inner.made = Some((version, Arc::clone(&history)));
         (version, history)
     }
 }

@@ -122,6 +122,16 @@ pub fn log_says(dir: &JobDir, shard: u32) -> Option<(Cause, String)> {
     Some((cause, found.message))
 }
 
+/// What one of our workers said that it ended of: the last such line of its log.
+pub fn last_error(dir: &JobDir, shard: u32) -> Option<String> {
+    let text = end_of(&dir.stderr(shard)).ok()?;
+    let said = text.lines().rev().find_map(|line| {
+        let (_, rest) = line.strip_prefix("campaignd: ")?.split_once(" of ")?;
+        rest.split_once(": ").map(|(_, said)| said)
+    })?;
+    Some(said.chars().take(500).collect())
+}
+
 fn end_of(path: &Path) -> io::Result<String> {
     let mut file = fs::File::open(path)?;
     let from = file.metadata()?.len().saturating_sub(END_OF_A_LOG);

@@ -145,20 +145,11 @@ pub fn routes(config: &mut web::ServiceConfig) {
             web::get().to(scorecard::show),
         )
         .route("/v1/campaigns/{id}/logs", web::get().to(streams::logs))
-        .route(
-            "/v1/campaigns/{id}/proposals",
-            web::get().to(proposals::list),
-        )
-        .route(
-            "/v1/campaigns/{id}/proposals",
-            web::post().to(proposals::propose),
-        )
+        .configure(proposals::routes)
+        .configure(history::routes)
         .configure(trajectories::routes)
         .configure(dataset::routes)
         .route("/v1/campaigns/{id}/{verb}", web::post().to(change::act))
-        .route("/v1/history", web::get().to(history::history))
-        .route("/v1/constraints", web::get().to(history::constraints))
-        .route("/v1/constraints/{id}", web::post().to(history::act))
         .route("/v1/jobs", web::get().to(jobs::jobs))
         .route("/v1/slurm", web::get().to(jobs::slurm))
         .route("/v1/events", web::get().to(streams::events))

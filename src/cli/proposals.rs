@@ -93,16 +93,9 @@ fn assignment(words: &[String]) -> Result<Assignment, Fail> {
 
 /// Values to be read: `learning_rate=2e-4 r=16`, numbers to four digits; the record has them all.
 fn values(of: &Assignment) -> String {
-    let short = |value: &Value| match value {
-        Value::Number(number) => {
-            let rounded = format!("{number:.3e}").parse();
-            Value::Number(rounded.unwrap_or(*number))
-        }
-        other => other.clone(),
-    };
     let all = of
         .iter()
-        .map(|(name, value)| format!("{name}={}", short(value)));
+        .map(|(name, value)| format!("{name}={}", value.rounded()));
     all.collect::<Vec<String>>().join(" ")
 }
 

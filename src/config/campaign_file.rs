@@ -326,6 +326,7 @@ fn build(
         .all()
         .filter(|(key, _)| agents::concerns(layers, key.name))
         .filter(|(key, _)| training::concerns(layers, key.name))
+        .filter(|(key, _)| planning::concerns(layers, key.name))
         .filter(|(key, _)| slurm::concerns(layers, key.name));
     let provenance = known.map(|(key, set)| Provenance {
         key: key.name.into(),

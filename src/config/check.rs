@@ -147,7 +147,7 @@ fn kind(key: &Key) -> &str {
 }
 
 /// The phases that a campaign file to begin with does not ask for: they take longer than data alone.
-const OFFERED: [&str; 4] = ["execution", "training", "evaluation", "slurm"];
+const OFFERED: [&str; 5] = ["execution", "training", "evaluation", "planning", "slurm"];
 
 /// A campaign file to begin with: every key, at its default, with its sentence.
 pub fn template(name: &str) -> String {
@@ -226,6 +226,7 @@ fn shown(key: &Key) -> &'static str {
     match key.name {
         "training.model" => "\"made\"",
         "training.dataset" => "\"routing\"",
+        "planning.vary" => "{ r = [8, 16, 32], learning_rate = \"1e-5..1e-3:log\" }",
         _ => key.default,
     }
 }

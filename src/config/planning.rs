@@ -98,6 +98,11 @@ pub const KEYS: &[Key] = &[
     ),
 ];
 
+/// Whether a key is anybody's business: the defaults of planning are nobody's where nothing is planned.
+pub fn concerns(layers: &Layers, key: &str) -> bool {
+    !key.starts_with("planning.") || layers.tables.iter().any(|(name, _)| name == "planning")
+}
+
 /// What the layers say of planning; none where the table is not there. Complaints go to the layers.
 pub fn planning(layers: &mut Layers, training: Option<&TrainingSpec>) -> Option<PlanningSpec> {
     if !layers.tables.iter().any(|(name, _)| name == "planning") {

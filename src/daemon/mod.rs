@@ -19,7 +19,7 @@ use crate::{
         historian::Historian,
         journal_writer::{self, Orders, Waiting},
         launcher::Launcher,
-        memory::{self, Memory},
+        memory::{self, Memory, Past},
         now,
         pilot_monitor::PilotMonitor,
         seen::Seen,
@@ -31,7 +31,6 @@ use crate::{
     artifacts::{create_dir_private, is_starved},
     control::api::RestartView,
     executor::{handles::Handles, job_dir::JobDir, local::Local, slurm::desk::Slurm},
-    history::Experiment,
     machines::{effect::Performer, tree::CampaignTree},
     manifest::StateDir,
     points::number,
@@ -144,7 +143,7 @@ pub struct Daemon {
     listener: lifecycle::Bound,
     trees: Trees,
     /// What campaigns taught that were cleaned.
-    past: Vec<Experiment>,
+    past: Past,
     restart: Option<RestartView>,
     handles: Handles,
 }

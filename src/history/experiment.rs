@@ -32,6 +32,16 @@ words! {
     }
 }
 
+impl Experiment {
+    /// The same when its campaign is removed: another of that name may make experiments of the same ids.
+    pub fn of_the_past(&self, campaign_created_at: Timestamp) -> Experiment {
+        Experiment {
+            experiment_id: format!("{}@{campaign_created_at}", self.experiment_id),
+            ..self.clone()
+        }
+    }
+}
+
 /// Why an experiment failed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {

@@ -38,10 +38,12 @@ pub fn spent(tree: &CampaignTree, now: Timestamp) -> Spent {
 /// The GPU hours of one job.
 pub fn gpu_hours(job: &Job, now: Timestamp) -> f64 {
     let seconds = |task: &super::job::Task| match (&task.end, job.launched_at) {
-        (Some(end), Some(from)) => {
-            end.ran_seconds
-                .unwrap_or_else(|| end.at.since(from).as_secs()) as f64
-        }
+        (Some(end), Some(from)) => match end.ran_seconds {
+            Some(ran) => ran as f64,
+            // It may have waited in SLURM's queue all the time.
+            None if job.slurm.is_some() => 0.0,
+            None => end.at.since(from).as_secs_f64(),
+        },
         // A task of SLURM may wait in its queue: only its end says how long it ran.
         (None, Some(from)) if job.slurm.is_none() => now.since(from).as_secs_f64(),
         _ => 0.0,
@@ -52,6 +54,11 @@ pub fn gpu_hours(job: &Job, now: Timestamp) -> f64 {
 
 /// The bound that forbids another launch, as a sentence; none while there is room.
 pub fn exhausted(tree: &CampaignTree, now: Timestamp) -> Option<String> {
+    exhausted_beside(tree, 0, now)
+}
+
+/// The same where so many launches are under way that no event has told of yet.
+pub fn exhausted_beside(tree: &CampaignTree, begun: u64, now: Timestamp) -> Option<String> {
     let budget = tree.campaign.spec.budget.as_ref()?;
     let Spent {
         gpu_hours,
@@ -59,6 +66,7 @@ pub fn exhausted(tree: &CampaignTree, now: Timestamp) -> Option<String> {
         wall_seconds,
         jobs,
     } = spent(tree, now);
+    let jobs = jobs + begun;
     if let Some(most) = budget.gpu_hours.filter(|most| gpu_hours >= *most) {
         return Some(format!(
             "budget.gpu_hours = {most} is spent: {gpu_hours:.2} GPU hours are used"

@@ -259,7 +259,8 @@ impl Campaign {
         }
     }
 
-    fn has_cycles_left(&self) -> bool {
+    /// Whether it asks for further cycles than the present one.
+    pub fn has_cycles_left(&self) -> bool {
         let plan = self.spec.planning.as_ref();
         plan.is_some_and(|plan| self.cycle < plan.cycles)
     }

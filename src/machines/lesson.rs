@@ -25,9 +25,18 @@ pub fn failure(tree: &CampaignTree, run: &str) -> Failure {
 /// What there is to learn from an end.
 fn cause(end: &TaskEnd) -> FailureCause {
     let unstable = || {
-        ["not a number", "diverged", "exploded", "NaN", "inf"]
-            .iter()
-            .any(|word| end.text.contains(word))
+        // As the trainer says it, and as others do.
+        [
+            "not a number",
+            "no finite number",
+            "is infinite",
+            "diverged",
+            "exploded",
+            "loss is nan",
+            "NaN loss",
+        ]
+        .iter()
+        .any(|word| end.text.contains(word))
     };
     match end.cause {
         Some(Cause::OutOfMemory | Cause::GpuMemory) => FailureCause::Memory,

@@ -121,8 +121,17 @@ impl CampaignTree {
     pub fn halvings(&self, job: &Job) -> u32 {
         let before = |job: &&Job| self.jobs.get(job.retry_of.as_ref()?);
         let short = |job: &&Job| {
+            // Where SLURM gives more memory the batch stays.
+            let grows = job
+                .slurm
+                .as_ref()
+                .is_some_and(|slurm| slurm.mem_mib.is_some());
             let mut causes = job.tasks.iter().filter_map(Task::cause);
-            causes.any(|cause| matches!(cause, Cause::GpuMemory | Cause::OutOfMemory))
+            causes.any(|cause| match cause {
+                Cause::GpuMemory => true,
+                Cause::OutOfMemory => !grows,
+                _ => false,
+            })
         };
         let chain = std::iter::successors(before(&job), before).filter(short);
         u32::try_from(chain.count()).unwrap_or(u32::MAX)

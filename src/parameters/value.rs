@@ -97,6 +97,17 @@ impl Value {
         }
     }
 
+    /// The same to be read: a number to four digits.
+    pub fn rounded(&self) -> Value {
+        match self {
+            Value::Number(number) => {
+                let short = format!("{number:.3e}").parse();
+                Value::Number(short.unwrap_or(*number))
+            }
+            other => other.clone(),
+        }
+    }
+
     /// Whether two values mean the same: `8` and `8.0` do.
     pub fn same(&self, other: &Value) -> bool {
         match (self.number(), other.number()) {

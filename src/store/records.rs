@@ -128,7 +128,7 @@ pub fn removal(tree: &CampaignTree) -> Vec<Change> {
         let past = format!("{PAST}{}/{id}/{key}", tree.campaign.created_at.0);
         [
             Change::delete(Tree::Experiments, format!("{id}/{key}")),
-            Change::put(past, one),
+            Change::put(past, &one.of_the_past(tree.campaign.created_at)),
         ]
     });
     let campaign = Change::delete(Tree::Campaigns, id.as_str());

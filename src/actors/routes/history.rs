@@ -20,6 +20,14 @@ use crate::{
 use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web};
 use std::sync::Arc;
 
+/// The routes of the history, and of what it forbids.
+pub(super) fn routes(config: &mut web::ServiceConfig) {
+    config
+        .route("/v1/history", web::get().to(history))
+        .route("/v1/constraints", web::get().to(constraints))
+        .route("/v1/constraints/{id}", web::post().to(act));
+}
+
 fn wrong(problem: &query::Problem) -> super::Refusal {
     refusal(
         StatusCode::BAD_REQUEST,
@@ -31,7 +39,7 @@ fn wrong(problem: &query::Problem) -> super::Refusal {
 }
 
 /// Experiments by a question.
-pub(super) async fn history(room: web::Data<Room>, asked: Query) -> Answered<HttpResponse> {
+async fn history(room: web::Data<Room>, asked: Query) -> Answered<HttpResponse> {
     let pairs = asked
         .iter()
         .map(|(key, value)| (key.as_str(), value.as_str()));
@@ -45,10 +53,7 @@ pub(super) async fn history(room: web::Data<Room>, asked: Query) -> Answered<Htt
 }
 
 /// The constraints of a campaign as its persons ruled them, or what all experiments teach.
-pub(super) async fn constraints(
-    room: web::Data<Room>,
-    asked: Query,
-) -> Answered<web::Json<ConstraintsView>> {
+async fn constraints(room: web::Data<Room>, asked: Query) -> Answered<web::Json<ConstraintsView>> {
     let trees = room.trees().await?;
     let tree = match asked.get("campaign") {
         Some(word) => Some(room.find(word).await?),
@@ -89,7 +94,7 @@ fn schema(tree: Option<&CampaignTree>) -> Schema {
 }
 
 /// A person pins, deletes or writes a constraint of a campaign.
-pub(super) async fn act(
+async fn act(
     room: web::Data<Room>,
     word: web::Path<String>,
     request: Body<Act>,

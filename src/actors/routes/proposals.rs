@@ -14,8 +14,16 @@ use crate::{
 };
 use actix_web::{HttpRequest, http::StatusCode, web};
 
+/// The routes of proposals.
+pub(super) fn routes(config: &mut web::ServiceConfig) {
+    let path = "/v1/campaigns/{id}/proposals";
+    config
+        .route(path, web::get().to(list))
+        .route(path, web::post().to(propose));
+}
+
 /// What was proposed, oldest first.
-pub(super) async fn list(
+async fn list(
     room: web::Data<Room>,
     path: web::Path<String>,
 ) -> Answered<web::Json<ProposalsView>> {
@@ -91,7 +99,7 @@ fn proposal(tree: &CampaignTree, one: &Proposal, metric: Option<&str>) -> Propos
 }
 
 /// A person wants something tried. The same checks are asked of it as of the planner's own.
-pub(super) async fn propose(
+async fn propose(
     room: web::Data<Room>,
     path: web::Path<String>,
     request: Body<ProposeRequest>,

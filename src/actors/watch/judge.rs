@@ -9,7 +9,7 @@ use crate::{
     },
     artifacts::is_starved,
     executor::job_dir::Exit,
-    machines::job::{Cause, Task, TaskEnd},
+    machines::job::{Cause, Phase, Task, TaskEnd},
 };
 use std::io;
 
@@ -41,6 +41,10 @@ impl Watch {
                 }
                 let executed = made.ok().and_then(|made| made.executed);
                 let why = executed.as_ref().and_then(Executed::problem);
+                let own = (cause == Cause::Program && self.job.phase == Phase::Train)
+                    .then(|| outcome::last_error(&self.dir, task.shard))
+                    .flatten();
+                let why = why.map(String::from).or(own);
                 let why = why.map_or(String::new(), |why| format!(": {why}"));
                 (Some(cause), exit.sentence() + &why)
             }

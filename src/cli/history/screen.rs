@@ -7,6 +7,7 @@ use super::super::{
 use crate::{
     control::history::HistoryView,
     history::{Experiment, Status, patterns::varied},
+    parameters::Value,
     report::history::plot::number,
 };
 use std::collections::BTreeMap;
@@ -207,7 +208,10 @@ fn parameters(all: &[Experiment]) -> Vec<&str> {
 }
 
 fn parameter(all: &[Experiment], name: &str) -> Column {
-    let cell = |one: &Experiment| one.config.get(name).map_or("-".into(), ToString::to_string);
+    let cell = |one: &Experiment| {
+        let value = one.config.get(name).map(Value::rounded);
+        value.map_or("-".into(), |value| value.to_string())
+    };
     Column {
         head: name.to_uppercase(),
         cells: all.iter().map(cell).collect(),

@@ -136,7 +136,7 @@ fn bad_input_names_its_place_and_what_would_be_right() {
             "smaller campaign_target",
         ),
         (
-            named("[planning]"),
+            named("[planning]\ncycles = 1"),
             "there is no [training] to plan",
             "check --keys",
         ),

@@ -172,9 +172,12 @@ impl<'a> Lesson<'a> {
             return None;
         }
         // Attempts at one proposal fail together.
-        let proposals: BTreeSet<&str> = evidence
+        let proposals: BTreeSet<(&str, &str)> = evidence
             .iter()
-            .map(|one| one.proposal.as_deref().unwrap_or(&one.experiment_id))
+            .map(|one| {
+                let of = one.proposal.as_deref().unwrap_or(&one.experiment_id);
+                (one.campaign.as_str(), of)
+            })
             .collect();
         let hard = proposals.len() >= self.rules.hard_from.max(2) && outside > 0;
         Some(Constraint {

@@ -192,7 +192,8 @@ impl Stepper {
             let text = "it has no [planning]: nothing would try it";
             return Err(Refused::Pointless(text.into()));
         }
-        if campaign.state.ended() || (campaign.stopped.is_some() && !self.waits_for_decision()) {
+        let more = campaign.stopped.is_none() && campaign.has_cycles_left();
+        if campaign.state.ended() || !(more || self.waits_for_decision()) {
             return Err(Refused::Pointless("it has no further cycle".into()));
         }
         if let Some(check) = proposal.refusal() {
@@ -220,6 +221,10 @@ impl Stepper {
         approve: bool,
         by: &str,
     ) -> Result<(), Refused> {
+        let state = self.tree.campaign.state;
+        if state.ended() && state != State::Failed {
+            return Err(Refused::Pointless(format!("it is {state} already")));
+        }
         let waits = |id: &&String| {
             let proposal = self.tree.proposals.get(*id);
             proposal.is_some_and(|one| one.state == ProposalState::Waiting)
@@ -260,6 +265,9 @@ impl Stepper {
 
     /// Of these proposals, those that break a hard constraint of what the campaign has learned, with a sentence.
     fn broken(&self, ids: &[String]) -> BTreeMap<String, String> {
+        if ids.is_empty() {
+            return BTreeMap::new();
+        }
         let history = History::new(self.tree.experiments.values().cloned().collect());
         let known = plan::constraints(&self.tree, &history, self.now);
         let broken = |id: &String| {

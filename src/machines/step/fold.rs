@@ -5,7 +5,8 @@ use crate::{
     evaluation::{Criteria, Decision, Verdict},
     ids::EffectId,
     machines::{
-        campaign::State,
+        budget,
+        campaign::{State, StopCause},
         event::Event,
         job::TaskEnd,
         spec::{BudgetSpec, Parts},
@@ -173,6 +174,10 @@ impl Stepper {
         }
         let text = budget.to_string();
         campaign.spec.budget = Some(budget);
+        let stopped = campaign.stopped.as_ref().map(|stopped| stopped.by);
+        if stopped == Some(StopCause::Budget) && budget::exhausted(&self.tree, self.now).is_none() {
+            self.tree.campaign.stopped = None;
+        }
         self.say(format!("budget: {text}"));
         Ok(())
     }

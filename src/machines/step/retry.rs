@@ -219,8 +219,9 @@ impl Stepper {
     fn can_halve(&self, job: &Job) -> bool {
         let run = job.run.as_ref().and_then(|key| self.tree.runs.get(key));
         let asked = run.and_then(|run| self.tree.run_spec(&run.name));
-        let halvings = self.tree.halvings(job).min(31);
-        asked.is_some_and(|asked| asked.settings.per_device_train_batch_size >> halvings > 1)
+        let halvings = self.tree.halvings(job);
+        halvings < MOST_HALVINGS
+            && asked.is_some_and(|asked| asked.settings.per_device_train_batch_size >> halvings > 1)
     }
 
     /// A task is done and leaves what it has not spent: tasks that ran out of theirs go on with it.

@@ -13,6 +13,8 @@ impl Stepper {
     /// so; when all are, training is.
     pub(super) fn start_training(&mut self) -> Result<(), Refused> {
         let cycle = self.tree.campaign.cycle;
+        // What failed in an earlier cycle is in the history.
+        self.tree.campaign.cause = None;
         let asked = self.tree.asked_runs().into_iter();
         let asked: Vec<(String, u32)> = asked
             .map(|run| (run.name.clone(), run.stage_count()))

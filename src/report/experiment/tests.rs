@@ -67,7 +67,7 @@ fn the_page_shows_runs_curves_and_effects_and_stays_text() {
     assert_eq!(text.matches("<polyline").count(), 4);
     assert!(text.contains("r = 16<small>against 8</small>"), "{text}");
     assert!(
-        text.contains("<td>−0.5 (−0.5609 to −0.4391)</td>"),
+        text.contains("<td>−0.5 (−0.5608 to −0.4392)</td>"),
         "{text}"
     );
     assert!(text.contains("<b>better</b>"));

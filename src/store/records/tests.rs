@@ -293,7 +293,9 @@ fn trees_survive_the_store_and_a_newer_record_is_refused() {
     assert!(load_trees(&store).unwrap().is_empty());
     // The history outlives the campaign, and another one of its name begins without it.
     let past = load_past(&store).unwrap();
-    let taught: Vec<Experiment> = tree.experiments.values().cloned().collect();
+    let began = tree.campaign.created_at;
+    let taught = tree.experiments.values();
+    let taught: Vec<Experiment> = taught.map(|one| one.of_the_past(began)).collect();
     assert_eq!(past, taught);
     let newer = wire::encode(Job::VERSION + 1, tree.jobs.values().next().unwrap());
     assert!(matches!(

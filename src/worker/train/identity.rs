@@ -128,7 +128,19 @@ impl Identity {
         if init(&self.adapter_init) != init(&now.adapter_init) {
             return Some("from another adapter".into());
         }
-        let value = |settings: &Settings| serde_json::to_value(settings).unwrap_or_default();
+        // A step learns from the same rows however many of them are in memory at once: a run that found too little of it
+        // goes on with smaller micro-batches.
+        let value = |settings: &Settings| {
+            let rows = settings
+                .per_device_train_batch_size
+                .saturating_mul(settings.gradient_accumulation_steps);
+            let whole = Settings {
+                per_device_train_batch_size: 1,
+                gradient_accumulation_steps: rows,
+                ..settings.clone()
+            };
+            serde_json::to_value(whole).unwrap_or_default()
+        };
         let key = other_key(&value(&self.settings), &value(&now.settings))?;
         Some(format!("with other settings: {key}"))
     }
