@@ -137,6 +137,11 @@ impl CampaignManifest {
         self.root.join("runs")
     }
 
+    /// What one training run of a campaign that plans was configured to: `config.yaml` and `config.json`.
+    pub fn experiment(&self, run: &str) -> PathBuf {
+        self.root.join("experiments").join(run)
+    }
+
     /// The directory of one evaluation; exists only when complete.
     pub fn evaluation(&self, name: &str) -> PathBuf {
         self.root.join("evaluation").join(name)

@@ -271,14 +271,18 @@ fn nothing_to_try_and_everything_refused_are_said_and_end_it() {
 #[test]
 fn what_was_approved_is_held_to_what_failed_since() {
     let mut case = Case::of(spec());
+    let values = [("r".to_string(), Value::Whole(32))].into();
+    let base = &case.tree.campaign.spec.training.as_ref().unwrap().runs[0];
     let mine = Proposal {
         decided_by: "uid 1".into(),
+        run: base.with("", &values).unwrap(),
+        values,
         ..proposal(&case.tree)
     };
     case.take(&Event::Proposed {
         proposal: Box::new(mine),
     });
-    // Two failures of that rank, and a success elsewhere: r = 8 is forbidden now.
+    // Two failures of that rank, and a success elsewhere: r = 32 is forbidden now.
     let at = |case: &Case, id: &str, r: i64, status| Experiment {
         experiment_id: id.into(),
         status,
@@ -291,13 +295,10 @@ fn what_was_approved_is_held_to_what_failed_since() {
         ..case.came(1.0)
     };
     let results = vec![
-        at(&case, "x", 8, Status::Failed),
-        at(&case, "y", 8, Status::Failed),
-        at(&case, "z", 4, Status::Completed),
+        at(&case, "x", 32, Status::Failed),
+        at(&case, "y", 32, Status::Failed),
+        at(&case, "z", 8, Status::Completed),
     ];
-    case.tree.campaign.spec.training.as_mut().unwrap().runs[0]
-        .settings
-        .r = 4;
     case.record(results);
     case.plan(Vec::new());
     assert_eq!(case.tree.proposals["p1"].state, ProposalState::Refused);

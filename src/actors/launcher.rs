@@ -1,8 +1,8 @@
 //! The Launcher: starts jobs, or finds them started, and ends them.
 
 use super::{
-    Perform, Surroundings, fine_tunes::Trouble, now, patience::patiently, performer, requests,
-    slices, slurm,
+    Perform, Surroundings, configs, fine_tunes::Trouble, now, patience::patiently, performer,
+    requests, slices, slurm,
 };
 use crate::{
     artifacts::is_starved,
@@ -158,6 +158,7 @@ async fn try_launch(here: &Surroundings, perform: &Perform) -> Result<Option<Lau
 
 /// Writes the job's complete input.
 fn write(here: &Surroundings, tree: &CampaignTree, job: &Job) -> Result<(), Trouble> {
+    configs::configure(here, tree, job)?;
     let mut request = requests::request(&here.state, &here.store_id, tree, job)?;
     request.side_by_side = side_by_side(tree, job, here.tuning.get().limits.max_training_jobs);
     slices::deal(&here.state, tree, &mut request)??;

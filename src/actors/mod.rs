@@ -6,6 +6,7 @@
 
 pub mod access;
 pub mod campaign_monitor;
+mod configs;
 pub mod control_server;
 pub mod coordinator;
 pub mod desk;

@@ -2,7 +2,10 @@
 //! checked against the schema and against what was learned, as a config for a program.
 
 use super::{vocabulary::Vocabulary, yaml::Node};
-use crate::parameters::{Assignment, Fault, Value};
+use crate::{
+    history::constraints::{Constraint, Strength},
+    parameters::{Assignment, Fault, Value},
+};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -130,6 +133,28 @@ pub struct Baseline {
     pub from: String,
     /// What is set; the back end's defaults are what is not.
     pub values: Assignment,
+}
+
+/// The hard constraints that values for a model do not keep.
+pub fn held(constraints: &[Constraint], values: &Assignment, model: &str) -> Vec<Violation> {
+    let hard = constraints
+        .iter()
+        .filter(|one| one.strength == Strength::Hard && one.is_for(model));
+    let broken = hard.filter(|one| one.broken_in(values));
+    broken
+        .map(|one| {
+            let set = one.bounds.iter().filter_map(|bound| {
+                let value = values.get(&bound.parameter)?;
+                Some(format!("{} = {value}", bound.parameter))
+            });
+            let set: Vec<String> = set.collect();
+            Violation {
+                constraint: one.id.clone(),
+                says: format!("{}, and allowed is {}", set.join(", "), one.text()),
+                evidence: one.reason.clone(),
+            }
+        })
+        .collect()
 }
 
 /// Values as a line: `r = 8, learning_rate = 1e-5`.

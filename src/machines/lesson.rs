@@ -36,7 +36,7 @@ fn cause(end: &TaskEnd) -> FailureCause {
             "NaN loss",
         ]
         .iter()
-        .any(|word| end.text.contains(word))
+        .any(|word| says(&end.text, word))
     };
     match end.cause {
         Some(Cause::OutOfMemory | Cause::GpuMemory) => FailureCause::Memory,
@@ -47,6 +47,13 @@ fn cause(end: &TaskEnd) -> FailureCause {
         Some(Cause::Program) if unstable() => FailureCause::Stability,
         _ => FailureCause::Program,
     }
+}
+
+/// Whether a text has these words, not merely longer ones that begin so.
+fn says(text: &str, words: &str) -> bool {
+    let ends = |rest: &str| !rest.starts_with(char::is_alphanumeric);
+    text.match_indices(words)
+        .any(|(at, _)| ends(&text[at + words.len()..]))
 }
 
 #[cfg(test)]

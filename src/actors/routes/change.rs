@@ -1,16 +1,18 @@
 //! The routes that change something: submit, the verbs of a campaign, clean.
 
-use super::{Answered, Body, Room, ending, refusal};
+use super::{Answered, Body, Room, ending, refusal, trajectories::apart};
 use crate::{
-    actors::coordinator::Clean,
+    actors::{coordinator::Clean, now},
     artifacts::left,
     control::api::{Accepted, ActRequest, SubmitRequest, VERSION},
     ids::CampaignId,
-    machines::{campaign::State, event::Event, proposal, spec::BudgetSpec, tree::CampaignTree},
+    machines::{
+        campaign::State, event::Event, plan, proposal, spec::BudgetSpec, tree::CampaignTree,
+    },
     points::point,
 };
 use actix_web::{HttpRequest, http::StatusCode, web};
-use std::{fs, io};
+use std::{fs, io, sync::Arc};
 
 /// A new campaign, or the same one again: its id answers, and nothing is started twice.
 pub(super) async fn submit(
@@ -109,7 +111,11 @@ pub(super) async fn act(
     let of_proposals = matches!(verb.as_str(), "approve" | "reject")
         && (tree.campaign.state == State::AwaitingDecision || !request.proposals.is_empty());
     let event = match verb.as_str() {
-        word if of_proposals => decided(&tree, request, word == "approve", uid),
+        word if of_proposals => {
+            let asked = decided(&tree, request, word == "approve", uid);
+            hold(&room, &tree, &asked).await?;
+            asked
+        }
         "approve" => Event::ApprovalGranted {},
         "reject" => Event::ApprovalDenied { why: request.why },
         "amend" if request.quality_threshold.is_none() => Event::BudgetAmended {
@@ -156,6 +162,31 @@ fn decided(tree: &CampaignTree, request: ActRequest, approve: bool, uid: u32) ->
         ids,
         approve,
         by: format!("uid {uid}{why}"),
+    }
+}
+
+/// What is to be approved must keep what all experiments of this daemon taught, not only the campaign's own.
+async fn hold(room: &Room, tree: &Arc<CampaignTree>, asked: &Event) -> Answered<()> {
+    let Event::ProposalsDecided {
+        ids, approve: true, ..
+    } = asked
+    else {
+        return Ok(());
+    };
+    let campaign = tree.campaign.id.clone();
+    let (tree, ids, memory) = (Arc::clone(tree), ids.clone(), Arc::clone(&room.memory));
+    let broken = apart(move || Ok(plan::broken(&tree, &memory.history().1, &ids, now()))).await?;
+    match broken.into_iter().next() {
+        None => Ok(()),
+        Some((proposal, reason)) => Err(refusal(
+            StatusCode::CONFLICT,
+            "state",
+            format!("proposal {proposal} cannot be approved: {reason}"),
+            None,
+            Some(format!(
+                "campaignctl reject {campaign} {proposal}, or: campaignctl constraints"
+            )),
+        )),
     }
 }
 

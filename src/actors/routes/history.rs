@@ -103,9 +103,12 @@ async fn act(
     let uid = room.changer(&connection).await?;
     let tree = room.find(&word).await?;
     let id = tree.campaign.id.clone();
-    let known = plan::constraints(&tree, &room.memory.history().1, now());
-    let ruling = rule(&request.0, now(), &known, &schema(Some(&tree)));
-    let ruling = ruling.map_err(|problem| wrong(&problem))?;
+    let memory = Arc::clone(&room.memory);
+    let ruled = apart(move || {
+        let known = plan::constraints(&tree, &memory.history().1, now());
+        Ok(rule(&request.0, now(), &known, &schema(Some(&tree))))
+    });
+    let ruling = ruled.await?.map_err(|problem| wrong(&problem))?;
     let about = ruling.about().id.clone();
     let event = Event::ConstraintRuled {
         ruling: Box::new(ruling),

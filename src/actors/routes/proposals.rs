@@ -1,6 +1,6 @@
 //! `/v1/campaigns/ID/proposals`: what is to be tried, why, and what came of it; and what a person wants tried.
 
-use super::{Answered, Body, Room, refusal};
+use super::{Answered, Body, Room, refusal, trajectories::apart};
 use crate::{
     actors::{now, view},
     control::{
@@ -13,6 +13,7 @@ use crate::{
     machines::{event::Event, plan, proposal::Proposal, tree::CampaignTree},
 };
 use actix_web::{HttpRequest, http::StatusCode, web};
+use std::sync::Arc;
 
 /// The routes of proposals.
 pub(super) fn routes(config: &mut web::ServiceConfig) {
@@ -97,10 +98,20 @@ async fn propose(
     let tree = room.find(&path).await?;
     let id = tree.campaign.id.clone();
     let by = format!("uid {uid}");
-    let (_, history) = room.memory.history();
+    let memory = Arc::clone(&room.memory);
     let ProposeRequest { values, why } = request.0;
-    let proposed = plan::of_person(&tree, &history, values, &why, &by, now());
-    let proposal = proposed.map_err(|message| {
+    // The surrogate is asked: not on the thread that answers everybody.
+    let proposed = apart(move || {
+        Ok(plan::of_person(
+            &tree,
+            &memory.history().1,
+            values,
+            &why,
+            &by,
+            now(),
+        ))
+    });
+    let proposal = proposed.await?.map_err(|message| {
         let right = Some(format!("campaignctl proposals {id}"));
         refusal(StatusCode::CONFLICT, "state", message, None, right)
     })?;

@@ -2,6 +2,7 @@
 
 use super::{
     baseline::{self, back_end},
+    constraints,
     files::{How, problem, whole, write},
 };
 use crate::{
@@ -52,7 +53,7 @@ pub fn set(text: &str) -> Result<(String, Value), String> {
 /// Makes the config.
 ///
 /// # Errors
-/// Everything that the back end does not take; a config that says something else.
+/// Everything that the back end does not take; every constraint that refuses it; a config that says something else.
 pub fn run(args: &ConfigArgs, shape: Shape) -> Result<u8, Fail> {
     if let Some(why) = names::problem(&args.id) {
         let right = "letters, digits, -, _ and .";
@@ -71,7 +72,9 @@ pub fn run(args: &ConfigArgs, shape: Shape) -> Result<u8, Fail> {
     }
     let baseline = baseline::read(&args.dir)?.unwrap_or_default();
     let (kept, _) = words.recognised(&baseline.values);
-    let config = generate(words, &args.id, (&kept, &changes), &|_| Vec::new()).map_err(refused)?;
+    let known = constraints::read(&[&args.dir])?;
+    let check = constraints::check(&known, None);
+    let config = generate(words, &args.id, (&kept, &changes), &check).map_err(refused)?;
     let how = How {
         dry_run: args.dry_run,
         force: args.force,
@@ -120,8 +123,9 @@ pub fn refused(refusal: Refusal) -> Fail {
                     let message =
                         format!("the constraint {} refuses it: {}", one.constraint, one.says);
                     let right = format!(
-                        "what keeps it; campaignctl constraints explains {}",
-                        one.constraint
+                        "what keeps it, or {} out of {}",
+                        one.constraint,
+                        constraints::FILE
                     );
                     problem(&message, &format!("evidence: {}", one.evidence), &right)
                 })

@@ -6,24 +6,30 @@ mod inputs;
 use super::{
     baseline::back_end,
     config::{faults, set},
+    constraints,
     files::{How, log, whole, write},
 };
 use crate::{
     cli::{args::Shape, fail::Fail, out},
     config::parameters::vocabulary,
+    control::history::ConstraintsView,
     experiment::{
-        BackEnd,
+        BackEnd, Vocabulary,
+        config::{Refusal, Violation, generate},
         log::{Block, Event, LogFile},
         names,
-        plan::{Plan, SUMMARY, TWIN},
+        plan::{Plan, Run, SUMMARY, TWIN},
         scaffold::File,
         summary,
     },
-    parameters::{Domain, Value},
+    parameters::{Assignment, Domain, Value},
     time::parse_duration,
 };
 use serde_json::json;
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 /// The flags of `design`.
 #[derive(clap::Args, Debug)]
@@ -152,22 +158,26 @@ pub fn run(args: &DesignArgs, shape: Shape) -> Result<u8, Fail> {
         path: name.into(),
         text,
     };
-    write(
-        &dir,
-        &[file(TWIN, plan.json()), file(SUMMARY, shown.clone())],
-        how,
-    )?;
+    let mut files = vec![file(TWIN, plan.json()), file(SUMMARY, shown.clone())];
+    let learned = args.from.as_ref().map(constraints::learned).transpose()?;
+    let learned = learned.filter(|view| !view.constraints.is_empty());
+    let learned = learned.unwrap_or_default();
+    if !learned.constraints.is_empty() {
+        files.push(file(constraints::FILE, constraints::text(&learned)));
+    }
+    let refused = refused(&plan, words, &learned);
+    write(&dir, &files, how)?;
     if !args.dry_run {
         log(&dir, LogFile::Design, &[block(&plan)])?;
     }
     if shape.json {
         out::json(
-            &json!({ "version": 1, "dry_run": args.dry_run, "directory": dir, "plan": plan }),
+            &json!({ "version": 1, "dry_run": args.dry_run, "directory": dir, "plan": plan, "refused": refused }),
         )?;
     } else if args.dry_run {
         out::print(&shown)?;
     } else {
-        out::print(&told(&plan, &dir))?;
+        out::print(&told(&plan, &dir, &refused))?;
     }
     Ok(0)
 }
@@ -185,7 +195,24 @@ fn block(plan: &Plan) -> Block {
     Block::done(Event::Design, &plan.name, details)
 }
 
-fn told(plan: &Plan, dir: &std::path::Path) -> String {
+/// Runs that scaffolding will refuse, each with the constraints that it breaks.
+fn refused(
+    plan: &Plan,
+    words: &Vocabulary,
+    learned: &ConstraintsView,
+) -> Vec<(String, Vec<Violation>)> {
+    let check = constraints::check(&learned.constraints, plan.model.as_deref());
+    let of = |run: &Run| {
+        let settings = plan.settings(run);
+        match generate(words, &run.name, (&Assignment::new(), &settings), &check) {
+            Err(Refusal::Constraints(broken)) => Some((run.name.clone(), broken)),
+            _ => None,
+        }
+    };
+    plan.runs.iter().filter_map(of).collect()
+}
+
+fn told(plan: &Plan, dir: &Path, refused: &[(String, Vec<Violation>)]) -> String {
     let mut text = format!(
         "{}: {} runs, {} evaluations\n",
         plan.name,
@@ -200,6 +227,14 @@ fn told(plan: &Plan, dir: &std::path::Path) -> String {
             .amount
             .map_or("-".into(), |amount| format!("{amount:.2} {}", one.unit));
         text += &format!("  {:<40} {amount:<16} {}\n", one.what, one.basis);
+    }
+    for (run, broken) in refused {
+        for one in broken {
+            text += &format!(
+                "  refused  {run} by {}: {}; {}\n",
+                one.constraint, one.says, one.evidence
+            );
+        }
     }
     let dir = dir.display();
     text + &format!(

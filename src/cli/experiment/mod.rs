@@ -4,6 +4,7 @@
 mod analyze;
 mod baseline;
 mod config;
+mod constraints;
 mod design;
 mod files;
 mod read;
@@ -18,7 +19,7 @@ use clap::Subcommand;
 pub enum Step {
     /// Plan runs: what is varied, what stays, what it will take
     #[command(
-        after_help = "Examples:\n  campaignctl experiment design ranks --vary r=8,16,64 --vary learning_rate=1e-5..1e-3:log --model Qwen3-0.6B --data train.jsonl --holdout test.jsonl\n  campaignctl experiment design ranks --vary r=8,16 --from training_history.json --budget 20h --dry-run\n\nA list is a grid; LOW..HIGH is filled by points, with :log spaced by factors, with :int whole.\nexperiment.json is the plan; experiment_summary.md shows it to people and is not read.\n\nExit statuses: 0 done, 2 usage, unknown parameter, empty range, too many runs, a budget that admits no run"
+        after_help = "Examples:\n  campaignctl experiment design ranks --vary r=8,16,64 --vary learning_rate=1e-5..1e-3:log --model Qwen3-0.6B --data train.jsonl --holdout test.jsonl\n  campaignctl experiment design ranks --vary r=8,16 --from training_history.json --budget 20h --dry-run\n\nA list is a grid; LOW..HIGH is filled by points, with :log spaced by factors, with :int whole.\nexperiment.json is the plan; experiment_summary.md shows it to people and is not read. With\n--from, constraints.json holds what failures taught: scaffold refuses runs that break it.\n\nExit statuses: 0 done, 2 usage, unknown parameter, empty range, too many runs, a budget that admits no run"
     )]
     Design(Box<design::DesignArgs>),
     /// Write the directories of all runs: configs, scripts of fine-tunes and of evaluations
@@ -43,7 +44,7 @@ pub enum Step {
     Analyze(analyze::AnalyzeArgs),
     /// One config for a training program: the baseline, what is set over it, checked
     #[command(
-        after_help = "Examples:\n  campaignctl experiment config exp_001 --set learning_rate=0.001 --set batch_size=16 --back-end generic\n  campaignctl experiment config exp_002 --set r=8 --dry-run\n\nWrites ID/config.yaml and ID/config.json, which only you can read."
+        after_help = "Examples:\n  campaignctl experiment config exp_001 --set learning_rate=0.001 --set batch_size=16 --back-end generic\n  campaignctl experiment config exp_002 --set r=8 --dry-run\n\nWrites ID/config.yaml and ID/config.json, which only you can read. A constraints.json in\nthe directory of experiments (campaignctl constraints --json) refuses what it forbids."
     )]
     Config(config::ConfigArgs),
     /// What experiments here start from

@@ -2,6 +2,7 @@
 
 use super::{
     config::refused,
+    constraints,
     files::{How, Written, fail, log, problem, write},
     read::{self, Open},
 };
@@ -15,6 +16,7 @@ use crate::{
         plan::Run,
         scaffold::{self, File, Place, builtin, inspect, torchtune},
     },
+    history::constraints::Constraint,
     parameters::Assignment,
 };
 use serde_json::{Value, json};
@@ -164,9 +166,11 @@ fn fine_tunes(open: &Open, place: &Place) -> Result<Made, Fail> {
         BackEnd::Torchtune => Some(inputs(open)?),
         BackEnd::Builtin | BackEnd::Generic => None,
     };
+    let above = open.dir.parent().unwrap_or(&open.dir);
+    let known = constraints::read(&[&open.dir, above])?;
     let (mut files, mut blocks, mut wrong) = (Vec::new(), Vec::new(), Vec::new());
     for run in &open.plan.runs {
-        match of_run(open, place, run, inputs.as_ref()) {
+        match of_run(open, place, run, (inputs.as_ref(), &known)) {
             Ok(own) => {
                 let names: Vec<&str> = own
                     .iter()
@@ -194,13 +198,13 @@ fn of_run(
     open: &Open,
     place: &Place,
     run: &Run,
-    inputs: Option<&torchtune::Inputs>,
+    (inputs, known): (Option<&torchtune::Inputs>, &[Constraint]),
 ) -> Result<Vec<File>, Vec<ErrorView>> {
     let (plan, words) = (&open.plan, open.words);
     let settings = plan.settings(run);
-    let config = generate(words, &run.name, (&Assignment::new(), &settings), &|_| {
-        Vec::new()
-    });
+    let check = constraints::check(known, plan.model.as_deref());
+    let both = (&Assignment::new(), &settings);
+    let config = generate(words, &run.name, both, &check);
     let mut config = config.map_err(|refusal| refused(refusal).0)?;
     config.changed = run.varied.keys().cloned().collect();
     let mut files = scaffold::common(plan, words, run, &config);

@@ -5,7 +5,7 @@
 mod rules;
 mod trials;
 
-pub use rules::{constraints, schema};
+pub use rules::{broken, constraints, schema};
 pub use trials::{best, settings};
 
 use super::{

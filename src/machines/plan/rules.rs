@@ -3,12 +3,13 @@
 use crate::{
     history::{
         Experiment, History,
-        constraints::{Constraint, Rules, apply, in_force, learn, weigh},
+        constraints::{Constraint, Rules, Strength, apply, check, in_force, learn, weigh},
     },
     machines::{spec::PlanningSpec, tree::CampaignTree},
     parameters::{Parameter, Schema, Value},
     time::Timestamp,
 };
+use std::collections::BTreeMap;
 
 /// What is varied, as a schema: a constraint that would forbid all of a domain is none.
 pub fn schema(plan: &PlanningSpec) -> Schema {
@@ -42,4 +43,21 @@ pub fn constraints(tree: &CampaignTree, history: &History, now: Timestamp) -> Ve
     let mut all = apply(learned, &tree.campaign.rulings);
     weigh(&mut all, &experiments);
     in_force(&all, now)
+}
+
+/// Of these proposals, those that break a hard constraint, each with a sentence that names it and its evidence.
+pub fn broken(
+    tree: &CampaignTree,
+    history: &History,
+    ids: &[String],
+    now: Timestamp,
+) -> BTreeMap<String, String> {
+    let known = constraints(tree, history, now);
+    let broken = |id: &String| {
+        let run = &tree.proposals.get(id)?.run;
+        let all = check(&known, &super::settings(run), &run.model).into_iter();
+        let mut hard = all.filter(|one| one.strength == Strength::Hard);
+        Some((id.clone(), hard.next()?.text))
+    };
+    ids.iter().filter_map(broken).collect()
 }

@@ -2,10 +2,7 @@
 
 use super::{Refused, Stepper};
 use crate::{
-    history::{
-        Experiment, History, Status,
-        constraints::{Strength, check},
-    },
+    history::{Experiment, History, Status},
     ids::EffectId,
     machines::{
         campaign::{State, StopCause, Stopped},
@@ -269,20 +266,13 @@ impl Stepper {
         self.go_on_if_decided()
     }
 
-    /// Of these proposals, those that break a hard constraint of what the campaign has learned, with a sentence.
+    /// Of these proposals, those that break a hard constraint of what the campaign itself has learned, with a sentence.
     fn broken(&self, ids: &[String]) -> BTreeMap<String, String> {
         if ids.is_empty() {
             return BTreeMap::new();
         }
         let history = History::new(self.tree.experiments.values().cloned().collect());
-        let known = plan::constraints(&self.tree, &history, self.now);
-        let broken = |id: &String| {
-            let run = &self.tree.proposals.get(id)?.run;
-            let all = check(&known, &plan::settings(run), &run.model).into_iter();
-            let mut hard = all.filter(|one| one.strength == Strength::Hard);
-            Some((id.clone(), hard.next()?.text))
-        };
-        ids.iter().filter_map(broken).collect()
+        plan::broken(&self.tree, &history, ids, self.now)
     }
 
     fn go_on_if_decided(&mut self) -> Result<(), Refused> {
