@@ -15,6 +15,7 @@ pub mod launcher;
 pub mod memory;
 pub mod mirror_writer;
 pub mod pilot_monitor;
+mod planned;
 pub mod seen;
 pub mod supervision;
 pub mod trainer;

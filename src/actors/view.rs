@@ -1,6 +1,7 @@
 //! What a client sees of a campaign: its record, its jobs and the monitors' counts, joined for a screen.
 
 use super::{
+    planned,
     reported::Reported,
     results,
     seen::{Count, Seen},
@@ -12,12 +13,10 @@ use crate::{
         TaskOnSlurm, Used, VerdictView,
     },
     control::dataset::DatasetView,
-    control::proposals::PlanView,
     executor::slurm::{desk::Slurm, reasons::hopeless},
     machines::{
         campaign::{Campaign, Stage, State},
         job::{Job, Phase, State as JobState, Task},
-        plan, proposal,
         resolution::{JobResolution, resolutions},
         training_run::State as RunState,
         tree::CampaignTree,
@@ -61,7 +60,7 @@ pub fn campaign(
         warnings: [warnings(tree, now), slurm_view::warnings(slurm, tree)].concat(),
         dataset: dataset(tree, state),
         runs: results::shown(tree, state, now),
-        plan: planned(tree),
+        plan: planned::planned(tree),
         campaign_target: campaign.spec.campaign_target,
         quality_threshold: campaign.spec.criteria.quality_threshold,
     }
@@ -146,29 +145,10 @@ pub(super) fn reported(tree: &CampaignTree, phase: Phase, count: &Count) -> (u64
     (done, if silent { 0 } else { total })
 }
 
-/// Where the cycles of a campaign that plans are.
-pub(super) fn planned(tree: &CampaignTree) -> Option<PlanView> {
-    let campaign = &tree.campaign;
-    let asked = campaign.spec.planning.as_ref()?;
-    let best = plan::best(tree, &asked.metric);
-    let proposals = tree.proposals.values();
-    let waiting = proposals.filter(|one| one.state == proposal::State::Waiting);
-    Some(PlanView {
-        cycle: campaign.cycle,
-        cycles: asked.cycles,
-        metric: asked.metric.clone(),
-        best: best.map(|(_, value)| value),
-        best_experiment: best.map(|(one, _)| one.experiment_id.clone()),
-        waiting: waiting.map(|one| one.id.clone()).collect(),
-        stopped: campaign
-            .stopped
-            .as_ref()
-            .map(|stopped| stopped.text.clone()),
-    })
-}
-
 fn phases(tree: &CampaignTree, seen: &Seen, now: Timestamp) -> Vec<PhaseView> {
     let campaign = &tree.campaign;
+    let plans = campaign.spec.planning.as_ref();
+    let plans = plans.is_some_and(|plan| plan.cycles > 1);
     let planned = [
         (Stage::Pilot, true),
         (Stage::Gate, true),
@@ -178,7 +158,7 @@ fn phases(tree: &CampaignTree, seen: &Seen, now: Timestamp) -> Vec<PhaseView> {
         (Stage::Train, campaign.spec.training.is_some()),
         (Stage::Evaluate, campaign.spec.evaluation.is_some()),
         (Stage::Record, true),
-        (Stage::Plan, campaign.spec.planning.is_some()),
+        (Stage::Plan, plans),
     ];
     let present = campaign
         .state

@@ -101,6 +101,9 @@ pub struct SpecFlags {
     /// Another name for the campaign, its id
     #[arg(long, value_name = "NAME")]
     pub name: Option<String>,
+    /// Rounds of training; each further one tries what [planning] proposes
+    #[arg(long, value_name = "N")]
+    pub cycles: Option<u64>,
 }
 
 impl SpecFlags {
@@ -135,6 +138,7 @@ impl SpecFlags {
             gate: self.gate.clone(),
             seed: self.seed,
             name: self.name.clone(),
+            cycles: self.cycles,
         };
         let source = file.map_or(Source::Embedded, |file| Source::File(file.into()));
         let here = std::env::current_dir().unwrap_or_else(|_| "/".into());

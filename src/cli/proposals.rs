@@ -5,7 +5,7 @@ use crate::{
     control::{
         api::Accepted,
         client::{Client, Target},
-        proposals::{PlanView, ProposalView, ProposalsView, ProposeRequest},
+        proposals::{PlanView, ProposalView, ProposalsView, ProposeRequest, TriedView},
     },
     machines::plan::shown,
     parameters::{Assignment, Value},
@@ -109,6 +109,38 @@ pub fn learned(plan: &PlanView) -> String {
         Some(stopped) => text + &format!("; {stopped}"),
         None => text,
     }
+}
+
+/// What the cycle under way tries: a line each, with what came of it beside the baseline.
+pub fn tried(plan: &PlanView) -> Vec<String> {
+    let one = |tried: &TriedView| {
+        let mut text = format!("{} {}", tried.id, shown(&tried.values));
+        if let Some(expected) = &tried.prediction {
+            text += &format!(
+                ", expected {} ± {}",
+                number(expected.mean),
+                number(expected.sd)
+            );
+        }
+        let Some(result) = &tried.result else {
+            return text;
+        };
+        text += &match (result.value, plan.baseline) {
+            (Some(value), Some(baseline)) => format!(
+                ": {} {}, {:+.4} to the baseline",
+                plan.metric,
+                number(value),
+                value - baseline
+            ),
+            (Some(value), None) => format!(": {} {}", plan.metric, number(value)),
+            (None, _) => format!(": {}", result.status),
+        };
+        match &result.failure {
+            Some(why) => text + ": " + why,
+            None => text,
+        }
+    };
+    plan.tried.iter().map(one).collect()
 }
 
 fn screen(view: &ProposalsView, style: Style) -> String {

@@ -51,6 +51,8 @@ pub struct Overrides {
     pub seed: Option<u64>,
     /// `--name`.
     pub name: Option<String>,
+    /// `--cycles`.
+    pub cycles: Option<u64>,
 }
 
 /// A campaign, resolved, whose models and rows are there. `here` is the directory that relative paths of the embedded
@@ -124,6 +126,11 @@ pub fn read_campaign(
     apply_flags(&mut layers, flags);
     finish(&mut layers, settings);
     let phases = Phases::read(&mut layers, settings, &directory);
+    if flags.cycles.is_some() && phases.planning.is_none() {
+        let message = "there is no [planning] that says what further cycles vary".into();
+        let right = "[planning] with vary = { r = [8, 16, 32] }, or no --cycles";
+        layers.complain("planning.cycles", message, Some(right.into()));
+    }
     if !layers.problems.is_empty() {
         return Err(layers.problems);
     }
@@ -185,6 +192,9 @@ fn apply_flags(layers: &mut Layers, flags: &Overrides) {
     }
     if let Some(name) = &flags.name {
         layers.flag("name", "--name", toml::Value::String(name.clone()));
+    }
+    if let Some(cycles) = flags.cycles {
+        layers.flag("planning.cycles", "--cycles", whole(cycles));
     }
 }
 

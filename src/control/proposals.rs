@@ -16,10 +16,29 @@ pub struct PlanView {
     pub best: Option<f64>,
     /// The experiment that has it.
     pub best_experiment: Option<String>,
+    /// What the cycle under way tries beside the campaign file's own fine-tunes.
+    #[serde(default)]
+    pub tried: Vec<TriedView>,
+    /// What the campaign file's own fine-tune came to.
+    #[serde(default)]
+    pub baseline: Option<f64>,
     /// Proposals that wait for a person.
     pub waiting: Vec<String>,
     /// Why there is no further cycle.
     pub stopped: Option<String>,
+}
+
+/// A proposal that is tried, and what came of it so far.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct TriedView {
+    /// The proposal.
+    pub id: String,
+    /// What differs from the baseline.
+    pub values: Assignment,
+    /// What was expected of it.
+    pub prediction: Option<PredictionView>,
+    /// What came of it; none while it is under way.
+    pub result: Option<ResultView>,
 }
 
 /// `GET /v1/campaigns/ID/proposals`.

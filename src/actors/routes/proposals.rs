@@ -2,14 +2,11 @@
 
 use super::{Answered, Body, Room, refusal, trajectories::apart};
 use crate::{
-    actors::{now, view},
+    actors::{now, planned},
     control::{
         api::{Accepted, VERSION},
-        proposals::{
-            CheckView, PredictionView, ProposalView, ProposalsView, ProposeRequest, ResultView,
-        },
+        proposals::{CheckView, ProposalView, ProposalsView, ProposeRequest},
     },
-    history::Experiment,
     machines::{event::Event, plan, proposal::Proposal, tree::CampaignTree},
 };
 use actix_web::{HttpRequest, http::StatusCode, web};
@@ -33,7 +30,7 @@ async fn list(
 }
 
 fn all(tree: &CampaignTree) -> ProposalsView {
-    let plan = view::planned(tree);
+    let plan = planned::planned(tree);
     let metric = plan.as_ref().map(|plan| plan.metric.as_str());
     let mut proposals: Vec<&Proposal> = tree.proposals.values().collect();
     proposals.sort_by_key(|one| (one.created_at, one.id.len(), &one.id));
@@ -49,19 +46,13 @@ fn all(tree: &CampaignTree) -> ProposalsView {
 }
 
 fn proposal(tree: &CampaignTree, one: &Proposal, metric: Option<&str>) -> ProposalView {
-    let of_this = |other: &&Experiment| other.proposal.as_deref() == Some(&one.id);
-    let result = tree.experiments.values().find(of_this);
     ProposalView {
         id: one.id.clone(),
         cycle: one.cycle,
         values: one.values.clone(),
         kind: one.kind.clone(),
         why: one.why.clone(),
-        prediction: one.prediction.as_ref().map(|expected| PredictionView {
-            metric: expected.metric.clone(),
-            mean: expected.mean,
-            sd: expected.sd,
-        }),
+        prediction: planned::prediction(one),
         checks: one
             .checks
             .iter()
@@ -78,12 +69,7 @@ fn proposal(tree: &CampaignTree, one: &Proposal, metric: Option<&str>) -> Propos
         decided_by: one.decided_by.clone(),
         created_at: one.created_at.to_string(),
         decided_at: one.decided_at.map(|at| at.to_string()),
-        result: result.map(|result| ResultView {
-            experiment: result.experiment_id.clone(),
-            status: result.status.name().into(),
-            value: metric.and_then(|metric| result.metrics.get(metric).copied()),
-            failure: result.failure.as_ref().map(|failure| failure.text.clone()),
-        }),
+        result: planned::result(tree, one, metric),
     }
 }
 

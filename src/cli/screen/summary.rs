@@ -27,6 +27,9 @@ pub fn summary(view: &CampaignView, style: Style) -> String {
     text += &results::verdicts(view, style);
     if let Some(plan) = &view.plan {
         text += &labelled("learn  ", &proposals::learned(plan));
+        for line in proposals::tried(plan) {
+            text += &labelled("       ", &line);
+        }
     }
     if let Some(cause) = &view.cause {
         text += &labelled("why    ", cause);
@@ -108,7 +111,13 @@ fn next(view: &CampaignView) -> Vec<String> {
     let id = &view.id;
     match view.state.as_str() {
         "completed" => {
-            vec!["campaignd init my.toml && campaignd run my.toml     one of your own".into()]
+            let own = "campaignd init my.toml && campaignd run my.toml     one of your own";
+            // The quickstart says what could be varied; nobody has seen its file.
+            let once = view.plan.as_ref().is_some_and(|plan| plan.cycles < 2);
+            let more = once && (id == "quickstart" || id.starts_with("quickstart-"));
+            let more = more
+                .then(|| "campaignd run --new --cycles 2     the same, and then it learns".into());
+            more.into_iter().chain([own.into()]).collect()
         }
         "rejected" => vec![
             "campaignd run --quality-threshold X".into(),
