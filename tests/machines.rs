@@ -69,6 +69,7 @@ fn each_machine_uses_its_own_entries() {
             StartTraining,
             RunEvaluation,
             WriteRecord,
+            KeepResults,
             PlanNext,
             EndJobs,
         ])

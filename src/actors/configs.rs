@@ -13,6 +13,7 @@ use crate::{
         job::{Job, Phase},
         plan,
         spec::RunSpec,
+        training_run::TrainingRun,
         tree::CampaignTree,
     },
     parameters::Value,
@@ -30,12 +31,14 @@ pub(super) fn configure(
 ) -> Result<(), Trouble> {
     let begins = job.phase == Phase::Train && job.stage <= 1 && job.attempt <= 1;
     let key = job.run.as_deref().unwrap_or_default();
-    let asked = tree.runs.get(key).and_then(|run| tree.run_spec(&run.name));
-    let (true, Some(_), Some(asked)) = (begins, &tree.campaign.spec.planning, asked) else {
+    let record = tree.runs.get(key);
+    let asked = record.and_then(|record| Some((record, tree.run_spec(&record.name)?)));
+    let (true, Some(_), Some((record, asked))) = (begins, &tree.campaign.spec.planning, asked)
+    else {
         return Ok(());
     };
     let known = plan::constraints(tree, &here.memory.history().1, now());
-    let config = config(tree, &known, key, asked).map_err(Trouble::Never)?;
+    let config = config(tree, &known, record, asked).map_err(Trouble::Never)?;
     let dir = here.state.campaign(&tree.campaign.id).experiment(key);
     Ok(write(&config, &dir)?)
 }
@@ -47,7 +50,7 @@ pub(super) fn configure(
 fn config(
     tree: &CampaignTree,
     known: &[Constraint],
-    key: &str,
+    record: &TrainingRun,
     asked: &RunSpec,
 ) -> Result<Config, String> {
     let mut values = plan::settings(asked);
@@ -68,7 +71,7 @@ fn config(
         .collect();
     values.insert("model".into(), Value::Text(asked.model.clone()));
     Ok(Config {
-        experiment_id: format!("{}-{key}", tree.campaign.id),
+        experiment_id: record.experiment_id(&tree.campaign.id),
         values,
         changed,
     })

@@ -32,25 +32,50 @@ async fn perform(here: Surroundings, perform: Perform) {
     let effect = perform.id.clone();
     let id = perform.id.campaign.clone();
     let event = match perform.effect {
-        // A few kilobytes: short enough to be read here.
-        Effect::WriteRecord { cycle } => {
-            let read = async || experiments_of(&here, &perform.tree, cycle);
-            match patiently(&here, &effect, is_starved, read).await {
-                Ok(None) => return,
-                Ok(Some(experiments)) => Event::Recorded {
-                    effect,
-                    experiments,
-                },
-                Err(error) => Event::EffectFailed {
-                    effect,
-                    text: format!("the results cannot be read: {error}"),
-                },
+        Effect::WriteRecord { cycle } => record(&here, &perform, cycle, |_| true).await,
+        // What had not ended by itself tells nothing of its settings.
+        Effect::KeepResults { cycle } => {
+            let completed = |one: &Experiment| one.status == Status::Completed;
+            record(&here, &perform, cycle, completed).await
+        }
+        Effect::PlanNext { .. } => {
+            let tree = Arc::clone(&perform.tree);
+            Some(plan_next(&here, effect, tree).await)
+        }
+        _ => None,
+    };
+    if let Some(event) = event {
+        here.report(&id, event);
+    }
+}
+
+/// What came of a cycle, read on a thread of its own; none where nobody waits for it any more.
+async fn record(
+    here: &Surroundings,
+    perform: &Perform,
+    cycle: u32,
+    kept: fn(&Experiment) -> bool,
+) -> Option<Event> {
+    let effect = perform.id.clone();
+    let read = async || {
+        let (here, tree) = (here.clone(), Arc::clone(&perform.tree));
+        let read = tokio::task::spawn_blocking(move || experiments_of(&here, &tree, cycle));
+        read.await.map_err(io::Error::other)?
+    };
+    Some(match patiently(here, &effect, is_starved, read).await {
+        Ok(None) => return None,
+        Ok(Some(mut experiments)) => {
+            experiments.retain(kept);
+            Event::Recorded {
+                effect,
+                experiments,
             }
         }
-        Effect::PlanNext { .. } => plan_next(&here, effect, Arc::clone(&perform.tree)).await,
-        _ => return,
-    };
-    here.report(&id, event);
+        Err(error) => Event::EffectFailed {
+            effect,
+            text: format!("the results cannot be read: {error}"),
+        },
+    })
 }
 
 /// Plans on a thread of its own: seconds where there are many results.
@@ -147,7 +172,10 @@ fn trained(tree: &CampaignTree, run: &RunView, data: &BTreeMap<String, f64>) -> 
     let jobs = jobs.filter(|job| job.run.as_deref() == Some(&run.run));
     let gpu_hours = jobs.map(|job| budget::gpu_hours(job, campaign.state_since));
     Experiment {
-        experiment_id: format!("{}-{}", campaign.id, run.run),
+        experiment_id: record.map_or_else(
+            || format!("{}-{}", campaign.id, run.run),
+            |record| record.experiment_id(&campaign.id),
+        ),
         campaign: campaign.id.to_string(),
         cycle_id: run.cycle,
         status,

@@ -61,6 +61,11 @@ pub enum Effect {
         /// Which cycle has just been recorded.
         cycle: u32,
     },
+    /// Keep what a cycle that will not be recorded has come to already. Discharged by `recorded` or `effect_failed`.
+    KeepResults {
+        /// Which cycle.
+        cycle: u32,
+    },
 }
 
 impl Effect {
@@ -77,11 +82,13 @@ impl Effect {
                 _ => Performer::CampaignMonitor,
             },
             Effect::JudgePilot { .. } => Performer::Validator,
-            Effect::WriteRecord { .. } | Effect::PlanNext { .. } => Performer::Historian,
+            Effect::WriteRecord { .. } | Effect::PlanNext { .. } | Effect::KeepResults { .. } => {
+                Performer::Historian
+            }
         }
     }
 
-    /// Whether it belongs to the campaign's state and is dropped when that changes; effects on jobs outlive it.
+    /// Whether it belongs to the campaign's state and is dropped when that changes; effects on jobs and results outlive it.
     pub fn belongs_to_state(&self) -> bool {
         matches!(
             self,
@@ -108,6 +115,7 @@ impl Effect {
             Effect::JudgePilot { .. } => "judge_pilot",
             Effect::WriteRecord { .. } => "write_record",
             Effect::PlanNext { .. } => "plan_next",
+            Effect::KeepResults { .. } => "keep_results",
         }
     }
 }

@@ -276,6 +276,10 @@ impl Stepper {
                 let cycle = self.tree.campaign.cycle;
                 self.owe(Effect::WriteRecord { cycle });
             }
+            Entry::KeepResults if self.tree.has_unkept_results() => {
+                let cycle = self.tree.campaign.cycle;
+                self.owe(Effect::KeepResults { cycle });
+            }
             Entry::PlanNext => {
                 let cycle = self.tree.campaign.cycle;
                 self.owe(Effect::PlanNext { cycle });

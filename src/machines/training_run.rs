@@ -1,7 +1,7 @@
 //! One training run: the stages of a fine-tune, one after the other.
 
 use super::table::Guard;
-use crate::{time::Timestamp, words::words};
+use crate::{ids::CampaignId, time::Timestamp, words::words};
 use serde::{Deserialize, Serialize};
 
 words! {
@@ -56,6 +56,11 @@ impl TrainingRun {
     /// Its own.
     pub fn key(&self) -> String {
         Self::key_of(self.cycle, &self.name)
+    }
+
+    /// The id of the experiment that it is, in the history.
+    pub fn experiment_id(&self, campaign: &CampaignId) -> String {
+        format!("{campaign}-{}", self.key())
     }
 
     /// Whether a route's condition holds.

@@ -7,7 +7,7 @@ use super::{
     proposal::{self, Proposal},
     spec::{RunSpec, SlurmSpec},
     table::Guard,
-    training_run::TrainingRun,
+    training_run::{self, TrainingRun},
 };
 use crate::{
     history::{Experiment, Status},
@@ -157,6 +157,15 @@ impl CampaignTree {
     pub fn present_runs(&self) -> impl Iterator<Item = &TrainingRun> {
         let cycle = self.campaign.cycle;
         self.runs.values().filter(move |run| run.cycle == cycle)
+    }
+
+    /// Whether a fine-tune of the present cycle has come to something that no experiment tells of.
+    pub fn has_unkept_results(&self) -> bool {
+        let id = &self.campaign.id;
+        let mut done = self
+            .present_runs()
+            .filter(|run| run.state == training_run::State::Done);
+        done.any(|run| !self.experiments.contains_key(&run.experiment_id(id)))
     }
 
     /// `pilot`, `generate 3/8`, `train routing 1/2`: what a task of a job is called on a screen. A run is named where there

@@ -84,6 +84,14 @@ impl<'a> World<'a> {
                 effect: owed,
                 experiments: self.experiments(tree, *cycle),
             },
+            Effect::KeepResults { cycle } => {
+                let mut experiments = self.experiments(tree, *cycle);
+                experiments.retain(|one| one.status == Status::Completed);
+                Event::Recorded {
+                    effect: owed,
+                    experiments,
+                }
+            }
             Effect::PlanNext { .. } => {
                 let known = History::new(tree.experiments.values().cloned().collect());
                 let Plan { proposals, why } = plan(tree, &known, soon);

@@ -141,7 +141,7 @@ impl Daemon {
                 Effect::LaunchJob { .. } => self.launch(&id, world, now),
                 Effect::WatchJob { job, .. } => self.watch(&id, &job, world, now),
                 Effect::EndJob { job } => self.end(&id, &job, world, now),
-                Effect::WriteRecord { .. } => {
+                Effect::WriteRecord { .. } | Effect::KeepResults { .. } => {
                     let experiments = Vec::new();
                     self.commit(
                         &Event::Recorded {

@@ -129,7 +129,7 @@ impl World {
                     verdict: judge(&evidence, criteria, *look),
                 }]
             }
-            Effect::WriteRecord { .. } => vec![Event::Recorded {
+            Effect::KeepResults { .. } | Effect::WriteRecord { .. } => vec![Event::Recorded {
                 effect,
                 experiments: vec![experiment(tree)],
             }],

@@ -6,6 +6,7 @@ use crate::{
     ids::EffectId,
     machines::{
         campaign::{State, StopCause, Stopped},
+        effect::Effect,
         job::State as JobState,
         plan,
         proposal::{Proposal, State as ProposalState},
@@ -23,10 +24,16 @@ impl Stepper {
         effect: &EffectId,
         experiments: &[Experiment],
     ) -> Result<(), Refused> {
-        self.tree.outbox.remove(effect);
+        let owed = self.tree.outbox.remove(effect);
         for one in experiments {
             let id = one.experiment_id.clone();
             self.tree.experiments.insert(id, one.clone());
+        }
+        // The campaign has ended, or was begun again and records the cycle when it is done.
+        if let Some(Effect::KeepResults { cycle }) = owed.map(|owed| owed.effect) {
+            let count = experiments.len();
+            self.say(format!("{count} results of cycle {cycle} are kept"));
+            return Ok(());
         }
         let cycle = self.tree.campaign.cycle;
         let tried = self.tree.proposals.values_mut();

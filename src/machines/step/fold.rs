@@ -7,6 +7,7 @@ use crate::{
     machines::{
         budget,
         campaign::{State, StopCause},
+        effect::Effect,
         event::Event,
         job::TaskEnd,
         spec::{BudgetSpec, Parts},
@@ -86,8 +87,15 @@ impl Stepper {
             }
             Event::BudgetSpent { text } => self.budget_spent(text),
             Event::EffectFailed { effect, text } => {
-                self.tree.outbox.remove(effect);
-                self.fail(text)
+                let owed = self.tree.outbox.remove(effect);
+                match owed.map(|owed| owed.effect) {
+                    // Nothing of the campaign waits for that.
+                    Some(Effect::KeepResults { .. }) => {
+                        self.say(text);
+                        Ok(())
+                    }
+                    _ => self.fail(text),
+                }
             }
         }
     }

@@ -163,6 +163,8 @@ words! {
         RunEvaluation = "run_evaluation",
         /// Have the result recorded.
         WriteRecord = "write_record",
+        /// Have kept what an unfinished cycle has come to.
+        KeepResults = "keep_results",
         /// Have the next cycle planned.
         PlanNext = "plan_next",
         /// End every live job.
