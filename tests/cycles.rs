@@ -507,3 +507,48 @@ fn a_proposal_changes_settings_and_nothing_else() {
         assert!(told.contains(word), "{name}: {told}");
     }
 }
+
+#[test]
+fn what_a_cycle_has_come_to_outlives_its_campaign() {
+    for cancelled in [true, false] {
+        let mut spec = spec();
+        let runs = &mut spec.training.as_mut().unwrap().runs;
+        runs.push(fine_tune("other", 1));
+        let mut case = Case::of(spec);
+        // The first fine-tune is done, the second one under way.
+        case.until("launch_job");
+        while !case.tree.has_unkept_results() {
+            let id = case.tree.outbox.keys().next().unwrap().clone();
+            let events = case.world.perform(&case.tree, &id);
+            events.iter().for_each(|event| case.take(event));
+        }
+        assert_eq!(case.state(), State::Training);
+        case.take(&match cancelled {
+            true => Event::CancelAsked {
+                why: "enough".into(),
+            },
+            false => Event::DeadlinePassed {},
+        });
+        assert!(case.state().ended());
+        let result = case.came(0.7);
+        let effect = case.until("keep_results");
+        case.take(&Event::Recorded {
+            effect: effect.clone(),
+            experiments: vec![result.clone()],
+        });
+        assert!(case.tree.experiments.contains_key(&result.experiment_id));
+        let late = Event::Recorded {
+            effect,
+            experiments: vec![result.clone()],
+        };
+        assert_eq!(case.try_take(&late), Err(Refused::Late));
+        case.until_ended();
+        if !cancelled {
+            // What failed goes on, and its cycle is recorded as every other.
+            case.take(&Event::RetryAsked {});
+            case.record(vec![case.came(0.6)]);
+            assert_eq!(case.state(), State::Planning);
+            assert_eq!(case.tree.experiments.len(), 1, "by its id, once");
+        }
+    }
+}

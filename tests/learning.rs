@@ -5,7 +5,7 @@ mod house;
 
 use house::{House, stderr};
 use serde_json::Value;
-use std::fs;
+use std::{fs, os::unix::fs::PermissionsExt};
 
 const FILE: &str = r#"
 name = "learning"
@@ -101,6 +101,24 @@ fn a_second_cycle_tries_what_was_proposed_and_everything_of_it_can_be_asked() {
     assert_eq!(none.status.code(), Some(2), "{}", stderr(&none));
     assert!(stderr(&none).contains("f1"), "{}", stderr(&none));
 
+    // What each was set to lies beside the campaign's other files, for its owner alone.
+    for (run, changed) in [("run-1", false), ("run-2-p1", true), ("run-2-p2", true)] {
+        let dir = house.path("state/campaigns/learning/experiments").join(run);
+        for name in ["config.json", "config.yaml"] {
+            let mode = fs::metadata(dir.join(name)).unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o600, "{run}/{name}");
+        }
+        let config: Value =
+            serde_json::from_slice(&fs::read(dir.join("config.json")).unwrap()).unwrap();
+        assert_eq!(config["experiment_id"], format!("learning-{run}"));
+        assert_eq!(config["config"]["max_steps"], 4);
+        assert_eq!(
+            !config["changed"].as_array().unwrap().is_empty(),
+            changed,
+            "{config}"
+        );
+    }
+
     // Its results are in the file, and a daemon that starts again adds nothing to them.
     house.kill();
     house.serve();
@@ -124,4 +142,47 @@ fn a_second_cycle_tries_what_was_proposed_and_everything_of_it_can_be_asked() {
     assert_eq!(shown["constraints"].as_array().unwrap().len(), 1, "{shown}");
     let late = house.ctl(&["propose", "learning", "r=8"]);
     assert_eq!(late.status.code(), Some(2), "it is completed");
+}
+
+#[test]
+fn nothing_is_launched_that_breaks_a_hard_constraint() {
+    let mut house = House::new();
+    let file = FILE.replace(
+        "name = \"learning\"",
+        "name = \"held\"\nauto_launch = false",
+    );
+    fs::write(
+        house.path("held.toml"),
+        file.replace("cycles = 2", "cycles = 1"),
+    )
+    .unwrap();
+    house.serve();
+    let submitted = house.ctl(&["submit", "held.toml"]);
+    assert!(submitted.status.success(), "{}", stderr(&submitted));
+    house.until("it waits for a person", || {
+        house.state("held") == "awaiting_approval"
+    });
+    let rule = ["constraints", "--campaign", "held", "add", "r >= 64"];
+    let added = house.ctl(&rule);
+    assert!(added.status.success(), "{}", stderr(&added));
+    let approved = house.ctl(&["approve", "held"]);
+    assert!(approved.status.success(), "{}", stderr(&approved));
+    house.ctl(&["wait", "held", "--timeout", "8m"]);
+    let history = house.json(&["history", "--where", "status = failed"]);
+    assert_eq!(history["matched"], 1, "{history}");
+    let failure = &history["experiments"][0]["failure"]["text"];
+    let failure = failure.as_str().unwrap();
+    for part in [
+        "the constraint c-",
+        "r = 4",
+        "r >= 64",
+        "constraints delete",
+    ] {
+        assert!(failure.contains(part), "{part}: {failure}");
+    }
+    assert!(!house.path("state/campaigns/held/experiments").exists());
+    assert!(
+        !house.path("state/campaigns/held/runs/run-1").exists(),
+        "it did not begin"
+    );
 }

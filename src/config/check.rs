@@ -256,6 +256,7 @@ mod tests {
         let (mine, mut embedded) = (load(Source::File(path)), load(Source::Embedded));
         // What the quickstart trains is its own: a template cannot know which model is there.
         (embedded.training, embedded.evaluation) = (None, None);
+        embedded.planning = None;
         assert_eq!(mine.difference(&embedded), None);
         let path = dir.path().join("all.toml");
         let text = template("my").replace(&runs(), "").replace(&datasets(), "");

@@ -214,3 +214,65 @@ fn config<'a>(args: &[&'a str]) -> Vec<&'a str> {
 fn mode(path: &Path) -> u32 {
     fs::metadata(path).unwrap().permissions().mode() & 0o777
 }
+
+/// An experiment of a history as campaignd writes it.
+fn past(id: &str, r: i64, cause: Option<&str>) -> Value {
+    json!({
+        "experiment_id": id, "campaign": "past", "cycle_id": 1, "status": if cause.is_some() { "failed" } else { "completed" },
+        "config": { "r": r }, "metrics": {}, "duration_seconds": 60.0, "gpu_hours": 0.1,
+        "proposal_type": "fine_tuning", "risk_level": "low",
+        "failure": cause.map(|cause| json!({ "cause": cause, "text": "it died" })),
+        "ended_at": "2100-01-01T00:00:00Z",
+    })
+}
+
+#[test]
+fn what_failures_taught_refuses_a_config_until_somebody_knows_better() {
+    let place = Place::new();
+    place.rows();
+    place.write("base/config.json", "{}");
+    let died = |id, r| past(id, r, Some("memory"));
+    let all = json!({ "experiments": [died("a", 64), died("b", 64), past("c", 8, None)] });
+    place.write("history.json", &all.to_string());
+    let design = [
+        "design",
+        "ranks",
+        "--vary",
+        "r=8,64",
+        "--from",
+        "history.json",
+        "--model",
+        "base",
+        "--data",
+        "rows.jsonl",
+    ];
+    let told = place.json(&design);
+    let refused = told["refused"].as_array().unwrap();
+    assert_eq!(refused.len(), 1, "{told}");
+    assert_eq!(refused[0][0], "rank64", "{told}");
+    let said = place.refused(&["scaffold", "ranks"]);
+    let file: Value = serde_json::from_str(&place.read("ranks/constraints.json")).unwrap();
+    let id = file["constraints"][0]["id"].as_str().unwrap();
+    for part in [id, "r = 64", "ran out of memory", "constraints.json"] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    assert!(!place.path("ranks/rank8").exists(), "all or nothing");
+
+    // One config is held to the constraints of the directory it is made in.
+    place.write("constraints.json", &place.read("ranks/constraints.json"));
+    let said = place.refused(&["config", "exp_001", "--set", "r=128"]);
+    assert!(
+        said.contains(id) && !place.path("exp_001").exists(),
+        "{said}"
+    );
+    place.done(&["config", "exp_001", "--set", "r=8"]);
+
+    place.write(
+        "ranks/constraints.json",
+        r#"{"version":1,"constraints":[]}"#,
+    );
+    place.done(&["scaffold", "ranks"]);
+    place.write("ranks/constraints.json", "{\"constr");
+    let said = place.refused(&["scaffold", "ranks"]);
+    assert!(said.contains("the constraints cannot be read"), "{said}");
+}

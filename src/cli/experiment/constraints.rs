@@ -6,7 +6,7 @@
 use super::files::{fail, failed, whole};
 use crate::{
     artifacts::named,
-    cli::{fail::Fail, now},
+    cli::{fail::Fail, now, out},
     control::history::ConstraintsView,
     experiment::config::{Violation, held},
     history::{
@@ -15,11 +15,7 @@ use crate::{
     },
     parameters::Assignment,
 };
-use std::{
-    fs,
-    io::ErrorKind,
-    path::{Path, PathBuf},
-};
+use std::{fs, io::ErrorKind, path::Path};
 
 /// The file.
 pub const FILE: &str = "constraints.json";
@@ -49,24 +45,28 @@ fn parse(path: &Path, text: &[u8]) -> Result<Vec<Constraint>, Fail> {
     Ok(in_force(&view.constraints, now()))
 }
 
-/// What a history's failures teach, as the file.
+/// What a history's failures teach, as the file. One that says what runs took, and not what they failed of, teaches nothing,
+/// and that is told.
 ///
 /// # Errors
 /// The history cannot be read.
-pub fn learned(history: &PathBuf) -> Result<ConstraintsView, Fail> {
+pub fn learned(history: &Path) -> Result<ConstraintsView, Fail> {
     let bytes = fs::read(history).map_err(|error| failed(named(error, "read", history)))?;
-    let read = History::read(&bytes).map_err(|why| {
-        let at = format!("{}: {why}", history.display());
-        let right = "training_history.json as campaignd writes it";
-        fail("the history cannot be read", &at, right)
-    })?;
-    let all: Vec<_> = read.experiments().iter().collect();
-    let constraints = in_force(&learn(&all, now(), &Rules::default()), now());
-    Ok(ConstraintsView {
+    let mut view = ConstraintsView {
         version: 1,
-        constraints,
-        contradictions: Vec::new(),
-    })
+        ..ConstraintsView::default()
+    };
+    match History::read(&bytes) {
+        Ok(read) => {
+            let all: Vec<_> = read.experiments().iter().collect();
+            view.constraints = in_force(&learn(&all, now(), &Rules::default()), now());
+        }
+        Err(why) => out::note(&format!(
+            "{} teaches no constraint: {why}",
+            history.display()
+        )),
+    }
+    Ok(view)
 }
 
 /// The file's text.

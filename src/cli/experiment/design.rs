@@ -159,7 +159,7 @@ pub fn run(args: &DesignArgs, shape: Shape) -> Result<u8, Fail> {
         text,
     };
     let mut files = vec![file(TWIN, plan.json()), file(SUMMARY, shown.clone())];
-    let learned = args.from.as_ref().map(constraints::learned).transpose()?;
+    let learned = args.from.as_deref().map(constraints::learned).transpose()?;
     let learned = learned.filter(|view| !view.constraints.is_empty());
     let learned = learned.unwrap_or_default();
     if !learned.constraints.is_empty() {

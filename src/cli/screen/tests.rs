@@ -5,7 +5,11 @@ use crate::control::api::{
     CheckView, EventView, ExplainView, LogView, NextView, PhaseView, ProgressView, QualityView,
     RestartView, VerdictView, WaitsView, WhyView,
 };
-use crate::control::dataset::DatasetView;
+use crate::control::{
+    dataset::DatasetView,
+    proposals::{PlanView, PredictionView, ResultView, TriedView},
+};
+use crate::parameters::Value;
 
 /// 2026-03-02T09:14:02Z.
 const NOW: Timestamp = Timestamp(1_772_442_842_000);
@@ -138,6 +142,60 @@ fn busy_pages_and_tables_fit_and_lose_no_word() {
     let text = summary(&busy(), Style::PLAIN);
     assert_eq!(text.matches("status 1").count(), 4, "{text}");
     fits(&text.replace(&busy().id, "a"));
+}
+
+#[test]
+fn what_was_tried_stands_beside_what_it_is_compared_with() {
+    let tried = |id: &str, value, failure: Option<&str>| TriedView {
+        id: id.into(),
+        values: [
+            ("r".to_string(), Value::Whole(8)),
+            ("learning_rate".to_string(), Value::Number(0.012_345_6)),
+        ]
+        .into(),
+        prediction: Some(PredictionView {
+            metric: "eval_loss".into(),
+            mean: 0.9,
+            sd: 0.05,
+        }),
+        result: Some(ResultView {
+            experiment: format!("alttp-run-2-{id}"),
+            status: if failure.is_some() {
+                "failed"
+            } else {
+                "completed"
+            }
+            .into(),
+            value,
+            failure: failure.map(String::from),
+        }),
+    };
+    let mut view = running();
+    view.state = "completed".into();
+    view.plan = Some(PlanView {
+        cycle: 2,
+        cycles: 2,
+        metric: "eval_loss".into(),
+        best: Some(0.8123),
+        best_experiment: Some("alttp-run-2-p1".into()),
+        tried: vec![
+            tried("p1", Some(0.8123), None),
+            tried("p2", None, Some("out of memory")),
+        ],
+        baseline: Some(0.85),
+        waiting: Vec::new(),
+        stopped: Some("all 2 cycles are done".into()),
+    });
+    let text = summary(&view, Style::PLAIN);
+    fits(&text);
+    let flat = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    for part in [
+        "learn cycle 2 of 2; best eval_loss 0.8123 by alttp-run-2-p1",
+        "p1 learning_rate=0.01235 r=8, expected 0.9000 ± 0.0500: eval_loss 0.8123, -0.0377 to the baseline",
+        "p2 learning_rate=0.01235 r=8, expected 0.9000 ± 0.0500: failed: out of memory",
+    ] {
+        assert!(flat.contains(part), "{part}\n{text}");
+    }
 }
 
 #[test]

@@ -50,6 +50,21 @@ fn defaults_are_the_specifications() {
 }
 
 #[test]
+fn cycles_are_switched_on_where_something_says_what_they_vary() {
+    let flags = Overrides {
+        cycles: Some(2),
+        ..Overrides::default()
+    };
+    let all = load("name = \"alttp\"\n", &flags, &Env::default()).unwrap_err();
+    assert!(all[0].message.contains("no [planning]"), "{all:?}");
+    let settings = Settings::load(None).unwrap();
+    let here = Path::new("/");
+    let quick = |flags| load_campaign(&Source::Embedded, flags, &Env::default(), &settings, here);
+    let cycles = |flags| quick(flags).unwrap().planning.unwrap().cycles;
+    assert_eq!((cycles(&Overrides::default()), cycles(&flags)), (1, 2));
+}
+
+#[test]
 fn later_layers_win_and_say_whom_they_overruled() {
     let text = "name = \"alttp\"\nquality_threshold = 0.7\n";
     let env = Env::of(&[("QUALITY_THRESHOLD", "0.8")]);
