@@ -75,6 +75,7 @@ const FLOORS: &[(&str, &[&str])] = &[
             "parameters",
             "history",
             "planning",
+            "experiment",
         ],
     ),
     // floor 3: the machines in a made-up world

@@ -8,6 +8,8 @@
     reason = "a measurement ends where its assumption does"
 )]
 
+mod socket;
+
 use campaignd::{
     history::{
         Experiment, Failure, FailureCause, History, Status,
@@ -159,7 +161,7 @@ fn main() {
     };
     let all: Vec<Experiment> = (0..RUNS).map(run).collect();
     let began = Instant::now();
-    let history = Arc::new(History::new(all));
+    let history = Arc::new(History::new(all.clone()));
     println!(
         "{RUNS} runs x {METRICS} metrics; sorted and made whole in {:.1} ms",
         ms(began)
@@ -194,4 +196,5 @@ fn main() {
     alone("  training_history.json", 3, || {
         black_box(history.write());
     });
+    socket::measure(&all, rounds);
 }

@@ -10,6 +10,7 @@ use std::{
 };
 use tempfile::TempDir;
 
+mod logs;
 mod refused;
 
 /// A directory of experiments.

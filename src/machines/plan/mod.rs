@@ -2,28 +2,30 @@
 //!
 //! Pure: the same tree and the same history give the same proposals, so that an effect performed twice proposes nothing else.
 
+mod config;
+mod costs;
 mod rules;
 mod trials;
 
+pub use config::config;
 pub use rules::{broken, constraints, schema};
 pub use trials::{best, settings};
 
 use super::{
-    budget,
     proposal::{Prediction, Proposal, State},
     spec::{PlanningSpec, RunSpec},
     tree::CampaignTree,
 };
 use crate::{
     history::{
-        Experiment, History, Status,
+        History, Status,
         constraints::{Constraint, Strength, check},
         smaller_is_better,
     },
     parameters::Assignment,
     planning::{
         Answer, Ask, Candidate, Space, Trial,
-        approval::{Approval, Cost, Evidence},
+        approval::{Approval, Evidence},
         director::{Direction, Rules, direct},
         propose::{enough, propose},
     },
@@ -96,7 +98,8 @@ pub fn of_person(
     let near = inside
         .as_ref()
         .map_or((1.0, false), |varied| known.nearest(varied));
-    let evidence = known.evidence_for(&settings(&run), near, None, None, 0.0);
+    let ahead = costs::ahead(tree);
+    let evidence = known.evidence_for(&settings(&run), near, None, None, (0.0, ahead));
     let approval = Approval::of(&evidence);
     Ok(Proposal {
         kind: "person".into(),
@@ -162,10 +165,13 @@ impl<'a> Known<'a> {
             warm: None,
         })
         .map_err(|fault| fault.message)?;
-        let found = answer.candidates.iter();
-        let proposals: Vec<Proposal> = found
-            .map(|candidate| self.judged(candidate, &answer, &direction))
-            .collect::<Result<_, String>>()?;
+        let mut proposals: Vec<Proposal> = Vec::new();
+        let mut ahead = costs::ahead(self.tree);
+        for candidate in &answer.candidates {
+            let proposal = self.judged(candidate, &answer, &direction, ahead)?;
+            ahead += usize::from(proposal.refusal().is_none());
+            proposals.push(proposal);
+        }
         let mut why = format!("{}: {}", direction.mode, direction.reason);
         if let Some(calibration) = &answer.calibration {
             why += &format!(
@@ -234,6 +240,7 @@ impl<'a> Known<'a> {
         candidate: &Candidate,
         answer: &Answer,
         direction: &Direction,
+        ahead: usize,
     ) -> Result<Proposal, String> {
         let run = self.base.with("", &candidate.values)?;
         let evidence = self.evidence_for(
@@ -241,7 +248,7 @@ impl<'a> Known<'a> {
             self.nearest(&candidate.values),
             candidate.prediction,
             answer.incumbent,
-            candidate.failing,
+            (candidate.failing, ahead),
         );
         let approval = Approval::of(&evidence);
         let mut why = format!("{}: {}", direction.mode, direction.reason);
@@ -286,14 +293,14 @@ impl<'a> Known<'a> {
         (distance, duplicate): (f64, bool),
         prediction: Option<crate::planning::Prediction>,
         incumbent: Option<crate::planning::Prediction>,
-        failing: f64,
+        (failing, ahead): (f64, usize),
     ) -> Evidence {
         let values: Vec<f64> = self.observed.iter().filter_map(|one| one.value).collect();
         let smaller = smaller_is_better(&self.plan.metric);
         let measured = best(self.tree, &self.plan.metric).map(|(_, value)| value);
         Evidence {
             violations: self.violations(all),
-            costs: self.costs(),
+            costs: costs::costs(self.tree, self.now, ahead),
             distance,
             duplicate,
             // What the proposer let pass near a tried one, it let pass for the noise.
@@ -304,50 +311,6 @@ impl<'a> Known<'a> {
             spread: spread(&values),
             failing,
         }
-    }
-
-    /// What a run is likely to take of each budget that is set; what is likely is the mean of those that ended.
-    fn costs(&self) -> Vec<Cost> {
-        let Some(budget) = &self.tree.campaign.spec.budget else {
-            return Vec::new();
-        };
-        // What a person or a budget ended says nothing of what a run takes.
-        let ended = self.tree.experiments.values();
-        let ended: Vec<&Experiment> = ended
-            .filter(|one| one.status != Status::Cancelled)
-            .collect();
-        let mean = |of: &dyn Fn(&Experiment) -> f64| {
-            let n = ended.len() as f64;
-            (n > 0.0).then(|| ended.iter().map(|one| of(one)).sum::<f64>() / n)
-        };
-        let spent = budget::spent(self.tree, self.now);
-        let mut costs = Vec::new();
-        let mut add = |what: &str, most: Option<f64>, used: f64, estimate: Option<f64>| {
-            if let Some(most) = most {
-                costs.push(Cost {
-                    what: what.into(),
-                    estimate,
-                    left: most - used,
-                });
-            }
-        };
-        let hours = mean(&|one| one.gpu_hours);
-        add("GPU hours", budget.gpu_hours, spent.gpu_hours, hours);
-        if let Some(price) = budget.gpu_hour_usd {
-            let usd = hours.map(|hours| hours * price);
-            add("USD of GPUs", budget.usd, spent.gpu_usd, usd);
-        }
-        let seconds = mean(&|one| one.duration_seconds);
-        let wall = budget.wall_seconds.map(|most| most as f64);
-        add("seconds", wall, spent.wall_seconds as f64, seconds);
-        // A job that trains; a cycle has one more that measures.
-        add(
-            "jobs",
-            budget.jobs.map(|most| most as f64),
-            spent.jobs as f64,
-            Some(1.0),
-        );
-        costs
     }
 }
 
