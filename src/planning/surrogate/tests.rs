@@ -256,3 +256,46 @@ fn of_too_many_results_the_best_and_the_newest_stay() {
     assert_eq!(some.len(), 9);
     assert!(some.windows(2).all(|pair| pair[0] < pair[1]));
 }
+
+#[test]
+fn few_steps_from_a_part_of_the_results_lead_where_many_from_nothing_do() {
+    let words = [false; 6];
+    let points = points(180, 6);
+    // The first parameter matters most, the last ones not at all.
+    let of = |x: &Vec<f64>| (6.0 * x[0]).sin() + 2.0 * (x[1] - 0.4).powi(2) + 0.3 * x[2] * x[3];
+    let values: Vec<f64> = points.iter().map(of).collect();
+    let data = Data {
+        words: &words,
+        points: &points,
+        values: &values,
+        smaller_is_better: true,
+    };
+    let quick = Effort {
+        restarts: 0,
+        steps: 5,
+    };
+    let model = Surrogate::fit(data, None, quick, 7).unwrap();
+    let worth = |hyper: &Hyper| {
+        let mut slope = vec![0.0; 8];
+        let logs: Vec<f64> = hyper
+            .lengths
+            .iter()
+            .chain([&hyper.signal, &hyper.noise])
+            .map(|one| one.ln())
+            .collect();
+        posteriori::loss(&model.points, &model.values, &logs, &mut slope).unwrap()
+    };
+    let thorough = Effort {
+        restarts: 2,
+        steps: 60,
+    };
+    let long = posteriori::fit(&model.points, &model.values, None, thorough, 7);
+    let (ours, theirs) = (worth(model.hyper()), worth(&long));
+    assert!(ours <= theirs + 3.0, "{ours} beside {theirs}");
+    let from_nothing = posteriori::fit(&model.points, &model.values, None, quick, 7);
+    assert!(
+        worth(&from_nothing) > ours + 3.0,
+        "as far without the first fit: {}",
+        worth(&from_nothing)
+    );
+}
