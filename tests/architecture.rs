@@ -243,6 +243,7 @@ const FLOORS: &[(&str, &[&str])] = &[
         &[
             "collect",
             "digits",
+            "planning",
             "training",
             "lora",
             "collect",
