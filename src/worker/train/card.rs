@@ -169,7 +169,11 @@ pub fn facts(trained: &Trained) -> Vec<(&'static str, String, String)> {
     let mut facts = vec![
         ("Steps", trained.steps.to_string(), {
             let epochs = trained.epochs;
-            format!("of {}, {epochs:.2} epochs", trained.planned_steps)
+            let ended = trained
+                .ended
+                .as_ref()
+                .map_or("", |_| "; left out at a rung");
+            format!("of {}, {epochs:.2} epochs{ended}", trained.planned_steps)
         }),
         (
             "Training loss",

@@ -11,7 +11,7 @@ use super::{
     learn::{Learning, TellEach},
     places::Places,
     prepare::Prepared,
-    rung::Shown,
+    rung::{LeftOut, Shown},
     undone,
 };
 use crate::{
@@ -174,6 +174,12 @@ impl Halved {
             let text = format!("{kept} of {all} members go on from the rung at step {step}");
             tell(self.planned.len(), Told::Note(text));
             self.act(learning);
+            let here = |left_out: &LeftOut| left_out.step == step;
+            for member in &learning.members {
+                if let Some(left_out) = member.left_out.as_ref().filter(|one| here(one)) {
+                    tell(member.number, Told::Note(left_out.why.clone()));
+                }
+            }
             learning.end_at_rungs(tell)?;
             point!("train.rung.ended");
         }
