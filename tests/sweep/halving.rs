@@ -149,7 +149,7 @@ fn what_is_said(bench: &Bench, steps: u64) {
         "{text}"
     );
     assert!(text.contains("rung     step 6: 3 of 6 went on: "), "{text}");
-    let saved = format!("saved    {steps} of at most 111 steps were made");
+    let saved = format!("steps    {steps} made of at most 111 without halving");
     assert!(text.contains(&saved), "{text}");
     assert!(text.contains("< left out at a rung"), "{text}");
     assert!(
@@ -298,6 +298,24 @@ fn killed_at_a_rung_the_same_go_on_to_the_same_bytes() {
             same(&bench.path(&format!("{output}/{name}")), &whole);
         }
     }
+}
+
+#[test]
+fn a_look_at_a_rung_is_none_of_a_members_own() {
+    let bench = Bench::new();
+    let eager = ("eager", "learning_rate = 0.3\neval_steps = 1000\n");
+    one_by_one(&bench, &[eager], SHARED);
+    write_halved(&bench, &[eager, MEMBERS[3]], SHARED, "min_resource = 1");
+    let done = sweep(&bench, &["--json"]);
+    assert!(done.status.success(), "{}", said(&done));
+    let swept: Value = serde_json::from_slice(&done.stdout).unwrap();
+    let rung = &swept["halving"]["rungs"][0]["runs"][0];
+    let trained = &swept["members"][0]["trained"];
+    assert_eq!(rung["went_on"], true, "{swept:#}");
+    let loss = |value: &Value| value["eval_loss"].as_f64().unwrap();
+    assert!(loss(rung) < loss(trained), "it was best at the rung");
+    assert_eq!(trained["best_step"], 24);
+    same(&bench.path("sweep/eager"), &bench.path("alone/eager"));
 }
 
 #[test]

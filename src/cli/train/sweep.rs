@@ -265,7 +265,7 @@ fn halved(text: &mut String, summary: &Summary, slots: bool) {
     let (made, without) = (summary.steps, summary.steps_without);
     let _ = writeln!(
         text,
-        "  saved    {} of at most {} steps were made",
+        "  steps    {} made of at most {} without halving",
         thousands(made),
         thousands(without)
     );

@@ -385,7 +385,7 @@ mod tests {
         };
         let first = judged(3, &["A", "b", "C", "d"]);
         assert_eq!(next(&[]), Some((3, "abcd".into())));
-        assert_eq!(next(&[first.clone()]), Some((6, "ac".into())));
+        assert_eq!(next(std::slice::from_ref(&first)), Some((6, "ac".into())));
         assert_eq!(next(&[first, judged(6, &["A", "c"])]), None);
         assert_eq!(
             next(&[judged(3, &["A", "b", "c", "d"])]),
