@@ -244,6 +244,7 @@ const FLOORS: &[(&str, &[&str])] = &[
         &[
             "collect",
             "digits",
+            "planning",
             "training",
             "lora",
             "collect",

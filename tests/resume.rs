@@ -301,6 +301,8 @@ fn points() -> Vec<String> {
             found.extend(part.split('"').next().map(String::from));
         }
     }
+    // One fine-tune comes by no rung; `tests/sweep.rs` kills there.
+    found.retain(|point| !point.starts_with("train.rung."));
     found.sort();
     assert!(found.len() >= 8, "the points are not found: {found:?}");
     found

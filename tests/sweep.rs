@@ -2,6 +2,8 @@
 //! or not.
 #![allow(clippy::unwrap_used, reason = "a test ends where its assumption does")]
 
+#[path = "sweep/halving.rs"]
+mod halving;
 mod tiny;
 
 use serde_json::Value;

@@ -59,6 +59,12 @@ pub struct TrainArgs {
     /// One member of the sweep; it comes out as it does among all
     #[arg(long, value_name = "NAME", requires = "sweep")]
     pub only: Option<String>,
+    /// Halve the sweep: compare its members on the holdout after so many steps first, and let the better ones go on
+    #[arg(long, value_name = "STEPS", requires = "sweep", value_parser = clap::value_parser!(u64).range(1..=1_000_000_000))]
+    pub min_resource: Option<u64>,
+    /// One in so many goes on, and the next rung is so many times as far [default: 3]
+    #[arg(long, value_name = "N", requires = "sweep", value_parser = clap::value_parser!(u64).range(2..=64))]
+    pub reduction_factor: Option<u64>,
     /// Go on where a training stopped
     #[arg(long)]
     pub resume: bool,
@@ -353,6 +359,9 @@ fn text(trained: &Trained) -> String {
             loss(trained.eval_loss),
             thousands(trained.holdout_rows)
         );
+    }
+    if let Some(ended) = &trained.ended {
+        text += &format!("  ended    {ended}\n");
     }
     if trained.stopped_early() {
         text += &format!(

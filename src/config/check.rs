@@ -74,7 +74,8 @@ pub fn all_keys() -> String {
 
 /// What a sweep has beside the hyperparameters.
 fn sweep() -> String {
-    let own = SWEEP[0].iter().chain(MEMBER[0]).map(row).collect();
+    let own = [SWEEP[0], SWEEP[2], MEMBER[0]];
+    let own = own.into_iter().flatten().map(row).collect();
     format!(
         "sweep.toml; also every hyperparameter of [training], at the top and in each [[member]]\n{}",
         columns(own)
@@ -303,7 +304,7 @@ mod tests {
     #[test]
     fn the_keys_of_a_sweep_are_listed() {
         let all = all_keys();
-        for key in SWEEP[0].iter().chain(MEMBER[0]) {
+        for key in [SWEEP[0], SWEEP[2], MEMBER[0]].into_iter().flatten() {
             assert!(all.contains(&format!("\n  {} ", key.name)), "{}", key.name);
         }
     }

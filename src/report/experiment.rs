@@ -211,6 +211,7 @@ fn curves(found: &Analysis) -> String {
             base: None,
             finished: true,
             stopped: None,
+            left_out: None,
             steps: 0,
         })
         .collect();

@@ -2,20 +2,24 @@
 //! letters of the data set's page.
 
 mod curves;
+mod rungs;
 
 use super::page::html::{count, counted, document, escape, figure, section};
 use crate::training::metrics::Row;
 pub(super) use curves::swatch;
 use curves::{Measure, curves};
+pub use rungs::{Halved, Run, Rung};
 use std::fmt::Write;
 
 /// What a sweep came to.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct About<'a> {
     /// What the sweep is called.
     pub name: &'a str,
     /// Its members, in any order.
     pub members: &'a [Member<'a>],
+    /// Who was left out on the way, of a sweep that halves.
+    pub halved: Option<Halved<'a>>,
 }
 
 /// One member.
@@ -35,6 +39,8 @@ pub struct Member<'a> {
     pub finished: bool,
     /// Why it ended by itself, one sentence.
     pub stopped: Option<&'a str>,
+    /// Where it was left out, one sentence.
+    pub left_out: Option<&'a str>,
     /// Steps that it made.
     pub steps: u64,
 }
@@ -69,6 +75,7 @@ pub fn render(about: &About<'_>) -> String {
     );
     let body = figure("Every member", "", &table(&members, measure));
     text += &section("members", "Members", &lead, &body);
+    text += &about.halved.as_ref().map_or(String::new(), rungs::rungs);
     let lead = "Mean over learned tokens (with DPO over pairs), in nats. The numbers are those of the table.";
     text += &section("loss", "Loss", lead, &curves(&members, measure));
     document(&format!("{name}: sweep report"), &text)
@@ -99,8 +106,17 @@ fn facts(members: &[&Member], measure: Measure) -> Vec<(&'static str, String, St
     let stopped = members.iter().filter(|one| one.stopped.is_some()).count() as u64;
     let going = |one: &&&Member| !one.finished && one.stopped.is_none();
     let unfinished = members.iter().filter(going).count() as u64;
+    let left_out = members.iter().filter(|one| one.left_out.is_some()).count() as u64;
     let ended = match stopped {
         _ if unfinished > 0 => format!("{} not finished yet", count(unfinished)),
+        _ if left_out > 0 => match stopped {
+            0 => format!("{} left out at a rung", count(left_out)),
+            some => format!(
+                "{} left out at a rung, {} stopped",
+                count(left_out),
+                count(some)
+            ),
+        },
         0 => "all went to their end".into(),
         1 => "1 stopped by itself".into(),
         some => format!("{} stopped by themselves", count(some)),
@@ -174,10 +190,11 @@ fn row(member: &Member, rank: usize, keys: &[&str]) -> String {
         swatch(rank),
         escape(member.name)
     );
-    let state = match member.stopped {
-        None if member.finished => "finished".into(),
-        None => "not finished yet".into(),
-        Some(why) => format!("stopped<small>{}</small>", escape(why)),
+    let state = match (member.stopped, member.left_out) {
+        (Some(why), _) => format!("stopped<small>{}</small>", escape(why)),
+        (None, Some(why)) => format!("left out<small>{}</small>", escape(why)),
+        (None, None) if member.finished => "finished".into(),
+        (None, None) => "not finished yet".into(),
     };
     let _ = write!(
         text,

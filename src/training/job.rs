@@ -61,6 +61,24 @@ pub struct Sweep {
     pub members: Vec<FineTune>,
     /// The one that is to be computed; none: all.
     pub only: Option<String>,
+    /// How members are left out on the way; none: all go to their end.
+    pub halving: Option<Halving>,
+}
+
+/// Successive halving: members are compared on the holdout at rungs, and the better ones go on (Jamieson and Talwalkar 2016).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Halving {
+    /// Steps up to the first rung; at least 1.
+    pub min_resource: u64,
+    /// One in so many goes on from a rung, and the next rung is so many times as far; at least 2.
+    pub reduction_factor: u64,
+}
+
+impl std::fmt::Display for Halving {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (least, factor) = (self.min_resource, self.reduction_factor);
+        write!(f, "min_resource {least} and reduction_factor {factor}")
+    }
 }
 
 impl Sweep {

@@ -10,12 +10,12 @@ use crate::{
     },
     config::training::load_sweep,
     training::{
-        job::{FineTune, Sweep},
+        job::{FineTune, Halving, Sweep},
         words::Device,
     },
     worker::train::{
         Step, Told,
-        sweep::{self, Outcome, REPORT, Standing, Swept},
+        sweep::{self, Judged, Outcome, REPORT, Standing, Summary, Swept},
     },
 };
 use indicatif::ProgressBar;
@@ -24,6 +24,9 @@ use std::{
     fmt::Write,
     path::{Path, PathBuf},
 };
+
+/// How many times fewer go on from a rung, where nobody says it; as in the file.
+const REDUCTION_FACTOR: u64 = 3;
 
 /// Trains; 2 where a member was stopped by its own numbers.
 ///
@@ -98,8 +101,28 @@ fn job(args: &TrainArgs, here: &Path, file: &Path) -> Result<Sweep, Fail> {
     Ok(Sweep {
         members,
         only: args.only.clone(),
+        halving: halving(args, read.halving)?,
         output,
     })
+}
+
+/// How members are left out on the way: as the flags say it, else the file.
+fn halving(args: &TrainArgs, read: Option<Halving>) -> Result<Option<Halving>, Fail> {
+    let least = args.min_resource.or(read.map(|read| read.min_resource));
+    let factor = args
+        .reduction_factor
+        .or(read.map(|read| read.reduction_factor));
+    match (least, factor) {
+        (Some(min_resource), factor) => Ok(Some(Halving {
+            min_resource,
+            reduction_factor: factor.unwrap_or(REDUCTION_FACTOR),
+        })),
+        (None, None) => Ok(None),
+        (None, Some(_)) => Err(Fail::usage(
+            "--reduction-factor is for a sweep that halves, and this one does not",
+            "--min-resource STEPS, or [halving] in the sweep's file",
+        )),
+    }
 }
 
 /// What a person sees while it trains.
@@ -178,7 +201,11 @@ fn text(asked: &Sweep, swept: &Swept) -> String {
         let Some(trained) = &one.trained else {
             continue;
         };
-        let early = if trained.stopped_early() { "*" } else { " " };
+        let early = match &trained.ended {
+            Some(_) => "<",
+            None if trained.stopped_early() => "*",
+            None => " ",
+        };
         let before = trained.eval_loss_before.or(trained.first_loss);
         let _ = writeln!(
             text,
@@ -197,6 +224,9 @@ fn text(asked: &Sweep, swept: &Swept) -> String {
             false => "\n  loss of the first and of the last step, in nats: there is no holdout\n",
         };
     }
+    if let Some(summary) = &swept.halving {
+        halved(&mut text, summary, swept.plan_key.is_some());
+    }
     for one in &swept.members {
         if let Some(why) = &one.stopped {
             let _ = writeln!(text, "\n  {} goes no further: {why}", one.name);
@@ -214,3 +244,35 @@ fn text(asked: &Sweep, swept: &Swept) -> String {
     );
     text
 }
+
+/// Who went on from which rung, and what that saved. `slots` says that the rows of those left out are filled up.
+fn halved(text: &mut String, summary: &Summary, slots: bool) {
+    let _ = writeln!(text, "  < left out at a rung\n");
+    for Judged { step, runs } in &summary.rungs {
+        let on = runs.iter().filter(|run| run.went_on);
+        let on: Vec<&str> = on.map(|run| run.name.as_str()).collect();
+        let (kept, all) = (on.len(), runs.len());
+        let mut line = format!(
+            "  rung     step {}: {kept} of {all} went on",
+            thousands(*step)
+        );
+        let names = format!(": {}", on.join(", "));
+        if kept > 0 && line.len() + names.chars().count() <= WIDTH {
+            line += &names;
+        }
+        let _ = writeln!(text, "{line}");
+    }
+    let (made, without) = (summary.steps, summary.steps_without);
+    let _ = writeln!(
+        text,
+        "  steps    {} made of at most {} without halving",
+        thousands(made),
+        thousands(without)
+    );
+    if slots {
+        *text += "           on this GPU a step takes as long with fewer members: their rows are filled up\n";
+    }
+}
+
+/// Columns of a line at most.
+const WIDTH: usize = 100;

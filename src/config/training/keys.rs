@@ -283,8 +283,8 @@ pub const RUN: [&[Key]; 3] = [
 /// The keys of `train.toml`.
 pub(super) const FILE: &[Key] = hyperparameters!("");
 
-/// The keys at the top of `sweep.toml`: what is trained on what, and what holds for every member.
-pub const SWEEP: [&[Key]; 2] = [
+/// The keys of `sweep.toml`: what is trained on what, what holds for every member, and how members are left out on the way.
+pub const SWEEP: [&[Key]; 3] = [
     &[
         key(
             "model",
@@ -317,7 +317,28 @@ pub const SWEEP: [&[Key]; 2] = [
         ),
     ],
     hyperparameters!(""),
+    &[
+        key(
+            HALVING_FROM,
+            Kind::Whole(1, 1_000_000_000),
+            "",
+            "steps",
+            "up to the first rung, where members are compared on the holdout",
+        ),
+        key(
+            HALVING_BY,
+            Kind::Whole(2, 64),
+            "3",
+            "",
+            "one in so many goes on, and the next rung is so many times as far",
+        ),
+    ],
 ];
+
+/// Where the first rung of a sweep that halves is.
+pub(super) const HALVING_FROM: &str = "halving.min_resource";
+/// How many times fewer members go on from a rung, and further.
+pub(super) const HALVING_BY: &str = "halving.reduction_factor";
 
 /// The keys of a `[[member]]`.
 pub const MEMBER: [&[Key]; 2] = [

@@ -1,23 +1,26 @@
 //! `sweep.toml`: several fine-tunes of one frozen base. What stands at the top holds for every member; a `[[member]]` says what
-//! differs, and a list where a key takes one value stands for a member of each.
+//! differs, and a list where a key takes one value stands for a member of each. A `[halving]` says that members are left out on
+//! the way.
 
 mod members;
 mod names;
 
-use super::keys::SWEEP;
+use super::keys::{HALVING_BY, HALVING_FROM, SWEEP};
 use crate::{
     config::{
         keys::Key,
         layers::{Layers, shown},
         problem::Problem,
     },
-    training::{settings::Settings, words::Device},
+    training::{job::Halving, settings::Settings, words::Device},
 };
 use members::{Member, members};
 use std::{path::Path, sync::LazyLock};
 
 /// The table of a member.
 const TABLE: &str = "member";
+/// The table that says how members are left out on the way.
+const HALVING: &str = "halving";
 
 /// What `sweep.toml` says.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,6 +38,8 @@ pub struct SweepFile {
     /// Names, which are names of directories and differ, with settings, which differ in more than the name; at least one, in the
     /// order written.
     pub members: Vec<(String, Settings)>,
+    /// How members are left out on the way.
+    pub halving: Option<Halving>,
 }
 
 /// What `sweep.toml` says. Paths start from the file.
@@ -52,6 +57,7 @@ pub fn load_sweep(file: &Path) -> Result<SweepFile, Vec<Problem>> {
             layers.problems.push(empty(file));
         }
         let members = members(&mut layers);
+        check_halving(&mut layers);
         if layers.problems.is_empty() {
             return Ok(read(&layers, file, members));
         }
@@ -73,7 +79,32 @@ fn read(layers: &Layers, file: &Path, members: Vec<Member>) -> SweepFile {
         output: one("output").map(path),
         device: layers.string("device").parse().ok(),
         members: members.into_iter().map(member).collect(),
+        halving: layers.get(HALVING_FROM).map(|_| Halving {
+            min_resource: layers.whole(HALVING_FROM),
+            reduction_factor: layers.whole(HALVING_BY),
+        }),
     }
+}
+
+/// Complains of a `[halving]` that says no first rung.
+fn check_halving(layers: &mut Layers) {
+    let Some((_, place)) = layers.tables.iter().find(|(name, _)| name == HALVING) else {
+        return;
+    };
+    let wrong = |problem: &Problem| problem.key.as_deref() == Some(HALVING_FROM);
+    if layers.get(HALVING_FROM).is_some() || layers.problems.iter().any(wrong) {
+        return;
+    }
+    let (file, line) = place.rsplit_once(':').unwrap_or((place, ""));
+    layers.problems.push(Problem {
+        message: format!("[{HALVING}] does not say where the first rung is"),
+        at: format!("{place}   [{HALVING}]"),
+        right: Some("min_resource = 50: steps up to it".into()),
+        file: Some(file.into()),
+        line: line.parse().ok(),
+        key: Some(HALVING_FROM.into()),
+        ..Problem::default()
+    });
 }
 
 fn empty(file: &Path) -> Problem {

@@ -35,6 +35,7 @@ fn member<'a>(name: &'a str, r: &str, rows: &'a [Row], result: Option<f64>) -> M
         result,
         base: Some(3.0),
         stopped: None,
+        left_out: None,
         finished: true,
         steps: 1200,
     }
@@ -44,6 +45,7 @@ fn page(members: &[Member]) -> String {
     render(&About {
         name: "<b>",
         members,
+        halved: None,
     })
 }
 
@@ -198,4 +200,55 @@ fn settings_that_only_some_members_have_are_columns_of_all() {
         ]
     );
     assert!(page(&[]).contains("No loss was measured"));
+}
+
+#[test]
+fn who_was_left_out_where_is_said_and_what_it_saved() {
+    let rows = [look(0, 3.0), look(9, 2.5)];
+    let run = |name, loss, went_on| Run {
+        name,
+        loss,
+        went_on,
+    };
+    let rung = |step, runs: &[Run<'static>]| Rung {
+        step,
+        runs: runs.to_vec(),
+    };
+    let first = [
+        run("a", Some(2.5), true),
+        run("<b>", Some(2.25), true),
+        run("c", None, false),
+        run("d", Some(2.75), false),
+    ];
+    let last = [run("a", Some(2.5), false), run("<b>", Some(2.0), true)];
+    let halved = Halved {
+        rungs: vec![rung(9, &first), rung(1200, &last)],
+        steps: 2418,
+        steps_without: 4800,
+    };
+    let left_out = Member {
+        left_out: Some("left out at step 9: <eval_loss> 2.7500, 2 of 4 went on"),
+        ..member("d", "8", &rows, Some(2.75))
+    };
+    let members = [member("a", "8", &rows, Some(2.5)), left_out];
+    let text = render(&About {
+        name: "all",
+        members: &members,
+        halved: Some(halved),
+    });
+    assert_eq!(
+        table(&text)[1],
+        "2 d 3.0000 2.7500 1,200 left out left out at step 9: &lt;eval_loss&gt; 2.7500, 2 of 4 went on 8"
+    );
+    assert!(text.contains("<span>1 left out at a rung</span>"), "{text}");
+    let section = text.split("<section id=\"rungs\"").nth(1).unwrap();
+    assert_eq!(
+        table(section),
+        [
+            "9 4 &lt;b&gt; 2.2500, a 2.5000 d 2.7500, c no number",
+            "1,200 2 &lt;b&gt; 2.0000 a 2.5000"
+        ]
+    );
+    assert!(section.contains("2,418 of at most 4,800 steps were made, 50"));
+    assert!(!page(&members).contains("id=\"rungs\""));
 }

@@ -68,11 +68,7 @@ fn results(trained: &Trained) -> String {
         trained.epochs,
         trained.tokens,
         trained.trainable_parameters,
-        if trained.stopped_early() {
-            " It stopped early: the holdout got no better."
-        } else {
-            ""
-        },
+        early(trained),
         trained.best_step,
         match trained.eval_loss {
             Some(_) => ", the best on the holdout",
@@ -80,6 +76,15 @@ fn results(trained: &Trained) -> String {
         }
     );
     text
+}
+
+/// Why it made fewer steps than planned.
+fn early(trained: &Trained) -> String {
+    match &trained.ended {
+        Some(ended) => format!(" It was {ended}."),
+        None if trained.stopped_early() => " It stopped early: the holdout got no better.".into(),
+        None => String::new(),
+    }
 }
 
 fn data(job: &FineTune, trained: &Trained) -> String {
@@ -164,7 +169,11 @@ pub fn facts(trained: &Trained) -> Vec<(&'static str, String, String)> {
     let mut facts = vec![
         ("Steps", trained.steps.to_string(), {
             let epochs = trained.epochs;
-            format!("of {}, {epochs:.2} epochs", trained.planned_steps)
+            let ended = trained
+                .ended
+                .as_ref()
+                .map_or("", |_| "; left out at a rung");
+            format!("of {}, {epochs:.2} epochs{ended}", trained.planned_steps)
         }),
         (
             "Training loss",
@@ -264,6 +273,7 @@ mod tests {
             eval_loss_before: Some(3.25),
             eval_loss: Some(2.125),
             best_step: 2,
+            ended: None,
             verification: Verified::default(),
         };
         card(&job, &trained)

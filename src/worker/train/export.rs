@@ -261,6 +261,10 @@ fn summary(member: &Member<'_>, step: u64, adapters: &Adapters) -> Trained {
         eval_loss_before: state.eval_loss_before,
         eval_loss: state.stopping.best.map(|best| best.loss),
         best_step: step,
+        ended: member
+            .left_out
+            .as_ref()
+            .map(|left_out| left_out.why.clone()),
         verification: verify::Verified::default(),
     }
 }

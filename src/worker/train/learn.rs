@@ -3,9 +3,10 @@
 
 use super::{
     Told,
-    member::{Halt, Member, Start, Turn, used},
+    member::{Halt, Member, Turn, used},
     places::Places,
     prepare::Prepared,
+    start::Start,
 };
 use crate::{
     lora::{
@@ -99,21 +100,35 @@ impl<'a, B: Backend> Learning<'a, B> {
     }
 
     /// Steps until there is nothing left to do for any member, or its holdout says that it is enough, or its own numbers stop
-    /// it.
+    /// it, or it waits at a rung.
     ///
     /// # Errors
     /// Those of machine and files.
     pub fn go_on(&mut self, tell: TellEach<'_>) -> Result<(), Undone> {
         for at in 0..self.members.len() {
-            if self.members[at].is_new() {
+            if self.members[at].is_new() && self.members[at].goes() {
                 let number = self.members[at].number;
                 let looked =
                     self.members[at].look(&mut self.engine, &mut |told| tell(number, told));
                 self.halted(at, looked.map(drop))?;
             }
         }
-        while self.members.iter().any(|member| !member.is_done()) {
+        while self.members.iter().any(Member::goes) {
             self.step(tell)?;
+        }
+        Ok(())
+    }
+
+    /// Ends the members that were left out at the rung where they are.
+    ///
+    /// # Errors
+    /// Those of machine and files.
+    pub fn end_at_rungs(&mut self, tell: TellEach<'_>) -> Result<(), Undone> {
+        for at in 0..self.members.len() {
+            let (member, engine) = (&mut self.members[at], &mut self.engine);
+            let number = member.number;
+            let ended = member.end_at_rung(engine, &mut |told| tell(number, told));
+            self.halted(at, ended)?;
         }
         Ok(())
     }
@@ -122,7 +137,7 @@ impl<'a, B: Backend> Learning<'a, B> {
     fn step(&mut self, tell: TellEach<'_>) -> Result<(), Undone> {
         let mut turns: Vec<(usize, Turn)> = Vec::new();
         for at in 0..self.members.len() {
-            if self.members[at].is_done() {
+            if !self.members[at].goes() {
                 continue;
             }
             match self.members[at].turn() {

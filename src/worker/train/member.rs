@@ -8,9 +8,10 @@ use super::{
     checkpoint::{Checkpoint, Checkpoints},
     look::{self, Seen},
     metrics::{Metrics, NAME},
-    origin,
     places::Places,
     prepare::{Prepared, unit},
+    rung::LeftOut,
+    start::Start,
     state::State,
     verify::is_moved,
 };
@@ -18,8 +19,7 @@ use crate::{
     lora::{
         backend::{AdamStep, Backend, Dropout, Use},
         batch::Batch,
-        engine::{Adapters, AllMoments, Engine, Preference, fresh},
-        files::read_adapter,
+        engine::{Engine, Preference},
         pack::Layout,
     },
     points::point,
@@ -33,10 +33,7 @@ use crate::{
     },
     worker::Undone,
 };
-use std::{
-    path::Path,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 /// Where `save_steps` does not say it, a checkpoint is not older than this: what a kill costs at most. No number depends on
 /// when checkpoints are written.
@@ -61,47 +58,6 @@ impl<T: Into<Undone>> From<T> for Halt {
     }
 }
 
-/// What a member comes with.
-pub struct Start {
-    /// Where it goes on; none: it begins.
-    pub state: State,
-    /// Its adapters.
-    pub adapters: Adapters,
-    /// Their moments, where it goes on.
-    pub moments: Option<AllMoments>,
-    checkpoints: Checkpoints,
-}
-
-impl Start {
-    /// Of the newest checkpoint, or anew.
-    ///
-    /// # Errors
-    /// A checkpoint that was started with something else; an adapter that does not fit.
-    pub fn of(
-        job: &FineTune,
-        places: &Places,
-        prepared: &Prepared,
-        tell: Tell<'_>,
-    ) -> Result<Self, Undone> {
-        let mut checkpoints = Checkpoints::of(&places.work);
-        let newest = checkpoints.newest(&prepared.identity, &prepared.model.decoder, tell)?;
-        Ok(match newest {
-            Some(newest) => Self {
-                state: newest.state,
-                adapters: newest.adapters,
-                moments: Some(newest.moments),
-                checkpoints,
-            },
-            None => Self {
-                state: State::new(prepared.identity.clone()),
-                adapters: first(job, prepared, tell)?,
-                moments: None,
-                checkpoints,
-            },
-        })
-    }
-}
-
 /// A fine-tune that is being computed.
 pub struct Member<'a> {
     /// Which one, to the machine.
@@ -118,6 +74,12 @@ pub struct Member<'a> {
     pub checkpoints: Checkpoints,
     /// Why it ended by itself.
     pub stopped: Option<Undone>,
+    /// Where it waits until the members of a rung are compared; none: nowhere.
+    pub rung: Option<u64>,
+    /// The rung that it goes no further than.
+    pub left_out: Option<LeftOut>,
+    /// The last look, and after how many steps.
+    seen: Option<(u64, Seen)>,
     /// How the rows of a look stand in a batch.
     looks: Layout,
     metrics: Metrics,
@@ -200,6 +162,9 @@ impl<'a> Member<'a> {
             state,
             checkpoints: start.checkpoints,
             stopped: None,
+            rung: None,
+            left_out: None,
+            seen: None,
             looks,
             metrics,
             saved: Instant::now(),
@@ -216,23 +181,41 @@ impl<'a> Member<'a> {
         self.stopped.is_some() || self.is_over()
     }
 
+    /// Whether it makes a step now.
+    pub fn goes(&self) -> bool {
+        !self.is_done() && !self.waits()
+    }
+
     fn settings(&self) -> &'a Settings {
         &self.job.settings
     }
 
     /// Whether there is no step left.
     fn is_over(&self) -> bool {
-        let patience = self.settings().early_stopping_patience;
-        self.state.step >= self.prepared.plan.steps() || self.state.stopping.is_enough(patience)
+        self.is_enough() || self.state.step >= self.last()
     }
 
-    fn is_look_due(&self) -> bool {
+    /// Whether its holdout said that it is enough.
+    pub fn is_enough(&self) -> bool {
+        let patience = self.settings().early_stopping_patience;
+        self.state.stopping.is_enough(patience)
+    }
+
+    /// The last step that it may make.
+    fn last(&self) -> u64 {
+        let steps = self.prepared.plan.steps();
+        let left_out = self.left_out.as_ref();
+        left_out.map_or(steps, |left_out| steps.min(left_out.step))
+    }
+
+    /// Whether a look is due after this step, where `last` is the last one.
+    pub fn is_look_due(&self, last: u64) -> bool {
         let (step, plan) = (self.state.step, &self.prepared.plan);
         let every = match self.settings().eval_steps {
             0 => plan.steps_per_epoch(),
             every => every,
         };
-        step.is_multiple_of(every.max(1)) || step == plan.steps()
+        step.is_multiple_of(every.max(1)) || step == last
     }
 
     fn is_save_due(&self, looked: bool) -> bool {
@@ -335,7 +318,7 @@ impl<'a> Member<'a> {
         engine: &mut Engine<B>,
         tell: Tell<'_>,
     ) -> Result<(), Halt> {
-        let due = self.is_look_due();
+        let due = self.is_look_due(self.last());
         let better = due && self.look(engine, tell)?;
         if better || self.is_save_due(due) {
             self.save(engine, tell)?;
@@ -353,9 +336,7 @@ impl<'a> Member<'a> {
         engine: &mut Engine<B>,
         tell: Tell<'_>,
     ) -> Result<bool, Halt> {
-        let settings = self.settings();
-        let seen = look::look(engine, self.number, self.prepared, &self.looks, settings)?;
-        let Some(Seen { loss, accuracy }) = seen else {
+        let Some(Seen { loss, accuracy }) = self.see(engine)? else {
             return Ok(false);
         };
         let step = self.state.step;
@@ -381,14 +362,35 @@ impl<'a> Member<'a> {
         Ok(best)
     }
 
+    /// What the holdout shows after this step. Nothing of the member's changes by it.
+    ///
+    /// # Errors
+    /// Those of the machine.
+    pub fn see<B: Backend>(&mut self, engine: &mut Engine<B>) -> Result<Option<Seen>, Undone> {
+        let step = self.state.step;
+        if let Some((_, seen)) = self.seen.filter(|(at, _)| *at == step) {
+            return Ok(Some(seen));
+        }
+        let settings = self.settings();
+        let seen = look::look(engine, self.number, self.prepared, &self.looks, settings)?;
+        self.seen = seen.map(|seen| (step, seen));
+        Ok(seen)
+    }
+
     /// Whether the adapter does something. A warmup begins with steps that leave it as it is.
     fn has_learned<B: Backend>(&self, engine: &Engine<B>) -> Result<bool, Undone> {
         Ok(self.state.stopping.best.is_some() || is_moved(&engine.adapters(self.number)?))
     }
 
-    fn save<B: Backend>(&mut self, engine: &Engine<B>, tell: Tell<'_>) -> Result<(), Undone> {
+    /// Writes a checkpoint.
+    ///
+    /// # Errors
+    /// Those of files.
+    pub fn save<B: Backend>(&mut self, engine: &Engine<B>, tell: Tell<'_>) -> Result<(), Undone> {
         tell(Told::Stage("checkpoint"));
         self.state.metrics_bytes = self.metrics.sync()?;
+        let left_out = self.left_out.as_ref();
+        self.state.left_out = left_out.is_some_and(|left_out| left_out.step == self.state.step);
         let checkpoint = Checkpoint {
             state: self.state.clone(),
             adapters: engine.adapters(self.number)?,
@@ -458,40 +460,4 @@ fn adam(settings: &Settings, step: u64, learning_rate: f64, norm: f64) -> AdamSt
             1.0
         },
     }
-}
-
-/// The adapters of the first step: those that were asked for, else fresh ones.
-fn first(job: &FineTune, prepared: &Prepared, tell: Tell<'_>) -> Result<Adapters, Undone> {
-    let decoder = &prepared.model.decoder;
-    let fresh = fresh(&job.settings, decoder);
-    let Some(dir) = &job.adapter_init else {
-        return Ok(fresh);
-    };
-    let read = read_adapter(Path::new(dir), decoder).map_err(|error| error.to_string())?;
-    let hash = &prepared.identity.model;
-    if let Some(note) = origin::check(Path::new(dir), &read, &prepared.model, hash)? {
-        tell(Told::Note(note));
-    }
-    for (site, adapter) in &fresh {
-        let found = read.adapters.get(site);
-        let same = found.is_some_and(|found| {
-            found.rank == adapter.rank
-                && (found.scale - adapter.scale).abs() <= 1e-6 * adapter.scale
-        });
-        if !same {
-            let said = found.map_or("none".into(), |found| {
-                format!("one of rank {} and scale {}", found.rank, found.scale)
-            });
-            return Err(format!(
-                "the adapter {dir} does not fit the settings: for {site} they ask for rank {} and scale {}, and it has {said}",
-                adapter.rank, adapter.scale
-            )
-            .into());
-        }
-    }
-    if let Some(site) = read.adapters.keys().find(|site| !fresh.contains_key(site)) {
-        let text = format!("the adapter {dir} has {site}, which is not among target_modules");
-        return Err(text.into());
-    }
-    Ok(read.adapters)
 }

@@ -7,8 +7,10 @@
 mod card;
 mod checkpoint;
 mod export;
+mod halved;
 mod holdout;
 mod identity;
+mod judged;
 mod learn;
 mod look;
 mod member;
@@ -16,7 +18,9 @@ mod metrics;
 pub mod origin;
 mod places;
 mod prepare;
+mod rung;
 mod stage;
+mod start;
 mod state;
 mod stop;
 pub mod sweep;
@@ -124,6 +128,9 @@ pub struct Trained {
     pub eval_loss: Option<f64>,
     /// The step whose adapter was exported.
     pub best_step: u64,
+    /// Of a member of a sweep that did not go on from a rung: `left out at step S: ...`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended: Option<String>,
     /// What was measured on what was written.
     pub verification: verify::Verified,
 }
@@ -131,7 +138,7 @@ pub struct Trained {
 impl Trained {
     /// Whether the holdout ended it before its last planned step.
     pub fn stopped_early(&self) -> bool {
-        self.steps < self.planned_steps
+        self.steps < self.planned_steps && self.ended.is_none()
     }
 }
 

@@ -105,6 +105,11 @@ impl Places {
         Found::Nothing
     }
 
+    /// Whether there is anything: begun, complete, or something else.
+    pub fn is_there(&self) -> bool {
+        !matches!(self.found(), Found::Nothing)
+    }
+
     /// Whether a step was made, or a look taken, of which something is left.
     pub fn is_begun(&self) -> bool {
         let rows = fs::metadata(self.work.join(metrics::NAME));

@@ -23,6 +23,9 @@ pub struct State {
     pub last_loss: Option<f64>,
     /// Losses and gradient norms of the last steps.
     pub health: Health,
+    /// Of a member of a sweep: whether it was left out at this step, and its last look is taken.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub left_out: bool,
     /// Bytes of `metrics.jsonl` that tell of these steps.
     pub metrics_bytes: u64,
 }
@@ -39,6 +42,7 @@ impl State {
             first_loss: None,
             last_loss: None,
             health: Health::default(),
+            left_out: false,
             metrics_bytes: 0,
         }
     }

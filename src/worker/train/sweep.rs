@@ -4,16 +4,19 @@
 //! ```text
 //! OUTPUT/
 //!   sweep.json, report.html      all members beside one another
+//!   halving.json                 with halving: who went on from which rung (see `halved`)
 //!   NAME/                        a member, complete (see `export`)
 //!   .NAME.campaignd-training/    until then (see `places`)
 //! ```
 //!
 //! What a member computes is a function of its own request: no byte of it depends on who else is there, when they end, or
-//! whether all are killed in between. A member whose numbers stop it leaves the others alone.
+//! whether all are killed in between. A member whose numbers stop it leaves the others alone. Halving changes no number
+//! either: of a member that is left out only where it ends depends on the others, and that it says so.
 
 use super::{
     Found, Told,
     export::{self, Learned, Written},
+    halved::{HALVING, Halved},
     learn::{Learning, Seat, TellEach},
     places::Places,
     prepare::{Prepared, Sources},
@@ -54,7 +57,11 @@ use std::{
     path::Path,
 };
 
-pub use super::swept::{Outcome, REPORT, SWEEP, Swept};
+pub use super::{
+    halved::Summary,
+    judged::{Judged, Run},
+    swept::{Outcome, REPORT, SWEEP, Swept},
+};
 
 /// What there is at the place of a member that is asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -117,6 +124,9 @@ pub fn sweep(sweep: &Sweep, tell: TellEach<'_>) -> Result<Swept, Undone> {
     drop(held);
     if swept.is_err() && made {
         // Where nothing was begun nothing is left, either; what has something in it stays.
+        if !places.iter().any(Places::is_there) {
+            let _ = fs::remove_file(dir.join(HALVING));
+        }
         let _ = fs::remove_dir(dir);
     }
     swept
@@ -172,7 +182,7 @@ fn check(sweep: &Sweep) -> Result<(), Undone> {
         if let Some((key, value, right)) = member.settings.problems().into_iter().next() {
             return Err(format!("{name}: {key} = {value} is wrong: {right}").into());
         }
-        if [SWEEP, REPORT, PLANS].contains(&name.as_str()) {
+        if [SWEEP, REPORT, PLANS, HALVING].contains(&name.as_str()) {
             return Err(format!(
                 "no member of a sweep can be called {name}: the sweep has a file of that name"
             )
@@ -187,6 +197,9 @@ fn check(sweep: &Sweep) -> Result<(), Undone> {
             return Err(format!("{name}: a member of a sweep is not merged, and no stage").into());
         }
     }
+    if sweep.halving.is_some() {
+        compared(sweep)?;
+    }
     match &sweep.only {
         Some(name) if sweep.members.iter().all(|member| member.name != *name) => {
             let names: Vec<&str> = sweep
@@ -198,6 +211,19 @@ fn check(sweep: &Sweep) -> Result<(), Undone> {
         }
         _ => Ok(()),
     }
+}
+
+/// That members can be compared at rungs.
+fn compared(sweep: &Sweep) -> Result<(), Undone> {
+    if let Some(name) = &sweep.only {
+        let why = "the members of a sweep that halves are compared with each other";
+        return Err(format!("{name} cannot be trained by itself: {why}").into());
+    }
+    if sweep.members.iter().any(|job| job.holdout.is_empty()) {
+        let why = "halving compares members on held-out rows, and there are none";
+        return Err(why.to_string().into());
+    }
+    Ok(())
 }
 
 /// The work, with the locks in hand.
@@ -223,6 +249,7 @@ fn locked(
     for prepared in &mut prepared {
         prepared.identity.plan_key.clone_from(&key);
     }
+    let mut halved = Halved::begin(sweep, places, &prepared)?;
     let mut seats = Vec::new();
     for ((job, places), prepared) in sweep.members.iter().zip(places).zip(&prepared) {
         let trains = sweep.asks(job) && ended(places, prepared)?.is_none();
@@ -242,6 +269,7 @@ fn locked(
         let training = Training {
             seats: &seats,
             layout,
+            halved: halved.as_mut(),
             tell,
         };
         device::on(first.device, Some(plans), training)?;
@@ -252,7 +280,8 @@ fn locked(
         None => Some(whole(&sweep.output, FlockArg::LockExclusive)?),
     };
     let ends = seats.iter().map(|seat| ended(seat.places, seat.prepared));
-    let swept = Swept::of(sweep, key, ends.collect::<Result<_, _>>()?);
+    let mut swept = Swept::of(sweep, key, ends.collect::<Result<_, _>>()?);
+    swept.halving = halved.map(|halved| halved.summary(&swept.made(places)));
     let waits = |error: &io::Error| say(&format!("{error}; waiting for room"));
     let described = patiently(waits, || describe(sweep, places, &swept));
     described.map_err(|error| undone("the sweep's report cannot be written", &error))?;
@@ -322,6 +351,7 @@ fn ended(places: &Places, prepared: &Prepared) -> Result<Option<End>, Undone> {
 struct Training<'a> {
     seats: &'a [Seat<'a>],
     layout: Layout,
+    halved: Option<&'a mut Halved>,
     tell: TellEach<'a>,
 }
 
@@ -332,10 +362,14 @@ impl device::Task for Training<'_> {
         let Self {
             seats,
             layout,
+            halved,
             tell,
         } = self;
         let mut learning = Learning::begin(seats, layout, machine(), tell)?;
-        learning.go_on(tell)?;
+        match halved {
+            Some(halved) => halved.train(&mut learning, tell)?,
+            None => learning.go_on(tell)?,
+        }
         let Learning {
             mut engine,
             members,

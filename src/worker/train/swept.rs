@@ -1,6 +1,6 @@
 //! How the members of a sweep compare: `sweep.json` for programs, `report.html` for people.
 
-use super::{Trained, metrics, places::Places};
+use super::{Trained, halved::Summary, metrics, places::Places};
 use crate::{
     artifacts::write_atomic,
     report,
@@ -33,6 +33,9 @@ pub struct Swept {
     pub plan_key: Option<PlanKey>,
     /// Its members, in the order of the request.
     pub members: Vec<Outcome>,
+    /// With halving: the rungs, and what they saved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub halving: Option<Summary>,
 }
 
 /// What came of one member.
@@ -70,6 +73,11 @@ impl Outcome {
         let trained = self.trained.as_ref()?;
         trained.eval_loss.or(trained.last_loss)
     }
+
+    /// What is said of its end at a rung, where it was left out.
+    pub fn left_out(&self) -> Option<&str> {
+        self.trained.as_ref()?.ended.as_deref()
+    }
 }
 
 /// How a member ended: what was trained, or why it stopped by itself.
@@ -100,7 +108,18 @@ impl Swept {
             device: device::resolved(first.device),
             plan_key,
             members: all.map(outcome).collect(),
+            halving: None,
         }
+    }
+
+    /// Steps that each member made.
+    pub fn made(&self, places: &[Places]) -> Vec<u64> {
+        let both = self.members.iter().zip(places);
+        let made = both.map(|(one, places)| match &one.trained {
+            Some(trained) => trained.steps,
+            None => steps(&metrics_of(places)),
+        });
+        made.collect()
     }
 }
 
@@ -139,6 +158,7 @@ pub fn describe(sweep: &Sweep, places: &[Places], swept: &Swept) -> io::Result<(
             base: base(rows),
             finished: one.trained.is_some(),
             stopped: one.stopped.as_deref(),
+            left_out: one.left_out(),
             steps: steps(rows),
         })
         .collect();
@@ -148,8 +168,30 @@ pub fn describe(sweep: &Sweep, places: &[Places], swept: &Swept) -> io::Result<(
     let about = report::sweep::About {
         name: &name,
         members: &members,
+        halved: swept.halving.as_ref().map(halved),
     };
     write_atomic(&dir.join(REPORT), report::sweep::render(&about).as_bytes())
+}
+
+/// What halving came to, for people.
+fn halved(summary: &Summary) -> report::sweep::Halved<'_> {
+    let mut rungs = Vec::new();
+    for judged in &summary.rungs {
+        let runs = judged.runs.iter().map(|run| report::sweep::Run {
+            name: &run.name,
+            loss: run.eval_loss,
+            went_on: run.went_on,
+        });
+        rungs.push(report::sweep::Rung {
+            step: judged.step,
+            runs: runs.collect(),
+        });
+    }
+    report::sweep::Halved {
+        rungs,
+        steps: summary.steps,
+        steps_without: summary.steps_without,
+    }
 }
 
 /// A value as people write it.

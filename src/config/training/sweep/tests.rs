@@ -63,6 +63,13 @@ fn the_example_means_what_its_remarks_say() {
             key.name
         );
     }
+    assert_eq!(read.halving, None, "it stands there as a remark");
+    let halved = text
+        .replace("# [halving]", "[halving]")
+        .replace("# min_resource", "min_resource")
+        .replace("# reduction_factor", "reduction_factor");
+    let halving = sweep(&halved).unwrap().halving.unwrap();
+    assert_eq!((halving.min_resource, halving.reduction_factor), (50, 3));
 }
 
 #[test]
@@ -148,6 +155,23 @@ fn members_keep_what_the_top_says() {
 }
 
 #[test]
+fn a_sweep_says_how_it_halves() {
+    let two = "[[member]]\nseed = [1, 2]";
+    let read = |top: &str| sweep(&format!("{top}\n{two}")).unwrap().halving;
+    let halving = |min_resource, reduction_factor| {
+        Some(Halving {
+            min_resource,
+            reduction_factor,
+        })
+    };
+    assert_eq!(read(""), None);
+    assert_eq!(read("[halving]\nmin_resource = 20"), halving(20, 3));
+    assert_eq!(read("halving.min_resource = 1"), halving(1, 3));
+    let all = "halving = { reduction_factor = 2, min_resource = 9 }";
+    assert_eq!(read(all), halving(9, 2));
+}
+
+#[test]
 fn what_is_wrong_is_named_with_its_line() {
     let longest = "a".repeat(101);
     let most = (0..33)
@@ -185,6 +209,13 @@ fn what_is_wrong_is_named_with_its_line() {
         ("[[member]]\nname = [\"a\", \"b\"]\nr = 3".into(), "name has the wrong type", "a text", Some(3)),
         (format!("[[member]]\nr = 8\n[[member]]\nseed = [{most}]\nr = [8, 16]"), "the sweep has 67 members", "at most 64", Some(4)),
         ("[[member]]\nr = 8\nr = 9".into(), "no TOML", "", Some(4)),
+        ("[halving]\n[[member]]\nr = 8".into(), "[halving] does not say where the first rung is", "min_resource = ", Some(2)),
+        ("[halving]\nreduction_factor = 2\n[[member]]\nr = 8".into(), "[halving] does not say", "min_resource = ", Some(2)),
+        ("[halving]\nmin_resource = 0\n[[member]]\nr = 8".into(), "halving.min_resource is out of range", "1 to", Some(3)),
+        ("[halving]\nmin_resource = 5\nreduction_factor = 1\n[[member]]\nr = 8".into(), "halving.reduction_factor is out of range", "2 to 64", Some(4)),
+        ("[halving]\nmin_resource = \"a\"\n[[member]]\nr = 8".into(), "halving.min_resource has the wrong type", "a whole number", Some(3)),
+        ("[halving]\nfirst = 5\nmin_resource = 5\n[[member]]\nr = 8".into(), "unknown key `halving.first`", "all keys", Some(3)),
+        ("[[member]]\nr = 8\nhalving = { min_resource = 5 }".into(), "unknown key `halving`", "all keys", Some(4)),
     ];
     for (text, message, right, line) in cases {
         let found = sweep(&format!("# one line before\n{text}\n")).unwrap_err();
