@@ -13,7 +13,7 @@ use super::{
     acquisition::{Acquisition, Worth},
     director::Mode,
     space::Space,
-    surrogate::{COARSE, Calibration, Data, Effort, Feasibility, Hyper, Prediction, Surrogate},
+    surrogate::{Calibration, Data, Effort, Feasibility, Hyper, Prediction, Surrogate},
 };
 use crate::{
     parameters::{Assignment, Fault},
@@ -177,19 +177,22 @@ pub fn propose(ask: &Ask<'_>) -> Result<Answer, Fault> {
     Ok(answer)
 }
 
-/// How long hyperparameters are searched for: where there are many results, few steps lead on from those of an earlier
-/// surrogate, or of a part of the results.
-fn effort(results: usize) -> Effort {
-    match results {
-        0..=COARSE => Effort {
+/// How long hyperparameters are searched for: from those of an earlier surrogate a few steps lead on.
+fn effort(results: usize, warm: bool) -> Effort {
+    match (results, warm) {
+        (0..=60, _) => Effort {
             restarts: 2,
             steps: 50,
         },
-        61..=150 => Effort {
+        (61..=150, true) => Effort {
             restarts: 0,
             steps: 20,
         },
-        _ => Effort {
+        (_, false) => Effort {
+            restarts: 1,
+            steps: 30,
+        },
+        (_, true) => Effort {
             restarts: 0,
             steps: 5,
         },
@@ -209,7 +212,7 @@ fn model(
         values: &known.values,
         smaller_is_better: ask.smaller_is_better,
     };
-    let effort = effort(known.values.len());
+    let effort = effort(known.values.len(), ask.warm.is_some());
     let mut surrogate =
         Surrogate::fit(data, ask.warm, effort, ask.seed).map_err(|message| Fault {
             parameter: "value".into(),

@@ -27,9 +27,6 @@ use serde::{Deserialize, Serialize};
 pub const MOST: usize = 1_000;
 /// Hyperparameters are fitted to at most so many of them.
 pub const FITTED: usize = 200;
-/// Of more results than these, hyperparameters are first fitted to so many, and from there to all: a search over all of them
-/// takes as long as they are many, to the third power.
-pub const COARSE: usize = 60;
 
 /// What is expected of a run: its result as it will be measured, noise included.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -128,19 +125,14 @@ impl Surrogate {
         let mut points = Points::new(data.words);
         kept.iter().for_each(|at| points.push(&data.points[*at]));
         let values = pick(&seen, &kept);
-        let fit = |most: usize, warm: Option<&Hyper>, effort: Effort| {
-            let some = sample(&values, most);
-            let values = pick(&values, &some);
-            posteriori::fit(&points.pick(&some), &values, warm, effort, seed)
-        };
-        let coarse = (warm.is_none() && values.len() > COARSE).then(|| {
-            let effort = Effort {
-                restarts: 1,
-                steps: 30,
-            };
-            fit(COARSE, None, effort)
-        });
-        let hyper = fit(FITTED, warm.or(coarse.as_ref()), effort);
+        let some = sample(&values, FITTED);
+        let hyper = posteriori::fit(
+            &points.pick(&some),
+            &pick(&values, &some),
+            warm,
+            effort,
+            seed,
+        );
         Self::with(points, values, scale, hyper)
     }
 
