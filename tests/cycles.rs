@@ -62,6 +62,14 @@ impl Case {
         self.try_take(event).unwrap();
     }
 
+    /// A report, which may come after somebody ended what it tells of.
+    fn hear(&mut self, event: &Event) {
+        match self.try_take(event) {
+            Ok(()) | Err(Refused::Late) => {}
+            Err(other) => panic!("{}: {other}", event.name()),
+        }
+    }
+
     fn state(&self) -> State {
         self.tree.campaign.state
     }
@@ -76,7 +84,7 @@ impl Case {
             }
             let (id, _) = self.tree.outbox.iter().next().unwrap();
             let events = self.world.perform(&self.tree, &id.clone());
-            events.iter().for_each(|event| self.take(event));
+            events.iter().for_each(|event| self.hear(event));
         }
         panic!("{name} is never owed: {}", self.state());
     }
@@ -86,7 +94,7 @@ impl Case {
         let mut performed = 0;
         while let Some(id) = self.tree.outbox.keys().next().cloned() {
             let events = self.world.perform(&self.tree, &id);
-            events.iter().for_each(|event| self.take(event));
+            events.iter().for_each(|event| self.hear(event));
             performed += 1;
         }
         performed

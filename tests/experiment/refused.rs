@@ -222,7 +222,6 @@ fn past(id: &str, r: i64, cause: Option<&str>) -> Value {
         "config": { "r": r }, "metrics": {}, "duration_seconds": 60.0, "gpu_hours": 0.1,
         "proposal_type": "fine_tuning", "risk_level": "low",
         "failure": cause.map(|cause| json!({ "cause": cause, "text": "it died" })),
-        "ended_at": "2100-01-01T00:00:00Z",
     })
 }
 

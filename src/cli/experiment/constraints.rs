@@ -14,6 +14,7 @@ use crate::{
         constraints::{Constraint, Rules, in_force, learn},
     },
     parameters::Assignment,
+    time::Timestamp,
 };
 use std::{fs, io::ErrorKind, path::Path};
 
@@ -58,7 +59,11 @@ pub fn learned(history: &Path) -> Result<ConstraintsView, Fail> {
     };
     match History::read(&bytes) {
         Ok(read) => {
-            let all: Vec<_> = read.experiments().iter().collect();
+            let mut all = read.experiments().to_vec();
+            // A history that says no times is as old as its reader.
+            let timeless = all.iter_mut().filter(|one| one.ended_at == Timestamp(0));
+            timeless.for_each(|one| one.ended_at = now());
+            let all: Vec<_> = all.iter().collect();
             view.constraints = in_force(&learn(&all, now(), &Rules::default()), now());
         }
         Err(why) => out::note(&format!(
