@@ -269,6 +269,48 @@ fn nothing_to_try_and_everything_refused_are_said_and_end_it() {
 }
 
 #[test]
+fn what_was_approved_is_held_to_what_failed_since() {
+    let mut case = Case::of(spec());
+    let mine = Proposal {
+        decided_by: "uid 1".into(),
+        ..proposal(&case.tree)
+    };
+    case.take(&Event::Proposed {
+        proposal: Box::new(mine),
+    });
+    // Two failures of that rank, and a success elsewhere: r = 8 is forbidden now.
+    let at = |case: &Case, id: &str, r: i64, status| Experiment {
+        experiment_id: id.into(),
+        status,
+        config: [
+            ("r".to_string(), Value::Whole(r)),
+            ("model".to_string(), Value::Text("/models/small".into())),
+        ]
+        .into(),
+        failure: (status == Status::Failed).then(|| case.failed().failure.unwrap()),
+        ..case.came(1.0)
+    };
+    let results = vec![
+        at(&case, "x", 8, Status::Failed),
+        at(&case, "y", 8, Status::Failed),
+        at(&case, "z", 4, Status::Completed),
+    ];
+    case.tree.campaign.spec.training.as_mut().unwrap().runs[0]
+        .settings
+        .r = 4;
+    case.record(results);
+    case.plan(Vec::new());
+    assert_eq!(case.tree.proposals["p1"].state, ProposalState::Refused);
+    assert_eq!(case.state(), State::Completed);
+    let (by, text) = case.stopped();
+    assert_eq!(by, StopCause::Nothing);
+    assert!(
+        text.contains("every proposal is refused: constraints"),
+        "{text}"
+    );
+}
+
+#[test]
 fn it_is_enough_when_the_goal_is_reached_or_the_cycles_are_done() {
     let mut spec = spec();
     let planning = spec.planning.as_mut().unwrap();

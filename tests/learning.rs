@@ -51,7 +51,7 @@ fn a_second_cycle_tries_what_was_proposed_and_everything_of_it_can_be_asked() {
 
     let proposals = house.json(&["proposals", "learning"]);
     assert_eq!(
-        (&proposals["cycle"], &proposals["cycles"]),
+        (&proposals["plan"]["cycle"], &proposals["plan"]["cycles"]),
         (&2.into(), &2.into())
     );
     let all = proposals["proposals"].as_array().unwrap();
@@ -77,7 +77,12 @@ fn a_second_cycle_tries_what_was_proposed_and_everything_of_it_can_be_asked() {
         );
     }
     assert_ne!(all[0]["values"], all[1]["values"]);
-    assert!(proposals["stopped"].as_str().unwrap().contains("2 cycles"));
+    assert!(
+        proposals["plan"]["stopped"]
+            .as_str()
+            .unwrap()
+            .contains("2 cycles")
+    );
     let page = house.ctl(&["explain", "proposal", "learning/p1"]);
     let page = String::from_utf8_lossy(&page.stdout).into_owned();
     assert!(

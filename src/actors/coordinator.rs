@@ -169,7 +169,7 @@ impl Coordinator {
             self.seen.forget(&line.campaign);
             self.memory.forget(&line.campaign);
         } else {
-            self.memory.keep(&line.tree);
+            self.memory.keep(&line.tree, line.event == "recorded");
             self.durable
                 .insert(line.campaign.clone(), Arc::clone(&line.tree));
         }

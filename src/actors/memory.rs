@@ -52,15 +52,12 @@ impl Memory {
         }
     }
 
-    /// A campaign as it is committed.
-    pub fn keep(&self, tree: &Arc<CampaignTree>) {
+    /// A campaign as it is committed, and whether results of it just were.
+    pub fn keep(&self, tree: &Arc<CampaignTree>, recorded: bool) {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         let id = tree.campaign.id.clone();
-        let before = inner.present.insert(id, Arc::clone(tree));
-        let known = before.is_some_and(|before| before.experiments == tree.experiments);
-        if !known && !(tree.experiments.is_empty()) {
-            inner.version += 1;
-        }
+        inner.present.insert(id, Arc::clone(tree));
+        inner.version += u64::from(recorded);
     }
 
     /// A campaign was cleaned: what it taught stays.

@@ -243,6 +243,33 @@ mod tests {
     }
 
     #[test]
+    fn what_our_own_trainer_says_is_known() {
+        let root = tempfile::tempdir().unwrap();
+        let dir = JobDir::new(root.path());
+        fs::create_dir_all(dir.task(0)).unwrap();
+        let ended = |said: &str| {
+            let line = format!("note: x\ncampaignd: Train of /s/jobs/a-1: {said}\n");
+            fs::write(dir.stderr(0), line).unwrap();
+        };
+        for said in [
+            "the GPU memory set aside for training has no 1.2 GB free in one piece (0.3 GB in all)",
+            "the GPU had too little memory for its weights: end what else uses it",
+        ] {
+            ended(said);
+            let (cause, _) = log_says(&dir, 0).unwrap();
+            assert_eq!(cause, Cause::GpuMemory, "{said}");
+        }
+        ended("the loss is not a number; there is no checkpoint yet");
+        assert!(log_says(&dir, 0).is_none());
+        assert_eq!(
+            last_error(&dir, 0).as_deref(),
+            Some("the loss is not a number; there is no checkpoint yet")
+        );
+        fs::write(dir.stderr(0), "killed\n").unwrap();
+        assert_eq!(last_error(&dir, 0), None);
+    }
+
+    #[test]
     fn other_work_is_judged_otherwise() {
         let work = Work::Command { argv: Vec::new() };
         assert_eq!(expected(&work).unwrap(), Vec::<PathBuf>::new());

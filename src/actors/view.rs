@@ -147,7 +147,7 @@ pub(super) fn reported(tree: &CampaignTree, phase: Phase, count: &Count) -> (u64
 }
 
 /// Where the cycles of a campaign that plans are.
-fn planned(tree: &CampaignTree) -> Option<PlanView> {
+pub(super) fn planned(tree: &CampaignTree) -> Option<PlanView> {
     let campaign = &tree.campaign;
     let asked = campaign.spec.planning.as_ref()?;
     let best = plan::best(tree, &asked.metric);

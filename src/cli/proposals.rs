@@ -7,6 +7,7 @@ use crate::{
         client::{Client, Target},
         proposals::{PlanView, ProposalView, ProposalsView, ProposeRequest},
     },
+    machines::plan::shown,
     parameters::{Assignment, Value},
 };
 
@@ -91,14 +92,6 @@ fn assignment(words: &[String]) -> Result<Assignment, Fail> {
         .collect()
 }
 
-/// Values to be read: `learning_rate=2e-4 r=16`, numbers to four digits; the record has them all.
-fn values(of: &Assignment) -> String {
-    let all = of
-        .iter()
-        .map(|(name, value)| format!("{name}={}", value.rounded()));
-    all.collect::<Vec<String>>().join(" ")
-}
-
 fn number(value: f64) -> String {
     format!("{value:.4}")
 }
@@ -120,14 +113,11 @@ pub fn learned(plan: &PlanView) -> String {
 
 fn screen(view: &ProposalsView, style: Style) -> String {
     let mut text = style.word(&view.campaign).to_string();
-    text += &match view.cycles {
-        0 => "  plans nothing: its file has no [planning]".to_string(),
-        cycles => format!("  cycle {} of {cycles}", view.cycle),
+    text += "  ";
+    text += &match &view.plan {
+        None => "plans nothing: its file has no [planning]".to_string(),
+        Some(plan) => learned(plan),
     };
-    if let (Some(metric), Some(best)) = (&view.metric, view.best) {
-        let by = view.best_experiment.as_deref().unwrap_or("-");
-        text += &format!("   best {metric} {} by {by}", number(best));
-    }
     text.push('\n');
     if !view.proposals.is_empty() {
         text += &format!(
@@ -138,15 +128,7 @@ fn screen(view: &ProposalsView, style: Style) -> String {
     for one in &view.proposals {
         text += &row(one);
     }
-    let waiting: Vec<&str> = view
-        .proposals
-        .iter()
-        .filter(|one| one.state == "waiting")
-        .map(|one| one.id.as_str())
-        .collect();
-    if let Some(stopped) = &view.stopped {
-        text += &format!("  no further cycle: {stopped}\n");
-    }
+    let waiting = view.plan.as_ref().map_or(&[][..], |plan| &plan.waiting);
     if !waiting.is_empty() {
         let (id, all) = (&view.campaign, waiting.join(" "));
         text += &format!("  you    campaignctl approve {id} {all} | reject {id} {all} --why W\n");
@@ -167,7 +149,7 @@ fn row(one: &ProposalView) -> String {
         one.id,
         one.state,
         one.risk,
-        values(&one.values)
+        shown(&one.values)
     )
 }
 
@@ -177,15 +159,19 @@ fn page(view: &ProposalsView, one: &ProposalView) -> String {
         one.id,
         view.campaign,
         one.state,
-        values(&one.values)
+        shown(&one.values)
     );
     text += &format!("why    {}: {}\n", one.kind, one.why);
     match &one.prediction {
         Some(expected) => {
             let (mean, sd) = (number(expected.mean), number(expected.sd));
-            let best = view.best.map_or(String::new(), |best| {
-                format!("; the best so far is {}", number(best))
-            });
+            let best = view
+                .plan
+                .as_ref()
+                .and_then(|plan| plan.best)
+                .map_or(String::new(), |best| {
+                    format!("; the best so far is {}", number(best))
+                });
             text += &format!("think  {} {mean} ± {sd}{best}\n", expected.metric);
         }
         None => text += "think  nothing is expected: there were too few results to expect from\n",

@@ -29,18 +29,8 @@ pub struct ProposalsView {
     pub version: u32,
     /// Whose.
     pub campaign: String,
-    /// The cycle under way, from 1.
-    pub cycle: u32,
-    /// How many are asked for; 0 where nothing is planned.
-    pub cycles: u32,
-    /// What is made better.
-    pub metric: Option<String>,
-    /// The best value of it so far.
-    pub best: Option<f64>,
-    /// The experiment that has it.
-    pub best_experiment: Option<String>,
-    /// Why there is no further cycle.
-    pub stopped: Option<String>,
+    /// Where its cycles are; none where nothing is planned.
+    pub plan: Option<PlanView>,
     /// Every proposal, oldest first.
     pub proposals: Vec<ProposalView>,
 }

@@ -48,3 +48,52 @@ fn cause(end: &TaskEnd) -> FailureCause {
         _ => FailureCause::Program,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{time::Timestamp, training::health::Ailment};
+
+    fn taught(cause: Cause, text: &str) -> FailureCause {
+        super::cause(&TaskEnd {
+            cause: Some(cause),
+            text: text.into(),
+            at: Timestamp(0),
+            ran_seconds: None,
+        })
+    }
+
+    #[test]
+    fn what_the_trainer_says_of_its_loss_teaches_stability() {
+        let norm = 1e9;
+        for ailment in [
+            Ailment::Loss(f64::NAN),
+            Ailment::Loss(f64::INFINITY),
+            Ailment::Norm(f64::NAN),
+            Ailment::Exploded { norm, median: 1.0 },
+            Ailment::Diverged {
+                loss: norm,
+                before: 1.0,
+            },
+        ] {
+            let text = format!("ended with status 1: {ailment}");
+            assert_eq!(
+                taught(Cause::Program, &text),
+                FailureCause::Stability,
+                "{text}"
+            );
+        }
+        for other in [
+            "ended with status 1",
+            "the information of inference is infinitesimal",
+        ] {
+            assert_eq!(
+                taught(Cause::Program, other),
+                FailureCause::Program,
+                "{other}"
+            );
+        }
+        assert_eq!(taught(Cause::GpuMemory, "NaN"), FailureCause::Memory);
+        assert_eq!(taught(Cause::Transient, "exploded"), FailureCause::Node);
+    }
+}

@@ -167,6 +167,33 @@ fn stage(data: StageData, replay_share: f64, start: Start) -> StageSpec {
 }
 
 #[test]
+fn a_halved_batch_leaves_a_step_its_rows() {
+    for ((batch, accumulation, times), right) in [
+        ((32, 1, 0), (32, 1)),
+        ((32, 1, 1), (16, 2)),
+        ((32, 2, 3), (4, 16)),
+        ((6, 1, 1), (3, 2)),
+        ((6, 1, 2), (1, 6)),
+        ((5, 2, 1), (2, 5)),
+        ((7, 3, 1), (3, 7)),
+        ((1, 4, 3), (1, 4)),
+    ] {
+        let settings = Settings {
+            per_device_train_batch_size: batch,
+            gradient_accumulation_steps: accumulation,
+            ..Settings::default()
+        };
+        let halved = super::halved(&settings, times);
+        let found = (
+            halved.per_device_train_batch_size,
+            halved.gradient_accumulation_steps,
+        );
+        assert_eq!(found, right, "{batch} x {accumulation}, {times} times");
+        assert_eq!(found.0 * found.1, batch * accumulation);
+    }
+}
+
+#[test]
 fn one_stage_is_asked_for_with_its_manifest_written_before() {
     let disk = Disk::new();
     let tree = disk.tree(vec![disk.run("r", Some(TrainingSet::Routing))]);

@@ -2,7 +2,7 @@
 
 use super::{Answered, Body, Room, refusal};
 use crate::{
-    actors::now,
+    actors::{now, view},
     control::{
         api::{Accepted, VERSION},
         proposals::{
@@ -28,34 +28,22 @@ async fn list(
     path: web::Path<String>,
 ) -> Answered<web::Json<ProposalsView>> {
     let tree = room.find(&path).await?;
-    Ok(web::Json(view(&tree)))
+    Ok(web::Json(all(&tree)))
 }
 
-fn view(tree: &CampaignTree) -> ProposalsView {
-    let campaign = &tree.campaign;
-    let asked = campaign.spec.planning.as_ref();
-    let metric = asked.map(|asked| asked.metric.clone());
-    let best = metric
-        .as_deref()
-        .and_then(|metric| plan::best(tree, metric));
+fn all(tree: &CampaignTree) -> ProposalsView {
+    let plan = view::planned(tree);
+    let metric = plan.as_ref().map(|plan| plan.metric.as_str());
     let mut proposals: Vec<&Proposal> = tree.proposals.values().collect();
     proposals.sort_by_key(|one| (one.created_at, one.id.len(), &one.id));
     ProposalsView {
         version: VERSION,
-        campaign: campaign.id.to_string(),
-        cycle: campaign.cycle,
-        cycles: asked.map_or(0, |asked| asked.cycles),
-        best: best.map(|(_, value)| value),
-        best_experiment: best.map(|(one, _)| one.experiment_id.clone()),
-        stopped: campaign
-            .stopped
-            .as_ref()
-            .map(|stopped| stopped.text.clone()),
+        campaign: tree.campaign.id.to_string(),
         proposals: proposals
             .into_iter()
-            .map(|one| proposal(tree, one, metric.as_deref()))
+            .map(|one| proposal(tree, one, metric))
             .collect(),
-        metric,
+        plan,
     }
 }
 

@@ -20,10 +20,10 @@ use crate::{
         constraints::{Constraint, Strength, check},
         smaller_is_better,
     },
-    parameters::{Assignment, Value},
+    parameters::Assignment,
     planning::{
         Answer, Ask, Candidate, Space, Trial,
-        approval::{Approval, Cost, Evidence, Risk},
+        approval::{Approval, Cost, Evidence},
         director::{Direction, Rules, direct},
         propose::{enough, propose},
     },
@@ -119,6 +119,7 @@ impl<'a> Known<'a> {
         let parameters = parameters.map(|(name, domain)| (name.clone(), domain.clone()));
         let space = Space::new(parameters.collect()).map_err(|fault| fault.message)?;
         let trials = trials::trials(tree, plan);
+        let pending = trials::pending(tree, plan, trials.iter().map(|(_, trial)| trial));
         Ok(Self {
             tree,
             plan,
@@ -130,7 +131,7 @@ impl<'a> Known<'a> {
                 .map(|(one, _)| one.experiment_id.clone())
                 .collect(),
             observed: trials.into_iter().map(|(_, trial)| trial).collect(),
-            pending: trials::pending(tree, plan),
+            pending,
             constraints: constraints(tree, history, now),
             now,
         })
@@ -310,7 +311,11 @@ impl<'a> Known<'a> {
         let Some(budget) = &self.tree.campaign.spec.budget else {
             return Vec::new();
         };
-        let ended: Vec<&Experiment> = self.tree.experiments.values().collect();
+        // What a person or a budget ended says nothing of what a run takes.
+        let ended = self.tree.experiments.values();
+        let ended: Vec<&Experiment> = ended
+            .filter(|one| one.status != Status::Cancelled)
+            .collect();
         let mean = |of: &dyn Fn(&Experiment) -> f64| {
             let n = ended.len() as f64;
             (n > 0.0).then(|| ended.iter().map(|one| of(one)).sum::<f64>() / n)
@@ -360,15 +365,10 @@ fn spread(values: &[f64]) -> Option<f64> {
     Some((squares / (n - 1.0)).sqrt())
 }
 
-/// How risky a proposal may be that needs no person, by the word of a campaign file; `none`: each waits.
-pub fn released(word: &str) -> Option<Risk> {
-    word.parse().ok()
-}
-
-/// A proposal's values as a text: `learning_rate=2e-4 r=16`.
+/// Values to be read: `learning_rate=2e-4 r=16`, numbers to four digits; the record has them all.
 pub fn shown(values: &Assignment) -> String {
     let all = values
         .iter()
-        .map(|(name, value): (&String, &Value)| format!("{name}={value}"));
+        .map(|(name, value)| format!("{name}={}", value.rounded()));
     all.collect::<Vec<String>>().join(" ")
 }

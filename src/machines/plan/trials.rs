@@ -80,10 +80,18 @@ pub fn best<'a>(tree: &'a CampaignTree, metric: &str) -> Option<(&'a Experiment,
     })
 }
 
-/// What is approved or waits, and is not in the history yet.
-pub fn pending(tree: &CampaignTree, plan: &PlanningSpec) -> Vec<Assignment> {
-    let open = |state| matches!(state, ProposalState::Waiting | ProposalState::Approved);
-    let all = tree.proposals.values().filter(|one| open(one.state));
-    all.filter_map(|one| varied(plan, &settings(&one.run)))
+/// What is approved or waits, and what was tried under other settings than were asked for, a smaller batch for instance: none
+/// of it is to be proposed again.
+pub fn pending<'a>(
+    tree: &CampaignTree,
+    plan: &PlanningSpec,
+    known: impl Iterator<Item = &'a Trial>,
+) -> Vec<Assignment> {
+    let known: Vec<&Assignment> = known.map(|trial| &trial.values).collect();
+    let all = tree.proposals.values();
+    all.filter(|one| one.state != ProposalState::Refused)
+        .filter_map(|one| Some((one.state, varied(plan, &settings(&one.run))?)))
+        .filter(|(state, values)| *state != ProposalState::Tried || !known.contains(&values))
+        .map(|(_, values)| values)
         .collect()
 }

@@ -97,15 +97,12 @@ impl Stepper {
         let up_to = self.tree.campaign.spec.planning.as_ref();
         let up_to = up_to.and_then(|plan| plan.approval);
         let mut counts = [0; 3];
-        let mut refusals = Vec::new();
+        let mut fresh = Vec::new();
         for proposal in proposals {
             let mut proposal = proposal.clone();
             let automatic = up_to.is_some_and(|risk| proposal.risk <= risk);
             let (place, state) = match proposal.refusal() {
-                Some(check) => {
-                    refusals.push(format!("{}: {}", check.name, check.reason));
-                    (2, ProposalState::Refused)
-                }
+                Some(_) => (2, ProposalState::Refused),
                 None if automatic => (0, ProposalState::Approved),
                 None => (1, ProposalState::Waiting),
             };
@@ -115,18 +112,25 @@ impl Stepper {
                 proposal.decided_by = "checks".into();
                 proposal.decided_at = Some(self.now);
             }
-            self.keep(proposal);
+            fresh.push(self.keep(proposal));
         }
         let [approved, waiting, refused] = counts;
         let mut text = format!("{approved} proposals approved, {waiting} wait, {refused} refused");
         if !why.is_empty() {
             text += &format!("; {why}");
         }
-        self.take_approved();
+        self.take_approved(&fresh);
         if !self.tree.has_proposal() && !self.tree.proposal_waits() {
+            let cycle = self.tree.campaign.cycle;
+            let refused = self.tree.proposals.values();
+            let now = |one: &&Proposal| one.decided_at == Some(self.now);
+            let refusals = refused.filter(now).filter_map(Proposal::refusal);
+            let mut refusals: Vec<String> = refusals
+                .map(|check| format!("{}: {}", check.name, check.reason))
+                .collect();
             refusals.dedup();
             let text = match refusals.as_slice() {
-                [] => format!("nothing is proposed: {why}"),
+                [] => format!("nothing is proposed after cycle {cycle}: {why}"),
                 all => format!("every proposal is refused: {}", all.join("; ")),
             };
             self.tree.campaign.stopped = Some(Stopped {
@@ -151,12 +155,14 @@ impl Stepper {
     }
 
     /// What is approved is tried in the next cycle, which begins with that; but for what breaks a constraint learned since.
-    fn take_approved(&mut self) {
+    /// Those that are `fresh` were held by the planner to everything that is known.
+    fn take_approved(&mut self, fresh: &[String]) {
         let next = self.tree.campaign.cycle + 1;
         let open = |one: &&Proposal| one.state == ProposalState::Approved && one.cycle.is_none();
         let approved = self.tree.proposals.values().filter(open);
         let approved: Vec<String> = approved.map(|one| one.id.clone()).collect();
-        let broken = self.broken(&approved);
+        let older = approved.iter().filter(|id| !fresh.contains(id));
+        let broken = self.broken(&older.cloned().collect::<Vec<String>>());
         for id in &approved {
             if let Some(reason) = broken.get(id) {
                 self.refuse(id, reason);
@@ -283,7 +289,7 @@ impl Stepper {
         if !self.waits_for_decision() {
             return Ok(());
         }
-        self.take_approved();
+        self.take_approved(&[]);
         if !self.tree.has_proposal() && !self.tree.proposal_waits() {
             self.tree.campaign.stopped = Some(Stopped {
                 by: StopCause::Nothing,

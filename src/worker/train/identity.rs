@@ -238,6 +238,21 @@ mod tests {
     type Change = fn(&mut Identity);
 
     #[test]
+    fn a_smaller_micro_batch_of_the_same_step_is_no_difference() {
+        let then = identity();
+        let of = |batch, accumulation| {
+            let mut now = identity();
+            now.settings.per_device_train_batch_size = batch;
+            now.settings.gradient_accumulation_steps = accumulation;
+            then.difference(&now)
+        };
+        assert_eq!(of(8, 1), None);
+        assert_eq!(of(2, 4), None, "it learns from the same rows");
+        let told = of(4, 1).unwrap();
+        assert!(told.contains("other settings"), "{told}");
+    }
+
+    #[test]
     fn the_first_difference_is_named_by_what_it_was_and_is() {
         let cases: [(Change, &str); 14] = [
             (|now| now.trainer = 0, "by trainer 4, this is trainer 0"),
