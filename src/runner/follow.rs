@@ -148,6 +148,7 @@ pub(super) fn live(id: EffectId, dir: JobDir, request: Request) -> Live {
         launched: false,
         job: None,
         began: None,
+        shim: None,
     }
 }
 
@@ -226,6 +227,8 @@ fn one(
         gone = Some(ended.clone());
         ends.push(Some(ended));
     }
+    // What still runs, should it fail, was not asked for again.
+    let again = again && open.is_none();
     Ok(Followed {
         over: Assignment::new(),
         item,

@@ -13,10 +13,12 @@ use crate::{
     },
     ids::EffectId,
 };
-use std::{io, sync::Arc, time::Duration};
+use std::{future::Future, io, sync::Arc, task::Poll, time::Duration};
 
-/// Between two looks at what runs here.
-const HERE: Duration = Duration::from_millis(150);
+/// The longest pause between two looks at what runs here; the end of a process ends it sooner.
+const HERE: Duration = Duration::from_millis(200);
+/// Between two looks at what is about to begin here.
+const SOON: Duration = Duration::from_millis(20);
 /// Between two looks at what a scheduler has, while nothing is heard from it.
 const ELSEWHERE: Duration = Duration::from_secs(1);
 /// How long a job that is asked to end may take before it is made to.
@@ -37,6 +39,8 @@ pub struct Live {
     pub job: Option<String>,
     /// When its command began, in milliseconds.
     pub began: Option<i64>,
+    /// Its shim, where it runs here.
+    pub shim: Option<Identity>,
 }
 
 impl Live {
@@ -66,6 +70,7 @@ impl Live {
             let number = claim.scheduled.map(|run| run.job.to_string());
             let number = number.or_else(|| (!self.is_elsewhere()).then(|| claim.pid.to_string()));
             self.job = self.job.take().or(number);
+            self.shim = (!self.is_elsewhere()).then_some(claim.process);
         }
     }
 
@@ -186,15 +191,15 @@ impl Hands {
     /// # Errors
     /// The program that batch scripts start cannot be laid down.
     pub async fn wait(&self, all: &[&Live]) -> io::Result<()> {
-        let here = all.iter().any(|live| !live.is_elsewhere());
-        let pause = if here { HERE } else { ELSEWHERE };
         let mut clusters: Vec<&str> = all.iter().filter_map(|live| live.clusters()).collect();
         clusters.sort_unstable();
         clusters.dedup();
         if clusters.is_empty() {
-            tokio::time::sleep(HERE).await;
+            wait_here(all).await;
         }
+        let here = all.iter().any(|live| !live.is_elsewhere());
         for clusters in clusters {
+            let pause = if here { HERE } else { ELSEWHERE };
             self.slurm.turn(clusters, pause).await?;
         }
         Ok(())
@@ -240,6 +245,29 @@ impl Hands {
 pub fn glance(live: &mut Live) -> Seen {
     live.read_claim();
     from(look(&live.dir, 0))
+}
+
+/// Until one of these has ended, or a while has passed.
+async fn wait_here(all: &[&Live]) {
+    let shims = all.iter().filter_map(|live| live.shim.as_ref());
+    let mut each: Vec<_> = shims
+        .map(|shim| Box::pin(Local.changed(shim, HERE)))
+        .collect();
+    if each.is_empty() {
+        return tokio::time::sleep(SOON).await;
+    }
+    // All of them, each polled in turn: the first that is ready ends the wait.
+    std::future::poll_fn(|context| {
+        let ready = each
+            .iter_mut()
+            .any(|one| one.as_mut().poll(context).is_ready());
+        if ready {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
+    })
+    .await;
 }
 
 async fn look_here(live: &Live) -> Seen {

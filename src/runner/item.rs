@@ -124,7 +124,7 @@ fn stem(plan: &Plan, run: &Run, evaluation: Option<(&Task, u32)>) -> CampaignId 
         plan.model,
         plan.data,
         plan.holdout,
-        evaluation.map(|(task, epoch)| (task, epoch)),
+        evaluation,
     ]);
     let digest = Sha256::digest(what.to_string().as_bytes());
     let digest: String = digest[..4]

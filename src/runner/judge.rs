@@ -144,6 +144,7 @@ mod tests {
             launched: true,
             job: Some("77".into()),
             began: Some(1_000),
+            shim: None,
         }
     }
 

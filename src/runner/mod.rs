@@ -35,7 +35,7 @@ use crate::{
     ids::EffectId,
     time::{Timestamp, two_units},
 };
-use hands::Live;
+use hands::{Live, Seen};
 use std::{future::Future, io, time::SystemTime};
 use tables::{log_of, log_once};
 
@@ -208,12 +208,15 @@ impl<'a> Runner<'a> {
         let file = log_of(worker);
         if all.iter().any(|at| !self.all[*at].is_done()) {
             let details = format!(
-                "{}, {} at once",
+                "{}, {}",
                 match self.terms.given.slurm {
                     Some(_) => "slurm",
                     None => "local",
                 },
-                self.terms.at_once
+                match self.terms.at_once {
+                    usize::MAX => "all at once".into(),
+                    most => format!("{most} at once"),
+                }
             );
             let block = Block::done(Event::MonitorConfig, format!("{} jobs", all.len()), details);
             log(self.place.dir(), file, &block)?;
@@ -318,18 +321,24 @@ impl<'a> Runner<'a> {
         }
         let hands = &self.hands;
         let each = ending.iter_mut().map(|(_, live)| async move {
-            // A scheduler's number is known from a look.
-            hands.look(live).await;
-            hands.end(live).await
+            // A scheduler's number is known from a look, and whether it had ended by itself.
+            let before = hands.look(live).await;
+            let by_itself = matches!(before, Seen::Ended(_) | Seen::Lost(_));
+            Ok::<_, io::Error>((by_itself, hands.end(live).await?))
         });
         let seen = futures_util::future::join_all(each).await;
         let mut count = 0;
         for ((at, live), seen) in ending.into_iter().zip(seen) {
-            let seen = seen?;
+            let (by_itself, seen) = seen?;
             let missing = at.and_then(|at| self.all[at].item.missing(self.place.dir()));
             let ended = judge::judge(&live, &seen, missing);
-            let ended =
+            let mut ended =
                 ended.ok_or_else(|| io::Error::other(format!("{} does not end", live.id)))?;
+            if !by_itself && !ended.done {
+                // Whatever its command made of the signal.
+                (ended.state, ended.out_of_memory) = ("CANCELLED".into(), false);
+                ended.note = "ended on request".into();
+            }
             count += 1;
             match at {
                 Some(at) => {

@@ -38,22 +38,7 @@ pub struct Open {
 /// There is none; its plan cannot be read.
 pub fn open(dir: &Path) -> Result<Open, Fail> {
     let dir = super::files::whole(dir);
-    let path = dir.join(TWIN);
-    let text = fs::read_to_string(&path).map_err(|error| match error.kind() {
-        ErrorKind::NotFound => {
-            let right = "campaignctl experiment design NAME makes one";
-            fail("there is no experiment", &path.display().to_string(), right)
-        }
-        _ => super::files::failed(named(error, "read", &path)),
-    })?;
-    let right = format!("{TWIN} as campaignctl experiment design wrote it");
-    let plan = Plan::read(&text).map_err(|why| {
-        fail(
-            "the experiment cannot be read",
-            &format!("{}: {why}", path.display()),
-            &right,
-        )
-    })?;
+    let plan = plan(&dir)?;
     let words = vocabulary(plan.back_end);
     let edited = edited(&dir, &plan, words);
     if let Some(shown) = &edited {
@@ -67,6 +52,38 @@ pub fn open(dir: &Path) -> Result<Open, Fail> {
         plan,
         words,
         edited,
+    })
+}
+
+/// The same experiment as it is now, where somebody may have worked on it since; what was edited was told.
+///
+/// # Errors
+/// Its plan cannot be read any more.
+pub fn again(open: Open) -> Result<Open, Fail> {
+    let plan = plan(&open.dir)?;
+    Ok(Open {
+        words: vocabulary(plan.back_end),
+        plan,
+        ..open
+    })
+}
+
+fn plan(dir: &Path) -> Result<Plan, Fail> {
+    let path = dir.join(TWIN);
+    let text = fs::read_to_string(&path).map_err(|error| match error.kind() {
+        ErrorKind::NotFound => {
+            let right = "campaignctl experiment design NAME makes one";
+            fail("there is no experiment", &path.display().to_string(), right)
+        }
+        _ => super::files::failed(named(error, "read", &path)),
+    })?;
+    let right = format!("{TWIN} as campaignctl experiment design wrote it");
+    Plan::read(&text).map_err(|why| {
+        fail(
+            "the experiment cannot be read",
+            &format!("{}: {why}", path.display()),
+            &right,
+        )
     })
 }
 

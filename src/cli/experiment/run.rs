@@ -97,23 +97,12 @@ pub fn run(args: &RunArgs, workers: &[Worker], shape: Shape) -> Result<u8, Fail>
             "campaignctl experiment design with --vary, and --force",
         ));
     }
-    let executor = resources::executor(args, &open)?;
-    let settings = resources::settings(args.config.as_ref())?;
-    let terms = resources::terms(args, &open, &settings, executor)?;
-    let ready = Ready {
-        place: Place::new(&open.dir),
-        open: &open,
-        settings,
-        terms,
-        executor,
-        workers,
-    };
+    let ready = Ready::of(args, &open, workers)?;
     if args.dry_run {
         ready.check()?;
         return dry::run(&ready, shape);
     }
-    let ready_dir = ready.place.make().map_err(failed);
-    ready_dir?;
+    ready.place.make().map_err(failed)?;
     if args.detach && !args.detached {
         ready.check()?;
         return background::detach(&ready.place, shape);
@@ -124,8 +113,13 @@ pub fn run(args: &RunArgs, workers: &[Worker], shape: Shape) -> Result<u8, Fail>
     }
     let _held = held(&ready.place)?;
     // Under the lock: what another runner did until now is seen.
+    let open = read::again(open)?;
+    let ready = Ready::of(args, &open, workers)?;
     ready.check()?;
-    ready.run(shape)
+    ready.run(Shape {
+        quiet: shape.quiet || args.detached,
+        ..shape
+    })
 }
 
 /// The lock of an experiment.
@@ -154,7 +148,20 @@ fn taken(place: &Place, who: Option<&Identity>) -> Fail {
     )
 }
 
-impl Ready<'_> {
+impl<'a> Ready<'a> {
+    fn of(args: &RunArgs, open: &'a Open, workers: &'a [Worker]) -> Result<Self, Fail> {
+        let executor = resources::executor(args, open)?;
+        let settings = resources::settings(args.config.as_ref())?;
+        Ok(Self {
+            place: Place::new(&open.dir),
+            terms: resources::terms(args, open, &settings, executor)?,
+            open,
+            settings,
+            executor,
+            workers,
+        })
+    }
+
     /// That nothing stands in the way.
     fn check(&self) -> Result<(), Fail> {
         let own = scaffold::place(self.open)?;

@@ -105,6 +105,7 @@ pub fn stop(args: &StopArgs, shape: Shape) -> Result<u8, Fail> {
     place.make().map_err(failed)?;
     send_away(&place)?;
     let _held = held(&place)?;
+    let open = read::again(open)?;
     let mut screen = Screen::new(Shape {
         quiet: true,
         ..shape

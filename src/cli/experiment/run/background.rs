@@ -31,11 +31,14 @@ pub fn detach(place: &Place, shape: Shape) -> Result<u8, Fail> {
     super::held(place)?;
     let path = place.complaints();
     let complaints = File::create(&path).map_err(failed)?;
-    let words = std::env::args_os().skip(1);
-    let words = words.filter(|word| word != "--detach");
+    let words = std::env::args_os()
+        .skip(1)
+        .map(|word| match word == "--detach" {
+            true => "--detached".into(),
+            false => word,
+        });
     let mut child = Command::new("/proc/self/exe")
         .args(words)
-        .args(["--detached", "--quiet"])
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(complaints)
