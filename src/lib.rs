@@ -50,8 +50,9 @@ pub mod lora;
 pub mod report;
 pub mod store;
 
-// floor 5: two shells, never each other
+// floor 5: three shells, never each other
 pub mod actors;
+pub mod runner;
 pub mod worker;
 
 // floor 6: assembly

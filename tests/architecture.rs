@@ -170,6 +170,7 @@ const FLOORS: &[(&str, &[&str])] = &[
     (
         "executor",
         &[
+            "workflow",
             "evaluation",
             "training",
             "points",
@@ -213,7 +214,7 @@ const FLOORS: &[(&str, &[&str])] = &[
             "artifacts",
         ],
     ),
-    // floor 5: two shells, never each other
+    // floor 5: three shells, never each other
     (
         "actors",
         &[
@@ -266,6 +267,22 @@ const FLOORS: &[(&str, &[&str])] = &[
             "report",
         ],
     ),
+    // and a third, which lives without a daemon: the runner of an experiment
+    (
+        "runner",
+        &[
+            "points",
+            "ids",
+            "time",
+            "words",
+            "manifest",
+            "parameters",
+            "experiment",
+            "machines",
+            "artifacts",
+            "executor",
+        ],
+    ),
     // floor 6: assembly
     (
         "daemon",
@@ -313,6 +330,7 @@ const FLOORS: &[(&str, &[&str])] = &[
             "report",
             "daemon",
             "worker",
+            "runner",
             "store",
             "executor",
         ],

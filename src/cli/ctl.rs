@@ -89,7 +89,7 @@ async fn run(ctl: Ctl) -> Result<u8, Fail> {
     let shape = ctl.shape;
     match &ctl.verb {
         Verb::Machine { name, format } => return machine(name, format),
-        Verb::Experiment(step) => return experiment::run(step, shape),
+        Verb::Experiment(step) => return experiment::from_client(step, shape),
         Verb::Completions { shell } => return out::completions(*shell, Ctl::command()),
         Verb::History(args) if args.file.is_some() => return history::of_file(shape, args),
         _ => {}

@@ -2,7 +2,7 @@
 
 use super::{
     args::{Place, Shape},
-    base, bench_train, check, collect, curate, doctor, errors, evaluate,
+    base, bench_train, check, collect, curate, doctor, errors, evaluate, experiment,
     fail::Fail,
     lint, out, run, simulate, train,
 };
@@ -130,6 +130,9 @@ enum Verb {
         /// Which shell
         shell: clap_complete::Shell,
     },
+    /// What campaignctl hands over: the shim around an experiment's jobs is this program
+    #[command(hide = true, subcommand, disable_help_subcommand = true)]
+    Experiment(experiment::Step),
     /// The shim and the built-in workers; for job directories alone
     #[command(hide = true)]
     Worker {
@@ -178,6 +181,10 @@ pub fn campaignd() -> ExitCode {
         Verb::BenchTrain(bench) => bench_train::run(&bench, shape),
         Verb::Errors(args) => errors::errors(&args, shape),
         Verb::Collect(args) => collect::run(&args, shape),
+        Verb::Experiment(step) => {
+            telemetry::start("warn");
+            experiment::run(&step, shape)
+        }
         Verb::Completions { shell } => {
             out::completions(shell, <Campaignd as clap::CommandFactory>::command())
         }

@@ -46,7 +46,8 @@ impl Style {
     /// A state or decision in its colour: green done, yellow waits for you, red rejected or failed, dim next.
     pub fn word(self, word: &str) -> String {
         let code = match word {
-            "completed" | "done" | "APPROVE" | "yes" | "success" | "positive" | "improved" => "32",
+            "completed" | "COMPLETED" | "done" | "APPROVE" | "yes" | "success" | "positive"
+            | "improved" => "32",
             "awaiting_approval" | "EXTEND" | "open" | "halted" | "underpowered" => "33",
             "rejected" | "failed" | "lost" | "REJECT" | "no" | "negative" | "error" => "31",
             "validation_failed"
@@ -54,7 +55,8 @@ impl Style {
             | "execution_failed"
             | "timeout"
             | "regressed" => "31",
-            "then" | "cancelled" | "user_cancelled" => "2",
+            "FAILED" | "TIMEOUT" | "OUT_OF_MEMORY" | "NODE_FAIL" => "31",
+            "then" | "cancelled" | "CANCELLED" | "skipped" | "user_cancelled" => "2",
             _ => return word.into(),
         };
         if self.color {

@@ -5,4 +5,5 @@ pub mod handles;
 pub mod identity;
 pub mod job_dir;
 pub mod local;
+pub mod said;
 pub mod slurm;

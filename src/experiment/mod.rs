@@ -6,6 +6,7 @@
 
 pub mod analysis;
 pub mod asked;
+pub mod attempts;
 pub mod config;
 pub mod diff;
 pub mod estimate;

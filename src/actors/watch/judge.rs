@@ -2,13 +2,9 @@
 
 use super::{Made, Watch};
 use crate::{
-    actors::{
-        now,
-        outcome::{self, Executed},
-        seen::ShardCount,
-    },
+    actors::{now, outcome::Executed, seen::ShardCount},
     artifacts::is_starved,
-    executor::job_dir::Exit,
+    executor::{job_dir::Exit, said},
     machines::job::{Cause, Phase, Task, TaskEnd},
 };
 use std::io;
@@ -27,7 +23,7 @@ impl Watch {
         let (cause, text) = match (exit.cause(), made) {
             (Some(cause), made) => {
                 let said = match cause {
-                    Cause::Program => outcome::log_says(&self.dir, task.shard),
+                    Cause::Program => said::log_says(&self.dir, task.shard),
                     _ => None,
                 };
                 if let Some((cause, line)) = said {
@@ -42,7 +38,7 @@ impl Watch {
                 let executed = made.ok().and_then(|made| made.executed);
                 let why = executed.as_ref().and_then(Executed::problem);
                 let own = (cause == Cause::Program && self.job.phase == Phase::Train)
-                    .then(|| outcome::last_error(&self.dir, task.shard))
+                    .then(|| said::last_error(&self.dir, task.shard))
                     .flatten();
                 let why = why.map(String::from).or(own);
                 let why = why.map_or(String::new(), |why| format!(": {why}"));

@@ -283,7 +283,7 @@ pub(super) enum Verb {
     /// What failures taught and persons ruled: settings that are not to be tried
     #[command(after_help = constraints::EXAMPLES)]
     Constraints(constraints::ConstraintsArgs),
-    /// Several runs as one question: design, scaffold, analyze; needs no daemon
+    /// Several runs as one question: design, scaffold, run, analyze; needs no daemon
     #[command(subcommand, disable_help_subcommand = true)]
     Experiment(experiment::Step),
     /// A state machine: campaign, job, training_run or trajectory

@@ -1,5 +1,5 @@
-//! `campaignctl experiment`: several runs as one question, designed, scaffolded, analysed (specification 2). Work on files: no
-//! daemon is asked.
+//! `campaignctl experiment`: several runs as one question, designed, scaffolded, run, analysed (specification 2). No daemon is
+//! asked.
 
 mod analyze;
 mod baseline;
@@ -9,10 +9,14 @@ mod design;
 mod files;
 mod read;
 mod results;
+mod run;
 mod scaffold;
+mod status;
 
 use super::{args::Shape, fail::Fail};
+use crate::runner::Worker;
 use clap::Subcommand;
+use std::{os::unix::process::CommandExt, process::Command};
 
 /// What can be done with an experiment.
 #[derive(Subcommand, Debug)]
@@ -37,6 +41,31 @@ pub enum Step {
         after_help = "Examples:\n  campaignctl experiment scaffold-inspect ranks\n  campaignctl experiment scaffold-inspect ranks --dry-run"
     )]
     ScaffoldInspect(scaffold::ScaffoldArgs),
+    /// Run it: all fine-tunes, then the evaluations of those that succeeded; the same command goes on
+    #[command(
+        after_help = "Examples:\n  campaignctl experiment run ranks\n  campaignctl experiment run ranks --executor local --at-once 2\n  campaignctl experiment run ranks --dry-run\n  campaignctl experiment run ranks --detach && campaignctl experiment status ranks\n  campaignctl experiment run ranks --again\n\nEvery job goes through the executor; its directory is below .campaignd/jobs, and what it\nprints is RUN/slurm-ID.out or RUN/local-PID.out, of evaluations below RUN/eval. Where the\nrunner is killed, the same command goes on and launches nothing twice. A fine-tune without\nmemory goes again with half the batch, at most 3 times. What failed goes again by --again.\nA job on SLURM gets PATH and the like of who submits it, and no other variable.\nHere, GPUs and memory are not held to what the plan asks for; time is.\nCtrl-C leaves; the jobs go on.\n\nExit statuses: 0 everything succeeded, 1 something failed or was skipped, 2 usage, not\nscaffolded, or somebody runs it already, 130 left while jobs go on"
+    )]
+    Run(run::RunArgs),
+    /// The fine-tunes alone, of either back end
+    #[command(
+        after_help = "Examples:\n  campaignctl experiment run-torchtune ranks\n  campaignctl experiment run-torchtune ranks --executor slurm --detach\n\nExit statuses: those of run"
+    )]
+    RunTorchtune(run::RunArgs),
+    /// The evaluations alone, of fine-tunes that succeeded and left their checkpoint
+    #[command(
+        after_help = "Examples:\n  campaignctl experiment run-inspect ranks\n  campaignctl experiment run-inspect ranks --dry-run --json\n\nExit statuses: those of run"
+    )]
+    RunInspect(run::RunArgs),
+    /// Where its fine-tunes and evaluations are
+    #[command(
+        after_help = "Examples:\n  campaignctl experiment status ranks\n  campaignctl experiment status ranks --json"
+    )]
+    Status(status::StatusArgs),
+    /// End its runner and all its jobs; run --again goes on
+    #[command(
+        after_help = "Examples:\n  campaignctl experiment stop ranks\n  campaignctl experiment stop ranks && campaignctl experiment run ranks --again"
+    )]
+    Stop(status::StopArgs),
     /// Compare the runs: tables, curves, the effect of each variable, the best against the baseline
     #[command(
         after_help = "Examples:\n  campaignctl experiment analyze ranks\n  campaignctl experiment analyze ranks --metric eval_loss --json\n\nReads results of campaignd, .eval logs of inspect-ai, logs of torchtune; writes report.html.\n\nExit statuses: 0 done, 1 no run has results, 2 usage"
@@ -54,12 +83,46 @@ pub enum Step {
     Baseline(baseline::BaselineArgs),
 }
 
-/// Does it.
+/// Does it, or hands it over to campaignd.
+///
+/// # Errors
+/// What is wrong with what was asked, or with what is there.
+pub fn from_client(step: &Step, shape: Shape) -> Result<u8, Fail> {
+    match step {
+        Step::Run(_) | Step::RunTorchtune(_) | Step::RunInspect(_) | Step::Stop(_) => hand_over(),
+        _ => run(step, shape),
+    }
+}
+
+/// This process becomes the campaignd that was installed with it, with the same words: the shim around every job is that program,
+/// and is started by who launches the job.
+fn hand_over() -> Result<u8, Fail> {
+    let own = std::env::current_exe()
+        .ok()
+        .and_then(|exe| Some(exe.parent()?.join("campaignd")));
+    let program = own.filter(|path| path.is_file());
+    let program = program.unwrap_or_else(|| "campaignd".into());
+    let error = Command::new(&program)
+        .args(std::env::args_os().skip(1))
+        .exec();
+    Err(files::fail(
+        &format!("campaignd cannot be started: {error}"),
+        &program.display().to_string(),
+        "campaignd installed beside campaignctl, or on PATH",
+    ))
+}
+
+/// Does it. Where jobs are launched, this process is campaignd.
 ///
 /// # Errors
 /// What is wrong with what was asked, or with what is there.
 pub fn run(step: &Step, shape: Shape) -> Result<u8, Fail> {
     match step {
+        Step::Run(args) => run::run(args, &[Worker::Torchtune, Worker::Inspect], shape),
+        Step::RunTorchtune(args) => run::run(args, &[Worker::Torchtune], shape),
+        Step::RunInspect(args) => run::run(args, &[Worker::Inspect], shape),
+        Step::Status(args) => status::status(args, shape),
+        Step::Stop(args) => status::stop(args, shape),
         Step::Design(args) => design::run(args, shape),
         Step::Scaffold(args) => scaffold::run(args, scaffold::Part::Both, shape),
         Step::ScaffoldTorchtune(args) => scaffold::run(args, scaffold::Part::FineTunes, shape),

@@ -135,7 +135,7 @@ fn torchtune(dir: &Path, found: &mut RunResult) {
         found.measured(TRAIN_LOSS, Some(loss));
     } else {
         found.why.push(
-            "its fine-tune has no result: no step in output/logs, none in slurm-*.out".into(),
+            "its fine-tune has no result: no step in output/logs, none in slurm-*.out or local-*.out".into(),
         );
     }
     let look = found.rows.iter().rev().find_map(|row| match row {
@@ -156,23 +156,47 @@ fn torchtune(dir: &Path, found: &mut RunResult) {
 
 /// What the latest job of a run died of, or that there was none.
 fn died(dir: &Path) -> Vec<String> {
-    match outputs(dir).last() {
-        None => vec!["no job has run: there is no slurm-*.out".into()],
-        Some(path) => logs::death(&text(path))
-            .map(|why| format!("{}: {why}", below(dir, path)))
-            .into_iter()
-            .collect(),
-    }
+    let all = outputs(dir);
+    let Some(last) = all.last() else {
+        return vec!["no job has run: there is no slurm-*.out and no local-*.out".into()];
+    };
+    let of_last = all
+        .iter()
+        .rev()
+        .filter(|path| path.file_stem() == last.file_stem());
+    let why = of_last.map(|path| {
+        Some(format!(
+            "{}: {}",
+            below(dir, path),
+            logs::death(&text(path))?
+        ))
+    });
+    why.flatten().take(1).collect()
 }
 
-/// What jobs printed, the latest last.
+/// What jobs printed, the latest last: on SLURM by its numbers, then here by time, for a process id says nothing of that.
 pub fn outputs(dir: &Path) -> Vec<PathBuf> {
-    let mut all = files(dir, "slurm-", ".out");
+    let both = |start: &str| {
+        let mut all = files(dir, start, ".out");
+        all.extend(files(dir, start, ".err"));
+        all
+    };
+    let (mut all, mut here) = (both("slurm-"), both("local-"));
     let number = |path: &PathBuf| {
         let stem = path.file_stem()?.to_str()?.strip_prefix("slurm-")?;
         stem.split('_').next()?.parse::<u64>().ok()
     };
-    all.sort_by_key(|path| (number(path), path.clone()));
+    // What a job complained of stands behind what it printed.
+    let complaint = |path: &Path| path.extension().is_some_and(|kind| kind == "err");
+    all.sort_by_key(|path| (number(path), complaint(path), path.clone()));
+    let spoke = |path: &PathBuf| {
+        // The later of its two files tells when it last said something.
+        let made =
+            |kind| fs::metadata(path.with_extension(kind)).and_then(|found| found.modified());
+        ["out", "err"].map(made).into_iter().flatten().max()
+    };
+    here.sort_by_key(|path| (spoke(path), complaint(path), path.clone()));
+    all.extend(here);
     all
 }
 

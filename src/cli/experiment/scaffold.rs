@@ -137,7 +137,11 @@ fn begin(
     }
 }
 
-fn place(open: &Open) -> Result<Place, Fail> {
+/// Where the experiment is, and the program that its scripts call.
+///
+/// # Errors
+/// Its directory's name is no text.
+pub(super) fn place(open: &Open) -> Result<Place, Fail> {
     let directory = open.dir.to_str().ok_or_else(|| {
         fail(
             "the experiment's directory has a name that is no text",
@@ -162,12 +166,8 @@ fn place(open: &Open) -> Result<Place, Fail> {
 type Made = (Vec<File>, Vec<Block>);
 
 fn fine_tunes(open: &Open, place: &Place) -> Result<Made, Fail> {
-    let inputs = match open.plan.back_end {
-        BackEnd::Torchtune => Some(inputs(open)?),
-        BackEnd::Builtin | BackEnd::Generic => None,
-    };
-    let above = open.dir.parent().unwrap_or(&open.dir);
-    let known = constraints::read(&[&open.dir, above])?;
+    let inputs = inputs_of(open)?;
+    let known = constraints_of(open)?;
     let (mut files, mut blocks, mut wrong) = (Vec::new(), Vec::new(), Vec::new());
     for run in &open.plan.runs {
         match of_run(open, place, run, (inputs.as_ref(), &known)) {
@@ -194,7 +194,11 @@ fn fine_tunes(open: &Open, place: &Place) -> Result<Made, Fail> {
     }
 }
 
-fn of_run(
+/// The files of a run's fine-tune.
+///
+/// # Errors
+/// All that is missing, or cannot be said in a config or a script.
+pub(super) fn of_run(
     open: &Open,
     place: &Place,
     run: &Run,
@@ -218,6 +222,26 @@ fn of_run(
     };
     files.extend(own.map_err(|all| all.iter().map(told).collect::<Vec<_>>())?);
     Ok(files)
+}
+
+/// What the configs of a back end are made of besides the plan; none for the built-in one.
+///
+/// # Errors
+/// The model or the data cannot be read.
+pub(super) fn inputs_of(open: &Open) -> Result<Option<torchtune::Inputs>, Fail> {
+    match open.plan.back_end {
+        BackEnd::Torchtune => inputs(open).map(Some),
+        BackEnd::Builtin | BackEnd::Generic => Ok(None),
+    }
+}
+
+/// The constraints that runs are held to: of the experiment's directory, else of the one above.
+///
+/// # Errors
+/// They cannot be read.
+pub(super) fn constraints_of(open: &Open) -> Result<Vec<Constraint>, Fail> {
+    let above = open.dir.parent().unwrap_or(&open.dir);
+    constraints::read(&[&open.dir, above])
 }
 
 /// What torchtune's configs are made of besides the plan.
@@ -361,9 +385,8 @@ fn text(open: &Open, told: &[(String, Written)], dry_run: bool) -> String {
     if open.plan.tasks.is_empty() {
         text += "  nothing is evaluated: no task was named\n";
     }
-    let first = open.plan.runs.first().map_or("RUN", |run| &run.name);
     text + &format!(
-        "  next     sbatch {}/{first}/finetune.slurm, and the others\n",
+        "  next     campaignctl experiment run {}\n",
         open.dir.display()
     )
 }
