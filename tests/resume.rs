@@ -400,6 +400,48 @@ fn a_damaged_checkpoint_is_passed_over_and_said() {
     }
 }
 
+/// What the daemon and `experiment run` do where memory ran out.
+#[test]
+fn a_batch_that_is_halved_goes_on_from_its_checkpoint() {
+    let bench = Bench::new();
+    // What is dropped out depends on where a row stands in its batch.
+    let before = tiny::SETTINGS.replace("lora_dropout = 0.1", "lora_dropout = 0.0");
+    fs::write(bench.path("train.toml"), &before).unwrap();
+    bench.trained("whole", &[]);
+    let whole = made(&bench.path("whole"));
+    cut_short(&bench, "out", 2);
+    let halved = before
+        .replace("batch_size = 2", "batch_size = 1")
+        .replace("accumulation_steps = 2", "accumulation_steps = 4");
+    assert_ne!(halved, before);
+    fs::write(bench.path("train.toml"), halved).unwrap();
+    let done = bench.train("out", &["--resume"]);
+    assert!(done.status.success(), "{}", said(&done));
+    assert!(
+        said(&done).contains("going on from step"),
+        "{}",
+        said(&done)
+    );
+    // Every step once, from the same rows: what differs is the order of sums.
+    let out = made(&bench.path("out"));
+    assert_eq!(out.metrics.len(), whole.metrics.len());
+    for (ours, theirs) in out.metrics.iter().zip(&whole.metrics) {
+        assert_eq!(
+            (&ours["step"], &ours["tokens"]),
+            (&theirs["step"], &theirs["tokens"])
+        );
+        for key in ["loss", "eval_loss"] {
+            let pair = [&ours[key], &theirs[key]].map(Value::as_f64);
+            if let [Some(ours), Some(theirs)] = pair {
+                assert!(
+                    (ours - theirs).abs() <= 1e-3 * theirs.abs(),
+                    "{ours} beside {theirs}"
+                );
+            }
+        }
+    }
+}
+
 fn flip(path: &Path) {
     let mut bytes = fs::read(path).unwrap();
     let at = bytes.len() - 3;
