@@ -281,6 +281,7 @@ const FLOORS: &[(&str, &[&str])] = &[
             "machines",
             "artifacts",
             "executor",
+            "report",
         ],
     ),
     // floor 6: assembly

@@ -528,7 +528,7 @@ fn what_a_cycle_has_come_to_outlives_its_campaign() {
         while !case.tree.has_unkept_results() {
             let id = case.tree.outbox.keys().next().unwrap().clone();
             let events = case.world.perform(&case.tree, &id);
-            events.iter().for_each(|event| case.take(event));
+            events.iter().for_each(|event| case.hear(event));
         }
         assert_eq!(case.state(), State::Training);
         case.take(&match cancelled {

@@ -319,9 +319,8 @@ async fn await_claim(dir: &JobDir, shard: u32, mut child: Child) -> io::Result<(
         if Instant::now() > deadline {
             // Not begun and in nobody's way: were it to wake up later, the next attempt's claim would stop it.
             child.start_kill()?;
-            return Err(io::Error::other(format!(
-                "the shim of task {shard} did not claim it in time"
-            )));
+            let text = format!("the shim of task {shard} did not claim it in time");
+            return Err(io::Error::new(io::ErrorKind::TimedOut, text));
         }
         tokio::time::sleep(SOON).await;
     }

@@ -29,10 +29,18 @@ words! {
         Node = "node",
         /// The program ended with an error of its own, or its data were wrong.
         Program = "program",
+        /// It never ran: a constraint refused it. Teaches nothing.
+        Refused = "refused",
     }
 }
 
 impl Experiment {
+    /// Whether it never ran.
+    pub fn is_refused(&self) -> bool {
+        let cause = self.failure.as_ref().map(|failure| failure.cause);
+        cause == Some(FailureCause::Refused)
+    }
+
     /// The same when its campaign is removed: another of that name may make experiments of the same ids.
     pub fn of_the_past(&self, campaign_created_at: Timestamp) -> Experiment {
         Experiment {

@@ -2,6 +2,7 @@
 
 use super::{
     job::{Cause, TaskEnd},
+    plan::REFUSED_BY,
     tree::CampaignTree,
 };
 use crate::history::{Failure, FailureCause};
@@ -44,6 +45,7 @@ fn cause(end: &TaskEnd) -> FailureCause {
         Some(Cause::Lost | Cause::Stopped | Cause::Transient | Cause::Cancelled) => {
             FailureCause::Node
         }
+        Some(Cause::CannotStart) if end.text.starts_with(REFUSED_BY) => FailureCause::Refused,
         Some(Cause::Program) if unstable() => FailureCause::Stability,
         _ => FailureCause::Program,
     }
@@ -101,6 +103,12 @@ mod tests {
             );
         }
         assert_eq!(taught(Cause::GpuMemory, "NaN"), FailureCause::Memory);
+        let refused = format!("{REFUSED_BY}c-1 refuses it: r = 64");
+        assert_eq!(taught(Cause::CannotStart, &refused), FailureCause::Refused);
+        assert_eq!(
+            taught(Cause::CannotStart, "no model"),
+            FailureCause::Program
+        );
         assert_eq!(taught(Cause::Transient, "exploded"), FailureCause::Node);
     }
 }

@@ -113,7 +113,9 @@ impl CampaignTree {
         all.sort_by_key(|one| (one.ended_at, &one.experiment_id));
         let failed = |one: &&&Experiment| one.status == Status::Failed;
         let forgiven = usize::try_from(self.campaign.forgiven).unwrap_or(usize::MAX);
-        let counted = all.iter().skip(forgiven).rev();
+        // What never ran neither failed nor succeeded.
+        let ran = |one: &&&Experiment| !one.is_refused();
+        let counted = all.iter().skip(forgiven).rev().filter(ran);
         counted.take_while(failed).count() as u64
     }
 

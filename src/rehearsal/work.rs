@@ -106,7 +106,7 @@ impl World<'_> {
             ),
             // So often it is let go on: together that is the whole of its time.
             FailureCause::TimeLimit => (Cause::TimeLimit, "it did not end in its time", 0.01),
-            FailureCause::Node | FailureCause::Program => {
+            FailureCause::Node | FailureCause::Program | FailureCause::Refused => {
                 (Cause::Program, "exit status 1", DIVERGES_AT)
             }
         };

@@ -86,9 +86,9 @@ impl Followed {
             return last.map_or(row, |last| self.row(&last));
         };
         let seen = hands::glance(&mut live);
-        let missing = match self.item.worker {
-            Worker::Torchtune => self.item.missing(dir),
-            Worker::Inspect => None,
+        let missing = match &seen {
+            Seen::Ended(_) => self.item.unproved(dir, live.began),
+            _ => None,
         };
         if let Some(ended) = judge(&live, &seen, missing) {
             return self.row(&ended);

@@ -268,6 +268,8 @@ async fn wait_here(all: &[&Live]) {
         }
     })
     .await;
+    // What has ended and cannot be read would be looked at without a pause.
+    tokio::time::sleep(SOON).await;
 }
 
 async fn look_here(live: &Live) -> Seen {

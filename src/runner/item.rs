@@ -1,5 +1,6 @@
 //! What is run: one fine-tune of each run, and its evaluations. Each has a stem that its job directories are named by.
 
+use super::evals;
 use crate::{
     experiment::{
         BackEnd,
@@ -38,6 +39,22 @@ pub struct Item {
     /// Files below the run's directory: of a fine-tune those that tell of a whole result, of an evaluation the checkpoint that
     /// it looks at.
     pub files: Vec<PathBuf>,
+    /// What tells of the whole result of an evaluation.
+    pub proof: Option<Proof>,
+}
+
+/// What tells that an evaluation has measured: its program may end with status 0 and have measured nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Proof {
+    /// A file below the run's directory, which is the last that is written.
+    File(PathBuf),
+    /// A log of inspect-ai in `eval/logs` that ended with success, of this task after this epoch.
+    Log {
+        /// The task.
+        task: String,
+        /// After which epoch.
+        epoch: u32,
+    },
 }
 
 impl Item {
@@ -65,6 +82,22 @@ impl Item {
         }
     }
 
+    /// What it was to leave and did not, of an attempt that began then (ms since 1970).
+    pub fn unproved(&self, dir: &Path, began: Option<i64>) -> Option<PathBuf> {
+        let run = dir.join(&self.run.name);
+        match &self.proof {
+            None => self.missing(dir),
+            Some(Proof::File(file)) => Some(run.join(file)).filter(|path| !path.exists()),
+            Some(Proof::Log { task, epoch }) => {
+                let logs = run.join("eval/logs");
+                match evals::succeeded(&logs, (task, *epoch), began) {
+                    true => None,
+                    false => Some(logs.join("*.eval, with success")),
+                }
+            }
+        }
+    }
+
     /// The first of its files that is not there.
     pub fn missing(&self, dir: &Path) -> Option<PathBuf> {
         let run = dir.join(&self.run.name);
@@ -87,6 +120,7 @@ fn fine_tune(plan: &Plan, run: &Run) -> Item {
         stem: stem(plan, run, None),
         script: "finetune.slurm".into(),
         files,
+        proof: None,
         run: run.clone(),
     }
 }
@@ -99,6 +133,17 @@ fn evaluate(plan: &Plan, run: &Run, task: &Task, epoch: u32) -> Item {
         script: format!("eval/{name}.slurm"),
         name: format!("{}/{name}", run.name),
         files: vec![checkpoint(plan, epoch)],
+        proof: Some(match plan.back_end {
+            BackEnd::Builtin | BackEnd::Generic => Proof::File(
+                Path::new("eval")
+                    .join(evaluation(&task.name, epoch))
+                    .join("results.json"),
+            ),
+            BackEnd::Torchtune => Proof::Log {
+                task: task.name.clone(),
+                epoch,
+            },
+        }),
         run: run.clone(),
     }
 }

@@ -6,6 +6,7 @@
 //! writing its request, then by the executor, which launches what has a claim, or a name in the queue, no second time. So it
 //! may be killed between any two steps, and the same command goes on.
 
+mod evals;
 mod files;
 mod follow;
 mod hands;
@@ -85,6 +86,8 @@ pub struct Runner<'a> {
     tables: Tables,
     all: Vec<Followed>,
     strangers: Vec<EffectId>,
+    /// The machine was short of something when a job was to be started: nothing more is in this pass.
+    starved: bool,
 }
 
 impl std::fmt::Debug for Runner<'_> {
@@ -132,6 +135,7 @@ impl<'a> Runner<'a> {
             tables,
             all,
             strangers,
+            starved: false,
         })
     }
 
@@ -221,36 +225,42 @@ impl<'a> Runner<'a> {
             let block = Block::done(Event::MonitorConfig, format!("{} jobs", all.len()), details);
             log(self.place.dir(), file, &block)?;
         }
-        for at in &all {
-            self.adopt(*at).await?;
-        }
+        let mut adopted = false;
         while !all.iter().all(|at| self.all[*at].settled) {
-            for at in &all {
-                self.observe(*at).await?;
-            }
-            for at in &all {
-                self.advance(*at).await?;
-            }
-            self.show();
-            if all.iter().all(|at| self.all[*at].settled) {
-                break;
-            }
-            let lives: Vec<&Live> = self
-                .all
-                .iter()
-                .filter_map(|one| one.live.as_ref())
-                .collect();
+            // It may leave at any step, as it may be killed: a controller that does not answer holds nobody.
             tokio::select! {
                 biased;
                 () = &mut *asked => return Ok(Left::Detached),
-                waited = self.hands.wait(&lives) => waited?,
+                passed = self.pass(&all, adopted) => passed?,
             }
+            adopted = true;
         }
         self.show();
         let (done, result) = self.summed(worker);
         let block = Block::done(Event::AllComplete, worker.name(), done).with_result(result);
         log_once(self.place.dir(), file, &block)?;
         Ok(Left::Done)
+    }
+
+    /// Looks at all of these, launches what may be, and waits for news.
+    async fn pass(&mut self, all: &[usize], adopted: bool) -> io::Result<()> {
+        for at in all.iter().filter(|_| !adopted) {
+            self.adopt(*at).await?;
+        }
+        for at in all {
+            self.observe(*at).await?;
+        }
+        self.starved = false;
+        for at in all {
+            self.advance(*at).await?;
+        }
+        self.show();
+        if all.iter().all(|at| self.all[*at].settled) {
+            return Ok(());
+        }
+        let lives = self.all.iter().filter_map(|one| one.live.as_ref());
+        let lives: Vec<&Live> = lives.collect();
+        self.hands.wait(&lives).await
     }
 
     fn show(&mut self) {
@@ -330,7 +340,10 @@ impl<'a> Runner<'a> {
         let mut count = 0;
         for ((at, live), seen) in ending.into_iter().zip(seen) {
             let (by_itself, seen) = seen?;
-            let missing = at.and_then(|at| self.all[at].item.missing(self.place.dir()));
+            let missing = at.and_then(|at| {
+                let item = &self.all[at].item;
+                item.unproved(self.place.dir(), live.began)
+            });
             let ended = judge::judge(&live, &seen, missing);
             let mut ended =
                 ended.ok_or_else(|| io::Error::other(format!("{} does not end", live.id)))?;

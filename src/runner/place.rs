@@ -23,8 +23,14 @@ use std::{
     io::{self, ErrorKind, Read, Seek, Write},
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
+    thread,
+    time::{Duration, Instant},
 };
 
+/// How long somebody who only looks may have the lock.
+const LOOKED_WITHIN: Duration = Duration::from_secs(1);
+/// Between two tries.
+const AGAIN: Duration = Duration::from_millis(20);
 /// Below an experiment's directory.
 pub const STATE: &str = ".campaignd";
 /// How an attempt ended, in its job directory.
@@ -87,6 +93,17 @@ impl Place {
     /// # Errors
     /// Those of the file system.
     pub fn take(&self) -> io::Result<Taken> {
+        // Who only looks has it for a moment, too.
+        let deadline = Instant::now() + LOOKED_WITHIN;
+        loop {
+            match self.try_take()? {
+                Taken::By(_) if Instant::now() < deadline => thread::sleep(AGAIN),
+                taken => return Ok(taken),
+            }
+        }
+    }
+
+    fn try_take(&self) -> io::Result<Taken> {
         let path = self.lock_file();
         let wrong = |error| named(error, "lock", &path);
         let file = OpenOptions::new()

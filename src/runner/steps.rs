@@ -9,8 +9,8 @@ use super::{
     tables::{is_submitted, log, log_once},
 };
 use crate::{
-    artifacts::create_dir_private,
-    executor::identity::Identity,
+    artifacts::{create_dir_private, is_starved},
+    executor::{identity::Identity, job_dir::Exit},
     experiment::{
         attempts::{Course, Ended},
         log::{Block, Event, LogFile},
@@ -19,8 +19,23 @@ use crate::{
     },
     parameters::Assignment,
     points::point,
+    time::Timestamp,
 };
-use std::io;
+use std::{
+    io,
+    path::Path,
+    time::{Duration, SystemTime},
+};
+
+/// How long a file may be there before this machine sees it: a network's file system keeps what it knew of a directory.
+const VISIBLE_WITHIN: Duration = Duration::from_secs(90);
+
+/// Whether a file that a node's job should have left may be there all the same. To list its directory makes it seen.
+fn unseen_yet(exit: &Exit, path: &Path) -> bool {
+    let _ = path.parent().map(std::fs::read_dir);
+    let now = Timestamp::from(SystemTime::now());
+    exit.cause().is_none() && now.since(Timestamp(exit.ended_at)) < VISIBLE_WITHIN
+}
 
 impl Runner<'_> {
     /// Goes on following what an earlier runner launched.
@@ -48,11 +63,16 @@ impl Runner<'_> {
             live.dir.take_claim(0, Identity::own()?, "canceller")?;
         }
         one.begun |= matches!(seen, Seen::Running | Seen::Ended(_));
-        let missing = match one.item.worker {
-            Worker::Torchtune => one.item.missing(self.place.dir()),
-            Worker::Inspect => None,
+        let missing = match &seen {
+            Seen::Ended(_) => one.item.unproved(self.place.dir(), live.began),
+            _ => None,
         };
-        let ended = judge::judge(live, &seen, missing);
+        let ended = match (&seen, &missing) {
+            (Seen::Ended(exit), Some(path)) if live.is_elsewhere() && unseen_yet(exit, path) => {
+                None
+            }
+            _ => judge::judge(live, &seen, missing),
+        };
         let (live, prints) = (live.clone(), one.item.prints(self.place.dir()));
         self.submitted(at, &live, &seen)?;
         if let Err(error) = request::show(&live, &prints)
@@ -68,6 +88,7 @@ impl Runner<'_> {
         let (state, waits) = match seen {
             Seen::Running => ("RUNNING".to_string(), String::new()),
             Seen::Waiting(why) => ("PENDING".into(), why),
+            Seen::Unknown(why) => (row.state.clone(), why),
             _ => (row.state.clone(), String::new()),
         };
         row.state = state;
@@ -126,7 +147,7 @@ impl Runner<'_> {
     /// Launches what comes next of an item, where that may be, or settles it.
     pub(super) async fn advance(&mut self, at: usize) -> io::Result<()> {
         let one = &self.all[at];
-        if one.settled {
+        if one.settled || self.starved {
             return Ok(());
         }
         if let Some(live) = &one.live {
@@ -274,6 +295,13 @@ impl Runner<'_> {
                 let mut row = self.tables.row(&self.all[at].item);
                 (row.state, row.job, row.duration) = ("PENDING".into(), None, None);
                 row.note = self.all[at].about("");
+                self.set(at, row)
+            }
+            // The machine is short of something for now: it is tried again, and so is everything behind it.
+            Err(error) if is_starved(&error) || error.kind() == io::ErrorKind::TimedOut => {
+                self.starved = true;
+                let mut row = self.tables.row(&self.all[at].item);
+                row.note = format!("it cannot be started now: {error}");
                 self.set(at, row)
             }
             Err(error) => self.unlaunched(at, &error).await,

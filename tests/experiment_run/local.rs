@@ -1,7 +1,11 @@
 //! On this machine: the order of things, the tables, the logs, what jobs print.
 
 use crate::place::{Place, ended, said, same_file, told};
-use serde_json::Value;
+use campaignd::{
+    history::constraints::{ANY, parse},
+    time::Timestamp,
+};
+use serde_json::{Value, json};
 
 const RUNS: [&str; 3] = ["rank8", "rank2", "rank4"];
 
@@ -261,4 +265,38 @@ fn what_is_taken_away_is_told_and_launched_again_only_when_asked() {
     );
     ended(&place.run(&["--again"]), 0);
     assert_eq!(place.count("begin tune"), 4);
+}
+
+#[test]
+fn an_evaluation_that_measured_nothing_failed_whatever_its_status() {
+    let place = Place::new();
+    place.write("ranks/rank2/unmeasured", "");
+    ended(&place.run(&[]), 1);
+    let row = place.row("rank2/task_epoch0");
+    assert_eq!(row["state"], "FAILED", "{row}");
+    assert!(row["note"].as_str().unwrap().contains("no "), "{row}");
+    assert_eq!(place.state("rank4/task_epoch0"), "COMPLETED");
+    place.remove("ranks/rank2/unmeasured");
+    ended(&place.run(&["--again"]), 0);
+    let counted = ["rank2", "rank4"].map(|run| place.count(&format!("begin inspect {run}")));
+    assert_eq!(counted, [2, 1]);
+}
+
+#[test]
+fn what_failures_taught_since_the_scaffold_holds_for_what_is_launched() {
+    let place = Place::new();
+    // As a person writes it and `campaignctl constraints --json` prints it.
+    let bound = serde_json::to_value(parse("r <= 4", ANY, Timestamp(0)).unwrap()).unwrap();
+    let file = json!({ "version": 1, "constraints": [bound] });
+    place.write("ranks/constraints.json", &file.to_string());
+    let refused = place.run(&[]);
+    let said = ended(&refused, 2) + &String::from_utf8_lossy(&refused.stderr);
+    assert!(
+        said.contains("the constraint c-") && said.contains("lora_rank <= 4"),
+        "{said}"
+    );
+    assert!(place.lines().is_empty(), "nothing was launched");
+    ended(&place.run(&["--as-is"]), 0);
+    // What has run is not asked for again.
+    ended(&place.run(&[]), 0);
 }

@@ -1,5 +1,9 @@
 //! A directory of experiments with stand-ins for the programs that train and evaluate.
 
+use campaignd::report::inspect::{
+    log::{Header, VERSION},
+    write,
+};
 use serde_json::Value;
 use std::{
     fs,
@@ -36,6 +40,7 @@ run=$(basename "$(dirname "$PWD")")
 echo "begin inspect $run" >> ../../../lines
 [ -d ../output/epoch_0 ] || exit 9
 mkdir -p logs
+if [ ! -e ../unmeasured ]; then cp ../../../measured.eval logs/$$.eval; fi
 echo "end inspect $run" >> ../../../lines
 "#;
 
@@ -58,6 +63,13 @@ impl Place {
         let place = Self(tempfile::tempdir().unwrap());
         place.program("tune", TUNE);
         place.program("inspect", INSPECT);
+        let header = Header {
+            version: VERSION,
+            status: "success".into(),
+            ..Header::default()
+        };
+        let log = fs::File::create(place.path("measured.eval")).unwrap();
+        write(log, &header, &[]).unwrap();
         let config = r#"{"model_type":"llama","hidden_size":2048,"num_hidden_layers":16,"vocab_size":128256}"#;
         place.write("llama/config.json", config);
         for file in [

@@ -72,7 +72,7 @@ pub fn run(args: &ConfigArgs, shape: Shape) -> Result<u8, Fail> {
     }
     let baseline = baseline::read(&args.dir)?.unwrap_or_default();
     let (kept, _) = words.recognised(&baseline.values);
-    let known = constraints::read(&[&args.dir])?;
+    let known = constraints::read(&[&args.dir], words)?;
     let check = constraints::check(&known, None);
     let config = generate(words, &args.id, (&kept, &changes), &check).map_err(refused)?;
     let how = How {

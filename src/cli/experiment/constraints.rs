@@ -8,7 +8,10 @@ use crate::{
     artifacts::named,
     cli::{fail::Fail, now, out},
     control::history::ConstraintsView,
-    experiment::config::{Violation, held},
+    experiment::{
+        Vocabulary,
+        config::{Violation, held},
+    },
     history::{
         History,
         constraints::{Constraint, Rules, in_force, learn},
@@ -21,19 +24,37 @@ use std::{fs, io::ErrorKind, path::Path};
 /// The file.
 pub const FILE: &str = "constraints.json";
 
-/// The constraints of the first of these directories that has a file of them; none where none has.
+/// The constraints of the first of these directories that has a file of them, by the back end's own names; none where none has.
 ///
 /// # Errors
 /// It cannot be read, or is something else: what it forbids is not known then.
-pub fn read(dirs: &[&Path]) -> Result<Vec<Constraint>, Fail> {
-    for path in dirs.iter().map(|dir| whole(dir).join(FILE)) {
+pub fn read(dirs: &[&Path], words: &Vocabulary) -> Result<Vec<Constraint>, Fail> {
+    for (at, path) in dirs.iter().map(|dir| whole(dir).join(FILE)).enumerate() {
         match fs::read(&path) {
-            Ok(text) => return parse(&path, &text),
+            // Above an experiment another program may call its own file so.
+            Ok(text) if at > 0 && !is_ours(&text) => {}
+            Ok(text) => return Ok(renamed(parse(&path, &text)?, words)),
             Err(error) if error.kind() == ErrorKind::NotFound => {}
             Err(error) => return Err(failed(named(error, "read", &path))),
         }
     }
     Ok(Vec::new())
+}
+
+/// What one back end calls `r` is another's `lora_rank`.
+pub fn renamed(mut all: Vec<Constraint>, words: &Vocabulary) -> Vec<Constraint> {
+    for bound in all.iter_mut().flat_map(|one| &mut one.bounds) {
+        if let Ok(name) = words.named(&bound.parameter) {
+            bound.parameter = name.into();
+        }
+    }
+    all
+}
+
+/// Whether it is a list of constraints of ours at all.
+fn is_ours(text: &[u8]) -> bool {
+    let read: Option<serde_json::Value> = serde_json::from_slice(text).ok();
+    read.is_some_and(|read| read["version"].is_u64() && read["constraints"].is_array())
 }
 
 fn parse(path: &Path, text: &[u8]) -> Result<Vec<Constraint>, Fail> {

@@ -160,11 +160,15 @@ pub fn run(args: &DesignArgs, shape: Shape) -> Result<u8, Fail> {
     };
     let mut files = vec![file(TWIN, plan.json()), file(SUMMARY, shown.clone())];
     let learned = args.from.as_deref().map(constraints::learned).transpose()?;
-    let learned = learned.filter(|view| !view.constraints.is_empty());
-    let learned = learned.unwrap_or_default();
-    if !learned.constraints.is_empty() {
-        files.push(file(constraints::FILE, constraints::text(&learned)));
+    // One that forbids nothing replaces what an earlier history forbade.
+    let stale = dir.join(constraints::FILE).exists();
+    if let Some(view) = learned
+        .as_ref()
+        .filter(|view| stale || !view.constraints.is_empty())
+    {
+        files.push(file(constraints::FILE, constraints::text(view)));
     }
+    let learned = learned.unwrap_or_default();
     let refused = refused(&plan, words, &learned);
     write(&dir, &files, how)?;
     if !args.dry_run {
@@ -201,7 +205,8 @@ fn refused(
     words: &Vocabulary,
     learned: &ConstraintsView,
 ) -> Vec<(String, Vec<Violation>)> {
-    let check = constraints::check(&learned.constraints, plan.model.as_deref());
+    let known = constraints::renamed(learned.constraints.clone(), words);
+    let check = constraints::check(&known, plan.model.as_deref());
     let of = |run: &Run| {
         let settings = plan.settings(run);
         match generate(words, &run.name, (&Assignment::new(), &settings), &check) {

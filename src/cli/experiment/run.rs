@@ -164,6 +164,12 @@ impl<'a> Ready<'a> {
 
     /// That nothing stands in the way.
     fn check(&self) -> Result<(), Fail> {
+        let nothing = self.open.plan.evaluation.is_empty();
+        if nothing && self.workers == [Worker::Inspect] {
+            let right = "campaignctl experiment design with --eval TASK";
+            let dir = self.open.dir.display().to_string();
+            return Err(fail("no evaluation is planned", &dir, right));
+        }
         let own = scaffold::place(self.open)?;
         let (all, strangers) = survey(
             &self.place,

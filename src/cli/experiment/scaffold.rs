@@ -241,7 +241,7 @@ pub(super) fn inputs_of(open: &Open) -> Result<Option<torchtune::Inputs>, Fail> 
 /// They cannot be read.
 pub(super) fn constraints_of(open: &Open) -> Result<Vec<Constraint>, Fail> {
     let above = open.dir.parent().unwrap_or(&open.dir);
-    constraints::read(&[&open.dir, above])
+    constraints::read(&[&open.dir, above], open.words)
 }
 
 /// What torchtune's configs are made of besides the plan.

@@ -52,7 +52,7 @@ pub fn brings_on(cause: FailureCause, parameter: &str) -> bool {
         FailureCause::Memory => MEMORY,
         FailureCause::Stability => STABILITY,
         FailureCause::TimeLimit => TIME,
-        FailureCause::Node | FailureCause::Program => return false,
+        FailureCause::Node | FailureCause::Program | FailureCause::Refused => return false,
     };
     let words = words(parameter);
     let any = |of: &[&str]| words.iter().any(|word| of.contains(&word.as_str()));
@@ -73,6 +73,7 @@ pub fn said(cause: FailureCause) -> &'static str {
         FailureCause::TimeLimit => "did not end in time",
         FailureCause::Node => "lost their node",
         FailureCause::Program => "ended with an error",
+        FailureCause::Refused => "were refused",
     }
 }
 

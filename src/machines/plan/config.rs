@@ -7,6 +7,9 @@ use crate::{
     parameters::Value,
 };
 
+/// How the sentence of a refusal begins: what it tells of never ran.
+pub const REFUSED_BY: &str = "the constraint ";
+
 /// What a fine-tune of a campaign is set to, held to every hard constraint; none of a run that the campaign does not ask for.
 ///
 /// # Errors
@@ -23,7 +26,7 @@ pub fn config(
     if let Some(broken) = held(known, &values, &asked.model).first() {
         let id = &broken.constraint;
         return Err(format!(
-            "the constraint {id} refuses it: {} ({}); campaignctl constraints delete {id} lets it be tried all the same",
+            "{REFUSED_BY}{id} refuses it: {} ({}); campaignctl constraints delete {id} lets it be tried all the same",
             broken.says, broken.evidence
         ));
     }

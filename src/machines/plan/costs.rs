@@ -30,7 +30,7 @@ pub fn costs(tree: &CampaignTree, now: Timestamp, ahead: usize) -> Vec<Cost> {
     // What a person or a budget ended says nothing of what a run takes.
     let ended = tree.experiments.values();
     let ended: Vec<&Experiment> = ended
-        .filter(|one| one.status != Status::Cancelled)
+        .filter(|one| one.status != Status::Cancelled && !one.is_refused())
         .collect();
     let mean = |of: &dyn Fn(&Experiment) -> f64| {
         let n = ended.len() as f64;

@@ -7,7 +7,7 @@ mod costs;
 mod rules;
 mod trials;
 
-pub use config::config;
+pub use config::{REFUSED_BY, config};
 pub use rules::{broken, constraints, schema};
 pub use trials::{best, settings};
 

@@ -59,7 +59,7 @@ pub fn trials<'a>(tree: &'a CampaignTree, plan: &PlanningSpec) -> Vec<(&'a Exper
         let value = one.metrics.get(&plan.metric).copied();
         let teaches = match one.status {
             Status::Completed => value.is_some(),
-            Status::Failed => cause != Some(FailureCause::Node),
+            Status::Failed => !matches!(cause, Some(FailureCause::Node | FailureCause::Refused)),
             Status::Cancelled => false,
         };
         let value = value.filter(|_| one.status == Status::Completed);

@@ -3,6 +3,8 @@
 use crate::{
     cli::{
         experiment::{
+            config::refused,
+            constraints,
             files::{fail, problem},
             read::Open,
             scaffold,
@@ -12,6 +14,7 @@ use crate::{
     control::api::ErrorView,
     experiment::{
         attempts::Course,
+        config::{Refusal, generate},
         plan::Run,
         scaffold::{File, Place, inspect, torchtune},
     },
@@ -24,30 +27,15 @@ use std::{cell::OnceCell, path::Path};
 
 /// What the plan makes of its runs; the model is looked at when a file is first made of it.
 pub fn rendered<'a>(open: &'a Open, place: &'a Place) -> Scaffold<'a> {
-    let read: OnceCell<Result<Read, String>> = OnceCell::new();
+    let inputs: OnceCell<Result<Option<torchtune::Inputs>, String>> = OnceCell::new();
     Scaffold {
         fine_tunes: Box::new(move |run: &Run, over: &Assignment| {
-            let read = read.get_or_init(|| Read::of(open).map_err(|fail| first(&fail)));
-            let read = read.as_ref().map_err(Clone::clone)?;
-            fine_tune(open, place, (run, over), read)
+            let inputs =
+                inputs.get_or_init(|| scaffold::inputs_of(open).map_err(|fail| first(&fail)));
+            let inputs = inputs.as_ref().map_err(Clone::clone)?;
+            fine_tune(open, place, (run, over), inputs.as_ref())
         }),
         evaluations: Box::new(move |run: &Run| inspect::files(&open.plan, run, place)),
-    }
-}
-
-/// What files are made of besides the plan.
-struct Read {
-    inputs: Option<torchtune::Inputs>,
-    /// What failures taught may have come after the scaffold.
-    known: Vec<Constraint>,
-}
-
-impl Read {
-    fn of(open: &Open) -> Result<Self, Fail> {
-        Ok(Self {
-            inputs: scaffold::inputs_of(open)?,
-            known: scaffold::constraints_of(open)?,
-        })
     }
 }
 
@@ -66,7 +54,7 @@ fn fine_tune(
     open: &Open,
     place: &Place,
     (run, over): (&Run, &Assignment),
-    read: &Read,
+    inputs: Option<&torchtune::Inputs>,
 ) -> Result<Vec<File>, String> {
     let (mut run, mut plan) = (run.clone(), open.plan.clone());
     for (name, value) in over {
@@ -82,8 +70,8 @@ fn fine_tune(
         words: open.words,
         edited: None,
     };
-    let both = (read.inputs.as_ref(), read.known.as_slice());
-    let made = scaffold::of_run(&changed, place, &run, both);
+    // What ran once may be forbidden since: what is launched next is held to that, not what it is compared with.
+    let made = scaffold::of_run(&changed, place, &run, (inputs, &[]));
     made.map_err(|errors| first(&Fail(errors)))
 }
 
@@ -118,10 +106,17 @@ pub fn scaffolded(
     (workers, as_is): (&[Worker], bool),
 ) -> Result<(), Fail> {
     let mut wrong: Vec<ErrorView> = Vec::new();
+    let known = match as_is {
+        true => Vec::new(),
+        false => scaffold::constraints_of(open)?,
+    };
     for one in all.iter().filter(|one| workers.contains(&one.item.worker)) {
         let next = one.course(open.words, &open.plan);
-        if !matches!(next, Course::Launch { .. }) {
+        let Course::Launch { over, .. } = next else {
             continue;
+        };
+        if one.item.worker == Worker::Torchtune {
+            wrong.extend(forbidden(open, &one.item.run, &over, &known));
         }
         let script = open.dir.join(&one.item.run.name).join(&one.item.script);
         if as_is || !script.exists() {
@@ -149,6 +144,18 @@ pub fn scaffolded(
         return Err(Fail(wrong));
     }
     Ok(())
+}
+
+/// The constraints that values of a run break which is to be launched.
+fn forbidden(open: &Open, run: &Run, over: &Assignment, known: &[Constraint]) -> Vec<ErrorView> {
+    let mut settings = open.plan.settings(run);
+    settings.extend(over.clone());
+    let check = constraints::check(known, open.plan.model.as_deref());
+    let both = (&Assignment::new(), &settings);
+    match generate(open.words, &run.name, both, &check) {
+        Err(refusal @ Refusal::Constraints(_)) => refused(refusal).0,
+        _ => Vec::new(),
+    }
 }
 
 const UNSCAFFOLDED: &str = "the experiment is not scaffolded: a file is not there";

@@ -131,7 +131,7 @@ pub fn terms(
     });
     Ok(Terms {
         at_once: args.at_once.unwrap_or(match executor {
-            Executor::Local => local::gpus().max(1),
+            Executor::Local => devices().len().max(1),
             Executor::Slurm => usize::MAX,
         }),
         given: Given {
