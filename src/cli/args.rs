@@ -101,7 +101,7 @@ pub struct SpecFlags {
     /// Another name for the campaign, its id
     #[arg(long, value_name = "NAME")]
     pub name: Option<String>,
-    /// Rounds of training; each further one tries what [planning] proposes
+    /// Rounds of training; each further one tries what the planning table proposes
     #[arg(long, value_name = "N")]
     pub cycles: Option<u64>,
 }

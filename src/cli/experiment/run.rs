@@ -59,7 +59,7 @@ pub struct RunArgs {
     /// Run the files as they are, also where they are not what the plan makes
     #[arg(long)]
     pub as_is: bool,
-    /// A campaignd.toml: [slurm] says how the controller is treated, and the site's own values
+    /// A campaignd.toml: its slurm table says how the controller is treated, and the site's own values
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// This is the process in the background

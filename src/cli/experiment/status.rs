@@ -42,7 +42,7 @@ pub struct StatusArgs {
 pub struct StopArgs {
     /// The experiment's directory
     pub dir: PathBuf,
-    /// A campaignd.toml: [slurm] says how the controller is treated
+    /// A campaignd.toml: its slurm table says how the controller is treated
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
 }
