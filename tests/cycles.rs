@@ -531,6 +531,9 @@ fn what_a_cycle_has_come_to_outlives_its_campaign() {
             events.iter().for_each(|event| case.hear(event));
         }
         assert_eq!(case.state(), State::Training);
+        if !cancelled {
+            case.now = case.tree.campaign.deadline_at.unwrap();
+        }
         case.take(&match cancelled {
             true => Event::CancelAsked {
                 why: "enough".into(),

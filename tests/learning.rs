@@ -180,7 +180,12 @@ fn nothing_is_launched_that_breaks_a_hard_constraint() {
     assert_eq!(history["experiments"][0]["failure"]["cause"], "refused");
     let failure = &history["experiments"][0]["failure"]["text"];
     let failure = failure.as_str().unwrap();
-    for part in ["the constraint c-", "r >= 64", "constraints delete"] {
+    for part in [
+        "the constraint c-",
+        "learning_rate = 0.001",
+        "allowed is learning_rate >= 0.005",
+        "constraints delete",
+    ] {
         assert!(failure.contains(part), "{part}: {failure}");
     }
     assert!(!house.path("state/campaigns/held/experiments").exists());
