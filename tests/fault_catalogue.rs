@@ -83,7 +83,7 @@ const FAULTS: &[(&str, &str, &str)] = &[
     ),
     (
         "CUDA out-of-memory as FAILED",
-        "src/actors/outcome.rs",
+        "src/executor/said.rs",
         "a_gpu_without_memory_is_known_from_the_log",
     ),
     (
