@@ -102,7 +102,8 @@ pub fn learned(plan: &PlanView) -> String {
     if let (Some(best), Some(by)) = (plan.best, &plan.best_experiment) {
         text += &format!("; best {} {} by {by}", plan.metric, number(best));
     }
-    if !plan.waiting.is_empty() {
+    // What waits when it has stopped waits for nothing.
+    if !plan.waiting.is_empty() && plan.stopped.is_none() {
         text += &format!("; {} wait for you", plan.waiting.join(", "));
     }
     match &plan.stopped {

@@ -82,7 +82,10 @@ impl Stepper {
             );
             Some((StopCause::Failures, text))
         } else if campaign.cycle >= plan.cycles {
-            let text = format!("all {} cycles are done", plan.cycles);
+            let text = match plan.cycles {
+                1 => "its one cycle is done".into(),
+                cycles => format!("all {cycles} cycles are done"),
+            };
             Some((StopCause::Cycles, text))
         } else {
             None
