@@ -1,7 +1,7 @@
 //! What campaignd adds to three experiments: they are proposed, configured, submitted to an executor that does nothing, and
 //! integrated.
 //!
-//! `cargo bench --bench cycle` runs a campaign of 40 cycles of three proposals on the real planner, machine, config generator
+//! `cargo bench --bench cycle` runs a campaign of 13 cycles of three proposals on the real planner, machine, config generator
 //! and store, in a directory of its own (`-- --dir DIR`: elsewhere), and prints what each part of a cycle takes. Every event
 //! is a commit of its own, and every file is durable before the next thing is done: the daemon commits several together.
 #![allow(clippy::print_stdout, reason = "a measurement prints what it measured")]
@@ -38,7 +38,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-const CYCLES: u32 = 40;
+/// Fewer than it takes until nothing better is to be expected: the campaign would end by itself.
+const CYCLES: u32 = 13;
 const EXPERIMENTS: u32 = 3;
 
 fn spec() -> CampaignSpec {
