@@ -61,7 +61,7 @@ fn what_is_planned_is_kept() {
             smaller_is_better: true,
             acquisition: Acquisition::ExpectedImprovement,
             mode: Mode::Explore,
-            allowed: &|_| true,
+            allowed: None,
             seed: 3,
             warm: None,
         };

@@ -62,7 +62,7 @@ fn campaign(function: &Function, seed: u64, trials: usize) -> Value {
             smaller_is_better: true,
             acquisition: Acquisition::ExpectedImprovement,
             mode: Mode::Explore,
-            allowed: &|_| true,
+            allowed: None,
             seed,
             warm: warm.as_ref(),
         };
@@ -121,7 +121,7 @@ fn cost(results: usize, dims: usize, rounds: usize) -> Value {
             smaller_is_better: true,
             acquisition: Acquisition::ExpectedImprovement,
             mode: Mode::Explore,
-            allowed: &|_| true,
+            allowed: None,
             seed: 1,
             warm: warm.as_ref(),
         };

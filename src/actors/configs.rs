@@ -23,8 +23,11 @@ pub(super) fn configure(
     tree: &CampaignTree,
     job: &Job,
 ) -> Result<(), Trouble> {
-    let begins = job.phase == Phase::Train && job.stage <= 1 && job.attempt <= 1;
     let key = job.run.as_deref().unwrap_or_default();
+    // What has run goes on: an attempt that was refused, or could not be launched, has not.
+    let ours = |other: &&Job| other.id != job.id && other.run.as_deref() == Some(key);
+    let mut others = tree.jobs.values().filter(ours);
+    let begins = job.phase == Phase::Train && others.all(|other| other.launched_at.is_none());
     let record = tree.runs.get(key);
     let (true, Some(_), Some(record)) = (begins, &tree.campaign.spec.planning, record) else {
         return Ok(());

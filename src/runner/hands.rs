@@ -6,9 +6,11 @@ use crate::{
         job_dir::{Exit, JobDir, Request},
         local::{Local, Observed},
         slurm::{
+            calls::QueueRow,
             desk::Slurm,
             look::{look, wants_a_word, with_word},
             queue::{Launch, Submission, TaskView, Word},
+            words::Meaning,
         },
     },
     ids::EffectId,
@@ -142,11 +144,29 @@ impl Hands {
         seen
     }
 
-    /// The process that still runs an attempt whose job directory is gone.
-    pub async fn stray(&self, dir: &JobDir) -> Option<Identity> {
-        match Local.observe_started(dir, 0).await {
-            Observed::Running(process) => Some(process),
-            _ => None,
+    /// What still has an attempt whose job directory is gone, or why that is not known: a process here, or the job of a
+    /// scheduler with the number that it had. `clusters`: where jobs go now; none: nowhere.
+    pub async fn stray(
+        &self,
+        (id, dir): (&EffectId, &JobDir),
+        number: Option<&str>,
+        clusters: Option<&str>,
+    ) -> Option<String> {
+        if let Observed::Running(process) = Local.observe_started(dir, 0).await {
+            return Some(format!("process {} still runs it", process.pid));
+        }
+        let job: u64 = number?.parse().ok()?;
+        match self.slurm.queue(clusters.unwrap_or_default()).await {
+            Ok(rows) => rows
+                .iter()
+                .any(|row| row.id == job && is_of(row, id))
+                .then(|| format!("SLURM still has it as job {job}; scancel ends that")),
+            // Where jobs run here, the number is that of a process, which has ended.
+            Err(_) if clusters.is_none() => None,
+            Err(no) => Some(format!(
+                "whether SLURM still has it as job {job} is not known: {}",
+                no.text()
+            )),
         }
     }
 
@@ -239,6 +259,15 @@ impl Hands {
             None => Ok(()),
         }
     }
+}
+
+/// Whether a job that has not ended is one of the same item: ids are used again, and the letters behind the name of an
+/// experiment's jobs may be gone with the job directory.
+fn is_of(row: &QueueRow, id: &EffectId) -> bool {
+    let named = row.name.split_once('.').map(|(name, _)| name);
+    let of = named.and_then(|name| name.parse::<EffectId>().ok());
+    let over = matches!(row.state.meaning(), Meaning::Over(_));
+    !over && of.is_some_and(|of| of.campaign == id.campaign)
 }
 
 /// What a job directory alone says of an attempt.

@@ -239,11 +239,13 @@ impl Runner<'_> {
         }
         if let Some(gone) = self.all[at].gone.take() {
             let earlier = item.attempt(number - 1);
-            if let Some(process) = self.hands.stray(&self.place.job(&earlier)).await {
-                let why = format!(
-                    "process {} still runs it, and its job directory is gone",
-                    process.pid
-                );
+            let slurm = self.terms.given.slurm.as_ref();
+            let stray = self.hands.stray(
+                (&earlier, &self.place.job(&earlier)),
+                gone.job.as_deref(),
+                slurm.map(|slurm| slurm.clusters.as_str()),
+            );
+            if let Some(why) = stray.await {
                 return self.over(at, Some(why));
             }
             self.place.write_ended(&earlier, &gone)?;

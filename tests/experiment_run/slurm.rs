@@ -144,3 +144,41 @@ fn jobs_in_the_queue_and_on_nodes_are_stopped() {
     ended(&output, 0);
     assert_eq!((place.count("begin tune"), place.count("end tune")), (5, 3));
 }
+
+#[test]
+fn what_the_queue_still_has_is_not_launched_again_though_nothing_here_knows_of_it() {
+    let Some(cluster) = cluster::shared(
+        "what_the_queue_still_has_is_not_launched_again_though_nothing_here_knows_of_it",
+    ) else {
+        return;
+    };
+    let place = Place::without_gpus(&[]);
+    place.write("hold", "");
+    let mut first = command(&place, cluster, &[]).spawn().unwrap();
+    place.until("all run, and their numbers are known", || {
+        let known = |run: &&str| place.state(run) == "RUNNING";
+        ["rank8", "rank2", "rank4"].iter().all(known)
+    });
+    first.kill().unwrap();
+    first.wait().unwrap();
+    std::fs::remove_dir_all(place.path("ranks/.campaignd")).unwrap();
+    let held = command(&place, cluster, &["--again"]).output().unwrap();
+    ended(&held, 1);
+    let mut jobs = Vec::new();
+    for run in ["rank8", "rank2", "rank4"] {
+        let row = place.row(run);
+        let job = row["job"].as_str().unwrap();
+        let said = format!("SLURM still has it as job {job}; scancel ends that");
+        assert!(row["note"].as_str().unwrap().contains(&said), "{row}");
+        jobs.push(job.to_string());
+    }
+    assert_eq!(place.count("begin tune"), 3);
+    place.remove("hold");
+    place.until("the jobs have ended", || place.count("end tune") == 3);
+    place.until("the queue has them no longer", || {
+        let left = cluster.say(&["squeue", "-h", "-o", "%A"]);
+        !left.lines().any(|line| jobs.iter().any(|job| job == line))
+    });
+    ended(&command(&place, cluster, &["--again"]).output().unwrap(), 0);
+    assert_eq!(place.count("begin tune"), 6);
+}

@@ -5,7 +5,7 @@
 
 use super::{
     bucket::{Bucket, Rate},
-    calls::Call,
+    calls::{Answer, Call, QueueRow, Unanswered},
     commands::Commands,
     contact::Contact,
     dirs::JobDirs,
@@ -262,6 +262,17 @@ impl Slurm {
             }
         })
         .await
+    }
+
+    /// What the queue holds now: for a question that a person's command asks once, outside of what may be asked in a minute.
+    ///
+    /// # Errors
+    /// Why there is no answer.
+    pub async fn queue(&self, clusters: &str) -> Result<Vec<QueueRow>, Unanswered> {
+        match Commands::new(clusters, WITHIN).ask(&Call::Queue).await? {
+            Answer::Queue(rows) => Ok(rows),
+            other => Err(Unanswered::Unsure(format!("squeue came to {other:?}"))),
+        }
     }
 
     /// How far the submission of a job is; none when it is not followed.

@@ -19,7 +19,7 @@ use super::{
 use crate::{
     history::{
         History, Status,
-        constraints::{Constraint, Strength, check},
+        constraints::{Bound, Constraint, Strength, check},
         smaller_is_better,
     },
     parameters::Assignment,
@@ -151,7 +151,12 @@ impl<'a> Known<'a> {
             enough(self.space.dims()),
             Rules::default(),
         )?;
-        let allowed = |values: &Assignment| self.violations(values).is_empty();
+        let hard = self.hard();
+        let breaks = |values: &Assignment, bounds: &[&Bound]| {
+            bounds.iter().all(|bound| bound.broken_in(values))
+        };
+        let allowed = |values: &Assignment| !hard.iter().any(|one| breaks(values, one));
+        let allowed: &dyn Fn(&Assignment) -> bool = &allowed;
         let answer = propose(&Ask {
             space: &self.space,
             observed: &self.observed,
@@ -160,7 +165,7 @@ impl<'a> Known<'a> {
             smaller_is_better: smaller,
             acquisition: plan.acquisition,
             mode: direction.mode,
-            allowed: &allowed,
+            allowed: (!hard.is_empty()).then_some(allowed),
             seed: self.seed(),
             warm: None,
         })
@@ -216,7 +221,21 @@ impl<'a> Known<'a> {
         &self.base.model
     }
 
-    /// The hard constraints that varied values break, with everything else as in the baseline.
+    /// The hard constraints as they bear on what is varied, with everything else as in the baseline: of each that the baseline
+    /// does not keep already, the bounds that varied values may keep. Thousands of settings are asked of in one plan.
+    fn hard(&self) -> Vec<Vec<&Bound>> {
+        let varied = |bound: &&Bound| self.plan.vary.contains_key(&bound.parameter);
+        let open = |one: &'_ Constraint| {
+            let mut fixed = one.bounds.iter().filter(|bound| !varied(bound));
+            !one.bounds.is_empty() && fixed.all(|bound| bound.broken_in(&self.settings))
+        };
+        let all = self.constraints.iter();
+        all.filter(|one| one.strength == Strength::Hard && one.is_for(self.model()) && open(one))
+            .map(|one| one.bounds.iter().filter(varied).collect())
+            .collect()
+    }
+
+    /// The hard constraints that values break, with everything else as in the baseline.
     fn violations(&self, values: &Assignment) -> Vec<String> {
         let mut all = self.settings.clone();
         all.extend(values.clone());

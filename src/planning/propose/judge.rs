@@ -14,7 +14,7 @@ pub const AWAY: f64 = 0.25;
 pub struct Judge<'a> {
     /// The space.
     pub space: &'a Space,
-    allowed: &'a dyn Fn(&Assignment) -> bool,
+    allowed: Option<&'a dyn Fn(&Assignment) -> bool>,
     tried: Vec<Vec<f64>>,
     waiting: Vec<Vec<f64>>,
     noisy: bool,
@@ -26,7 +26,7 @@ impl<'a> Judge<'a> {
     /// One that knows what was tried and what is pending.
     pub fn new(
         space: &'a Space,
-        allowed: &'a dyn Fn(&Assignment) -> bool,
+        allowed: Option<&'a dyn Fn(&Assignment) -> bool>,
         tried: &[Vec<f64>],
         pending: &[Vec<f64>],
     ) -> Self {
@@ -81,7 +81,8 @@ impl<'a> Judge<'a> {
 
     /// Whether a snapped point keeps the hard constraints.
     pub fn allows(&self, point: &[f64]) -> bool {
-        (self.allowed)(&self.space.decode(point))
+        let keeps = |allowed: &dyn Fn(&Assignment) -> bool| allowed(&self.space.decode(point));
+        self.allowed.is_none_or(keeps)
     }
 
     /// Whether a snapped point is no near duplicate.

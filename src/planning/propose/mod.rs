@@ -66,8 +66,8 @@ pub struct Ask<'a> {
     pub acquisition: Acquisition,
     /// Where to look.
     pub mode: Mode,
-    /// Whether a setting keeps all hard constraints.
-    pub allowed: &'a dyn Fn(&Assignment) -> bool,
+    /// Whether a setting keeps all hard constraints; none where there are none.
+    pub allowed: Option<&'a dyn Fn(&Assignment) -> bool>,
     /// What chance is made of.
     pub seed: u64,
     /// What an earlier surrogate of the same space had learned, to start from.

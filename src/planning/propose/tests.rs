@@ -42,7 +42,7 @@ fn ask<'a>(space: &'a Space, observed: &'a [Trial], pending: &'a [Assignment]) -
         smaller_is_better: true,
         acquisition: Acquisition::ExpectedImprovement,
         mode: Mode::Explore,
-        allowed: &|_| true,
+        allowed: None,
         seed: 7,
         warm: None,
     }
@@ -84,7 +84,7 @@ proptest! {
             smaller_is_better: smaller,
             acquisition: Acquisition::ALL[acquisition],
             mode: Mode::ALL[mode],
-            allowed: &cheap,
+            allowed: Some(&cheap),
             seed,
             ..ask(&space, &observed, &pending)
         };
@@ -122,7 +122,7 @@ proptest! {
         let modes = [Mode::ALL[mode], Mode::Explore];
         for mode in modes {
             for _ in 0..40 {
-                let answer = propose(&Ask { count, seed, mode, allowed: &allowed, ..ask(&space, &observed, &[]) }).unwrap();
+                let answer = propose(&Ask { count, seed, mode, allowed: Some(&allowed), ..ask(&space, &observed, &[]) }).unwrap();
                 for candidate in &answer.candidates {
                     prop_assert!(allowed(&candidate.values));
                     prop_assert!(observed.iter().all(|one| one.values != candidate.values));
@@ -331,7 +331,7 @@ fn nothing_allowed_is_said_and_many_are_bounded() {
     for results in [0, 20] {
         let observed = trials(&space, results, 99);
         let nothing = Ask {
-            allowed: &|_| false,
+            allowed: Some(&|_| false),
             ..ask(&space, &observed, &[])
         };
         let answer = propose(&nothing).unwrap();
