@@ -239,11 +239,11 @@ impl Runner<'_> {
         }
         if let Some(gone) = self.all[at].gone.take() {
             let earlier = item.attempt(number - 1);
-            let slurm = self.terms.given.slurm.as_ref();
+            let (job, slurm) = (self.place.job(&earlier), &self.terms.given.slurm);
             let stray = self.hands.stray(
-                (&earlier, &self.place.job(&earlier)),
+                (&earlier, &job),
                 gone.job.as_deref(),
-                slurm.map(|slurm| slurm.clusters.as_str()),
+                slurm.as_ref().map(|slurm| slurm.clusters.as_str()),
             );
             if let Some(why) = stray.await {
                 return self.over(at, Some(why));
