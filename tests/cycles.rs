@@ -4,12 +4,13 @@
 mod common;
 
 use campaignd::{
-    history::{Experiment, Failure, FailureCause, Status},
+    history::{Experiment, Failure, FailureCause, History, Status},
     machines::{
         campaign::{State, StopCause},
         effect::Effect,
         event::Event,
         job::{Cause, TaskEnd},
+        plan::{self, Plan},
         proposal::{Proposal, State as ProposalState},
         spec::{BudgetSpec, CampaignSpec, Parts},
         step::{Refused, step},
@@ -145,6 +146,38 @@ impl Case {
         }
     }
 
+    fn known(&self) -> History {
+        History::new(self.tree.experiments.values().cloned().collect())
+    }
+
+    /// A person's proposal of a rank is tried in the next cycle, and comes to this.
+    fn try_rank(&mut self, rank: i64, came: impl Fn(&Self) -> Experiment) {
+        let values = [("r".to_string(), Value::Whole(rank))].into();
+        let mine = plan::of_person(&self.tree, &self.known(), values, "", "uid 1", self.now);
+        self.take(&Event::Proposed {
+            proposal: Box::new(mine.unwrap()),
+        });
+        self.record(Vec::new());
+        self.plan(Vec::new());
+        let id = self.tree.present_runs().next().unwrap().name.clone();
+        let one = Experiment {
+            config: [("r".to_string(), Value::Whole(rank))].into(),
+            proposal: Some(id),
+            ..came(self)
+        };
+        self.record(vec![one]);
+    }
+
+    /// The ranks that the planner proposes now.
+    fn ranks(&self) -> Vec<String> {
+        let Plan { proposals, why } = plan::plan(&self.tree, &self.known(), self.now);
+        assert!(!proposals.is_empty(), "{why}");
+        let open = proposals.iter().filter(|one| one.refusal().is_none());
+        let mut ranks: Vec<String> = open.map(|one| one.values["r"].to_string()).collect();
+        ranks.sort();
+        ranks
+    }
+
     fn stopped(&self) -> (StopCause, String) {
         let stopped = self.tree.campaign.stopped.clone().unwrap();
         (stopped.by, stopped.text)
@@ -254,6 +287,49 @@ fn a_person_may_propose_and_the_checks_are_asked() {
         .collect();
     assert_eq!(runs, ["p1"]);
     assert_eq!(case.tree.proposals["p1"].decided_by, "uid 1");
+}
+
+#[test]
+fn what_a_person_tried_elsewhere_hinders_no_plan() {
+    let mut spec = spec();
+    spec.planning.as_mut().unwrap().proposals = 3;
+    let mut case = Case::of(spec);
+    // No rank that is varied.
+    case.try_rank(64, |case| case.came(1.0));
+    assert_eq!(case.tree.proposals["p1"].state, ProposalState::Tried);
+    assert_eq!(case.ranks(), ["16", "32", "8"]);
+}
+
+#[test]
+fn what_came_to_nothing_may_be_tried_again() {
+    let of = |cause| {
+        move |case: &Case| {
+            let mut one = case.failed();
+            one.failure.as_mut().unwrap().cause = cause;
+            one
+        }
+    };
+    let cases: [(&dyn Fn(&Case) -> Experiment, &[&str]); 5] = [
+        (&of(FailureCause::Node), &["16", "32", "8"]),
+        (&of(FailureCause::Refused), &["16", "32", "8"]),
+        (
+            &|case| Experiment {
+                metrics: Default::default(),
+                ..case.came(1.0)
+            },
+            &["16", "32", "8"],
+        ),
+        (&of(FailureCause::Memory), &["16", "32"]),
+        (&|case| case.came(1.0), &["16", "32"]),
+    ];
+    for (came, ranks) in cases {
+        let mut spec = spec();
+        spec.planning.as_mut().unwrap().proposals = 3;
+        let mut case = Case::of(spec);
+        case.try_rank(8, came);
+        let one = case.tree.experiments.values().next().unwrap();
+        assert_eq!(case.ranks(), ranks, "{:?}: {:?}", one.status, one.failure);
+    }
 }
 
 #[test]

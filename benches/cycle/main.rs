@@ -79,6 +79,8 @@ struct Took {
 
 struct Run {
     tree: CampaignTree,
+    /// What the daemon remembers of all experiments.
+    known: History,
     world: World,
     store: Store,
     dir: PathBuf,
@@ -116,8 +118,7 @@ impl Run {
         match effect {
             Effect::PlanNext { .. } => {
                 let began = Instant::now();
-                let known = History::new(self.tree.experiments.values().cloned().collect());
-                let Plan { proposals, why } = plan::plan(&self.tree, &known, self.now);
+                let Plan { proposals, why } = plan::plan(&self.tree, &self.known, self.now);
                 self.add("propose", began.elapsed(), Duration::ZERO);
                 assert_eq!(proposals.len(), EXPERIMENTS as usize, "{why}");
                 let event = Event::Planned {
@@ -139,6 +140,9 @@ impl Run {
                     experiments: self.results(),
                 };
                 self.take("integrate", &event);
+                let began = Instant::now();
+                self.known = History::new(self.tree.experiments.values().cloned().collect());
+                self.add("integrate", began.elapsed(), Duration::ZERO);
             }
             _ => self.all("submit", id),
         }
@@ -154,8 +158,7 @@ impl Run {
         let began = Instant::now();
         let job = &self.tree.jobs[id];
         let record = &self.tree.runs[job.run.as_ref().unwrap()];
-        let known = History::new(self.tree.experiments.values().cloned().collect());
-        let known = plan::constraints(&self.tree, &known, self.now);
+        let known = plan::constraints(&self.tree, &self.known, self.now);
         let config = plan::config(&self.tree, &known, record).unwrap().unwrap();
         let (yaml, json) = (config.yaml(), config.json());
         let thought = began.elapsed();
@@ -198,6 +201,7 @@ fn measure(dir: &Path) {
     };
     let mut run = Run {
         tree: step(None, &event, NOW).unwrap().tree,
+        known: History::default(),
         world: World::default(),
         store,
         dir: dir.into(),

@@ -14,6 +14,7 @@ use common::{NOW, whole_spec};
 use std::{
     path::Path,
     process::{Child, Command, Stdio},
+    sync::Arc,
     time::{Duration, Instant},
 };
 use tokio::task::JoinSet;
@@ -42,7 +43,7 @@ fn remember(dir: &Path, all: &[Experiment]) {
     let named = all
         .iter()
         .map(|one| (one.experiment_id.clone(), one.clone()));
-    tree.experiments = named.collect();
+    tree.experiments = Arc::new(named.collect());
     // As if the campaign had been cleaned: what it taught stays.
     for changes in [changes(None, &tree), removal(&tree)] {
         let draft = Draft {

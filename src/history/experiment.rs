@@ -41,6 +41,17 @@ impl Experiment {
         cause == Some(FailureCause::Refused)
     }
 
+    /// Whether it says something of what was set: it completed, or failed of that. A lost node, a refusal and a person who
+    /// ended it say nothing.
+    pub fn teaches(&self) -> bool {
+        let cause = self.failure.as_ref().map(|failure| failure.cause);
+        match self.status {
+            Status::Completed => true,
+            Status::Failed => !matches!(cause, Some(FailureCause::Node | FailureCause::Refused)),
+            Status::Cancelled => false,
+        }
+    }
+
     /// The same when its campaign is removed: another of that name may make experiments of the same ids.
     pub fn of_the_past(&self, campaign_created_at: Timestamp) -> Experiment {
         Experiment {

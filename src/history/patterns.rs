@@ -65,7 +65,7 @@ impl History {
         let (good, other) = match metric {
             None => {
                 let failed = self.experiments().iter();
-                let failed = failed.filter(|one| one.status == Status::Failed);
+                let failed = failed.filter(|one| one.status == Status::Failed && one.teaches());
                 (self.completed().collect(), failed.collect())
             }
             Some(metric) => self.halves(metric),

@@ -14,7 +14,7 @@ use crate::{
     ids::EffectId,
     training::words::Device,
 };
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 /// The unit of consistency.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,10 +27,10 @@ pub struct CampaignTree {
     pub jobs: BTreeMap<EffectId, Job>,
     /// Effects not yet discharged.
     pub outbox: BTreeMap<EffectId, Obligation>,
-    /// What was proposed, by id.
-    pub proposals: BTreeMap<String, Proposal>,
-    /// What came of its training runs, or of its data, by id.
-    pub experiments: BTreeMap<String, Experiment>,
+    /// What was proposed, by id. It changes once a cycle, and a tree at every step: until then they share it.
+    pub proposals: Arc<BTreeMap<String, Proposal>>,
+    /// What came of its training runs, or of its data, by id; shared likewise.
+    pub experiments: Arc<BTreeMap<String, Experiment>>,
 }
 
 impl CampaignTree {
@@ -41,8 +41,8 @@ impl CampaignTree {
             runs: BTreeMap::new(),
             jobs: BTreeMap::new(),
             outbox: BTreeMap::new(),
-            proposals: BTreeMap::new(),
-            experiments: BTreeMap::new(),
+            proposals: Arc::default(),
+            experiments: Arc::default(),
         }
     }
 

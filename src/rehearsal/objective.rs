@@ -81,20 +81,15 @@ impl Objective {
     /// # Errors
     /// There is no such experiment.
     pub fn of_history(history: &History) -> Result<Self, String> {
-        let teaches = |cause: Option<FailureCause>| cause != Some(FailureCause::Node);
         let all = history.experiments().iter();
-        let rows = all.filter_map(|one| {
+        let rows = all.filter(|one| one.teaches()).map(|one| {
             let cause = one.failure.as_ref().map(|failure| failure.cause);
-            let failure = match one.status {
-                Status::Completed => None,
-                Status::Failed if teaches(cause) => Some(cause.unwrap_or(FailureCause::Program)),
-                _ => return None,
-            };
-            Some(Row {
+            let failed = one.status == Status::Failed;
+            Row {
                 values: one.config.clone(),
                 metrics: one.metrics.clone(),
-                failure,
-            })
+                failure: failed.then(|| cause.unwrap_or(FailureCause::Program)),
+            }
         });
         Self::of_rows(rows.collect())
     }

@@ -18,7 +18,7 @@ use crate::{
     time::Timestamp,
 };
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 /// What a rehearsed campaign came to.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -261,7 +261,7 @@ fn cycles(tree: &CampaignTree, metric: Option<&str>, now: Timestamp) -> Vec<Cycl
         .into_iter()
         .rev()
         .map(|cycle| {
-            until.experiments.retain(|_, one| one.cycle_id <= cycle);
+            Arc::make_mut(&mut until.experiments).retain(|_, one| one.cycle_id <= cycle);
             let ours = || {
                 until
                     .experiments

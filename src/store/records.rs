@@ -14,7 +14,7 @@ use crate::{
         training_run::TrainingRun, tree::CampaignTree,
     },
 };
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 impl Record for Campaign {
     const VERSION: u16 = 5;
@@ -99,8 +99,12 @@ pub fn changes(before: Option<&CampaignTree>, after: &CampaignTree) -> Vec<Chang
     differences(&old.runs, &after.runs, run_key, &mut all);
     differences(&old.jobs, &after.jobs, EffectId::to_string, &mut all);
     differences(&old.outbox, &after.outbox, EffectId::to_string, &mut all);
-    differences(&old.proposals, &after.proposals, run_key, &mut all);
-    differences(&old.experiments, &after.experiments, run_key, &mut all);
+    if !Arc::ptr_eq(&old.proposals, &after.proposals) {
+        differences(&old.proposals, &after.proposals, run_key, &mut all);
+    }
+    if !Arc::ptr_eq(&old.experiments, &after.experiments) {
+        differences(&old.experiments, &after.experiments, run_key, &mut all);
+    }
     all
 }
 
@@ -186,14 +190,15 @@ pub fn load_trees(store: &Store) -> Result<BTreeMap<CampaignId, CampaignTree>, E
     }
     for (key, proposal) in store.load::<Proposal>()? {
         let tree = owner(&mut trees, &key).ok_or_else(|| store.orphan(Tree::Proposals, &key))?;
-        tree.proposals.insert(proposal.id.clone(), proposal);
+        let all = Arc::make_mut(&mut tree.proposals);
+        all.insert(proposal.id.clone(), proposal);
     }
     for (key, one) in store.load::<Experiment>()? {
         if key.starts_with(PAST) {
             continue;
         }
         let tree = owner(&mut trees, &key).ok_or_else(|| store.orphan(Tree::Experiments, &key))?;
-        tree.experiments.insert(one.experiment_id.clone(), one);
+        Arc::make_mut(&mut tree.experiments).insert(one.experiment_id.clone(), one);
     }
     Ok(trees)
 }

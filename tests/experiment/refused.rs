@@ -275,3 +275,56 @@ fn what_failures_taught_refuses_a_config_until_somebody_knows_better() {
     let said = place.refused(&["scaffold", "ranks"]);
     assert!(said.contains("the constraints cannot be read"), "{said}");
 }
+
+#[test]
+fn another_history_replaces_what_one_taught_and_nothing_that_a_person_wrote() {
+    let place = Place::new();
+    place.rows();
+    place.write("base/config.json", "{}");
+    let died = |id, r| past(id, r, Some("memory"));
+    let all = json!({ "experiments": [died("a", 64), died("b", 64), past("c", 8, None)] });
+    place.write("history.json", &all.to_string());
+    let design = |history: &str, words: &[&str]| {
+        let all = [
+            &[
+                "design",
+                "ranks",
+                "--vary",
+                "r=8,64",
+                "--from",
+                history,
+                "--model",
+                "base",
+                "--data",
+                "rows.jsonl",
+            ],
+            words,
+        ];
+        place.done(&all.concat());
+        let text = place.read("ranks/constraints.json");
+        serde_json::from_str::<Value>(&text).unwrap()
+    };
+    let mut file = design("history.json", &[]);
+    assert_eq!(
+        design("history.json", &[]),
+        file,
+        "it learns the same at another time"
+    );
+    let all = file["constraints"].as_array_mut().unwrap();
+    let mut mine = all[0].clone();
+    (mine["id"], mine["origin"]) = ("c-mine".into(), "person".into());
+    all.push(mine.clone());
+    place.write("ranks/constraints.json", &file.to_string());
+    // It says what a run took, and of no failure.
+    let took = json!({ "experiments": [{ "experiment_id": "c", "status": "completed", "config": { "r": 8 }, "metrics": {}, "duration_seconds": 60.0 }] });
+    place.write("times.json", &took.to_string());
+    assert_eq!(design("times.json", &["--force"]), file);
+    place.write(
+        "later.json",
+        &json!({ "experiments": [past("c", 8, None)] }).to_string(),
+    );
+    assert_eq!(
+        design("later.json", &["--force"])["constraints"],
+        json!([mine])
+    );
+}

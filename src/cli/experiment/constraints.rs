@@ -14,7 +14,7 @@ use crate::{
     },
     history::{
         History,
-        constraints::{Constraint, Rules, in_force, learn},
+        constraints::{Constraint, Origin, Rules, in_force, learn},
     },
     parameters::Assignment,
     time::Timestamp,
@@ -67,32 +67,55 @@ fn parse(path: &Path, text: &[u8]) -> Result<Vec<Constraint>, Fail> {
     Ok(in_force(&view.constraints, now()))
 }
 
-/// What a history's failures teach, as the file. One that says what runs took, and not what they failed of, teaches nothing,
-/// and that is told.
+/// The file of a directory after a history's failures were learned from: what they teach, and what persons wrote or pinned in
+/// the file that is there. None where the history teaches nothing, for it says what runs took and not what they failed of;
+/// that is told.
 ///
 /// # Errors
-/// The history cannot be read.
-pub fn learned(history: &Path) -> Result<ConstraintsView, Fail> {
-    let bytes = fs::read(history).map_err(|error| failed(named(error, "read", history)))?;
-    let mut view = ConstraintsView {
-        version: 1,
-        ..ConstraintsView::default()
-    };
-    match History::read(&bytes) {
-        Ok(read) => {
-            let mut all = read.experiments().to_vec();
-            // A history that says no times is as old as its reader.
-            let timeless = all.iter_mut().filter(|one| one.ended_at == Timestamp(0));
-            timeless.for_each(|one| one.ended_at = now());
-            let all: Vec<_> = all.iter().collect();
-            view.constraints = in_force(&learn(&all, now(), &Rules::default()), now());
+/// The history, or the file that is there, cannot be read.
+pub fn learned(history: &Path, dir: &Path) -> Result<Option<ConstraintsView>, Fail> {
+    let wrong = |error| failed(named(error, "read", history));
+    let bytes = fs::read(history).map_err(wrong)?;
+    let read = match History::read(&bytes) {
+        Ok(read) => read,
+        Err(why) => {
+            let name = history.display();
+            out::note(&format!("{name} teaches no constraint: {why}"));
+            return Ok(None);
         }
-        Err(why) => out::note(&format!(
-            "{} teaches no constraint: {why}",
-            history.display()
-        )),
+    };
+    // A history that says no times is as old as its file: the same file teaches the same tomorrow.
+    let written = fs::metadata(history).and_then(|found| found.modified());
+    let written = Timestamp::from(written.map_err(wrong)?);
+    let mut all = read.experiments().to_vec();
+    let timeless = all.iter_mut().filter(|one| one.ended_at == Timestamp(0));
+    timeless.for_each(|one| one.ended_at = written);
+    let all: Vec<_> = all.iter().collect();
+    let mut constraints = in_force(&learn(&all, now(), &Rules::default()), now());
+    for one in persons(&dir.join(FILE))? {
+        constraints.retain(|other| other.id != one.id);
+        constraints.push(one);
     }
-    Ok(view)
+    Ok(Some(ConstraintsView {
+        version: 1,
+        constraints,
+        ..ConstraintsView::default()
+    }))
+}
+
+/// What persons wrote or pinned in a file of constraints; nothing where there is none of ours.
+fn persons(path: &Path) -> Result<Vec<Constraint>, Fail> {
+    match fs::read(path) {
+        Ok(text) if is_ours(&text) => {
+            let all = parse(path, &text)?.into_iter();
+            Ok(all
+                .filter(|one| one.pinned || one.origin == Origin::Person)
+                .collect())
+        }
+        Ok(_) => Ok(Vec::new()),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(failed(named(error, "read", path))),
+    }
 }
 
 /// The file's text.

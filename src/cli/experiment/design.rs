@@ -159,8 +159,11 @@ pub fn run(args: &DesignArgs, shape: Shape) -> Result<u8, Fail> {
         text,
     };
     let mut files = vec![file(TWIN, plan.json()), file(SUMMARY, shown.clone())];
-    let learned = args.from.as_deref().map(constraints::learned).transpose()?;
-    // One that forbids nothing replaces what an earlier history forbade.
+    let learned = match &args.from {
+        Some(history) => constraints::learned(history, &dir)?,
+        None => None,
+    };
+    // One that forbids nothing replaces what an earlier history taught.
     let stale = dir.join(constraints::FILE).exists();
     if let Some(view) = learned
         .as_ref()

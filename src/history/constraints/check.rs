@@ -58,7 +58,8 @@ pub fn weigh(constraints: &mut [Constraint], experiments: &[&Experiment]) {
         one.counter_evidence = completed.count() as u64;
         let failed = there.iter().filter(|found| {
             let cause = found.failure.as_ref().map(|failure| failure.cause);
-            found.status == Status::Failed && (one.cause.is_none() || one.cause == cause)
+            let of_it = one.cause.is_none() || one.cause == cause;
+            found.status == Status::Failed && found.teaches() && of_it
         });
         one.evidence = failed.map(|found| found.experiment_id.clone()).collect();
         one.evidence.sort();

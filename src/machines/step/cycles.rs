@@ -15,7 +15,7 @@ use crate::{
     },
     planning::approval::{Check, CheckName},
 };
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 impl Stepper {
     /// Results enter the history once, by their ids; then something may say that it is enough.
@@ -25,9 +25,9 @@ impl Stepper {
         experiments: &[Experiment],
     ) -> Result<(), Refused> {
         let owed = self.tree.outbox.remove(effect);
+        let known = Arc::make_mut(&mut self.tree.experiments);
         for one in experiments {
-            let id = one.experiment_id.clone();
-            self.tree.experiments.insert(id, one.clone());
+            known.insert(one.experiment_id.clone(), one.clone());
         }
         // The campaign has ended, or was begun again and records the cycle when it is done.
         if let Some(Effect::KeepResults { cycle }) = owed.map(|owed| owed.effect) {
@@ -36,7 +36,7 @@ impl Stepper {
             return Ok(());
         }
         let cycle = self.tree.campaign.cycle;
-        let tried = self.tree.proposals.values_mut();
+        let tried = Arc::make_mut(&mut self.tree.proposals).values_mut();
         for proposal in tried.filter(|proposal| proposal.cycle == Some(cycle)) {
             proposal.state = ProposalState::Tried;
         }
@@ -157,7 +157,7 @@ impl Stepper {
         proposal.run.name.clone_from(&id);
         proposal.cycle = None;
         proposal.created_at = self.now;
-        self.tree.proposals.insert(id.clone(), proposal);
+        Arc::make_mut(&mut self.tree.proposals).insert(id.clone(), proposal);
         id
     }
 
@@ -173,7 +173,7 @@ impl Stepper {
         for id in &approved {
             if let Some(reason) = broken.get(id) {
                 self.refuse(id, reason);
-            } else if let Some(proposal) = self.tree.proposals.get_mut(id) {
+            } else if let Some(proposal) = Arc::make_mut(&mut self.tree.proposals).get_mut(id) {
                 proposal.cycle = Some(next);
             }
         }
@@ -184,7 +184,7 @@ impl Stepper {
 
     /// A proposal is refused for a constraint.
     fn refuse(&mut self, id: &str, reason: &str) {
-        let Some(proposal) = self.tree.proposals.get_mut(id) else {
+        let Some(proposal) = Arc::make_mut(&mut self.tree.proposals).get_mut(id) else {
             return;
         };
         proposal.state = ProposalState::Refused;
@@ -258,7 +258,7 @@ impl Stepper {
             false => BTreeMap::new(),
         };
         for id in ids {
-            let Some(proposal) = self.tree.proposals.get_mut(id) else {
+            let Some(proposal) = Arc::make_mut(&mut self.tree.proposals).get_mut(id) else {
                 continue;
             };
             proposal.decided_by = by.into();

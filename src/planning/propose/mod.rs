@@ -233,7 +233,8 @@ fn model(
         .iter()
         .for_each(|point| surrogate.believe(point));
     let seed = ask.seed.wrapping_add(judge.taken() as u64);
-    for at in 0..count {
+    let pool = search::pool(judge, &surrogate, seed);
+    for _ in 0..count {
         let worth = Worth::of(ask.acquisition, &surrogate);
         let search = search::Search {
             judge,
@@ -241,7 +242,7 @@ fn model(
             feasibility,
             worth,
         };
-        let Some(point) = search.best(seed.wrapping_add((at as u64) << 32)) else {
+        let Some(point) = search.best(&pool) else {
             break;
         };
         let candidate = search.candidate(&point, ask.mode);

@@ -29,23 +29,29 @@ pub struct Search<'a, 'b> {
     pub worth: Worth,
 }
 
+/// The good points that the searches of one batch begin with: all of a small finite space, else so many that scoring them
+/// takes about as long as the factor.
+pub fn pool(judge: &Judge<'_>, surrogate: &Surrogate, seed: u64) -> Vec<Vec<f64>> {
+    if judge.space.settings().is_some() {
+        return pool::all_settings(judge);
+    }
+    let n = surrogate.observed();
+    let wanted = (60_000_000 / (n * n + 10_000)).clamp(192, 1_500);
+    pool::points(judge, &surrogate.best_points(BEST), wanted, seed)
+}
+
 impl Search<'_, '_> {
-    /// The best point that is found; none where no good one is.
-    pub fn best(&self, seed: u64) -> Option<Vec<f64>> {
+    /// The best point that is found from a pool on; none where no good one is.
+    pub fn best(&self, pool: &[Vec<f64>]) -> Option<Vec<f64>> {
         let n = self.surrogate.observed();
-        if self.judge.space.settings().is_some() {
-            let all = pool::all_settings(self.judge);
-            let worths = self.worths(&all);
-            return ranked(all, worths)
-                .into_iter()
-                .next()
-                .map(|(point, _)| point);
-        }
-        // So many that scoring them takes about as long as the factor.
-        let wanted = (60_000_000 / (n * n + 10_000)).clamp(192, 1_500);
-        let pool = pool::points(self.judge, &self.surrogate.best_points(BEST), wanted, seed);
+        // What was taken since is no longer good.
+        let pool = pool.iter().filter(|point| self.judge.fresh(point));
+        let pool: Vec<Vec<f64>> = pool.cloned().collect();
         let worths = self.worths(&pool);
         let ranked = ranked(pool, worths);
+        if self.judge.space.settings().is_some() {
+            return ranked.into_iter().next().map(|(point, _)| point);
+        }
         let starts = self.starts(&ranked, if n > 250 { 3 } else { STARTS });
         let climbed = starts.into_iter().filter_map(|start| self.climb(start));
         let top = ranked.into_iter().next();

@@ -155,7 +155,7 @@ fn planned() -> CampaignTree {
         created_at: Timestamp(7),
         decided_at: Some(Timestamp(8)),
     };
-    tree.proposals.insert("p1".into(), proposal);
+    Arc::make_mut(&mut tree.proposals).insert("p1".into(), proposal);
     let experiment = Experiment {
         experiment_id: "alttp-run-2-p1".into(),
         campaign: "alttp".into(),
@@ -177,7 +177,7 @@ fn planned() -> CampaignTree {
         ended_at: Timestamp(9),
     };
     let id = experiment.experiment_id.clone();
-    tree.experiments.insert(id, experiment);
+    Arc::make_mut(&mut tree.experiments).insert(id, experiment);
     tree
 }
 

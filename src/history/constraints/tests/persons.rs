@@ -204,4 +204,11 @@ fn what_persons_wrote_is_weighed() {
     weigh(&mut mine, &all.iter().collect::<Vec<_>>());
     assert_eq!((mine[0].evidence.len(), mine[0].counter_evidence), (2, 1));
     assert!((mine[0].confidence - lower_bound(2, 1)).abs() < 1e-12);
+    // What it refused itself never ran, and a node that was lost says nothing of settings.
+    let mut more = all.clone();
+    more.extend(runs(FailureCause::Refused, &["!r=48"]));
+    more.extend(runs(Node, &["!r=48"]));
+    let before = mine.clone();
+    weigh(&mut mine, &more.iter().collect::<Vec<_>>());
+    assert_eq!(mine, before);
 }
