@@ -8,6 +8,7 @@
 #[allow(dead_code, reason = "the tests of SLURM use all of it")]
 mod cluster;
 
+mod full;
 mod kills;
 mod local;
 mod memory;
