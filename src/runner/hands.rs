@@ -23,8 +23,6 @@ const HERE: Duration = Duration::from_millis(200);
 const SOON: Duration = Duration::from_millis(20);
 /// Between two looks at what a scheduler has, while nothing is heard from it.
 const ELSEWHERE: Duration = Duration::from_secs(1);
-/// How long a job that is asked to end may take before it is made to.
-const GRACE: Duration = Duration::from_secs(10);
 
 /// An attempt that is followed.
 #[derive(Clone, Debug)]
@@ -46,7 +44,7 @@ pub struct Live {
 }
 
 impl Live {
-    fn clusters(&self) -> Option<&str> {
+    pub(super) fn clusters(&self) -> Option<&str> {
         Some(self.request.slurm.as_ref()?.clusters.as_str())
     }
 
@@ -76,7 +74,7 @@ impl Live {
         }
     }
 
-    fn submission(&self, clusters: &str) -> Submission {
+    pub(super) fn submission(&self, clusters: &str) -> Submission {
         Submission {
             job: self.id.clone(),
             name: self.request.name.clone(),
@@ -109,7 +107,7 @@ pub enum Seen {
 /// Both executors.
 #[derive(Clone, Debug)]
 pub struct Hands {
-    slurm: Arc<Slurm>,
+    pub(super) slurm: Arc<Slurm>,
 }
 
 impl Hands {
@@ -170,7 +168,7 @@ impl Hands {
         }
     }
 
-    async fn look_elsewhere(&self, live: &mut Live, clusters: &str) -> Seen {
+    pub(super) async fn look_elsewhere(&self, live: &mut Live, clusters: &str) -> Seen {
         let view = self.slurm.task(clusters, &live.id, 0).unwrap_or_default();
         if !view.handle.is_empty() {
             live.job = Some(view.handle.clone());
@@ -223,30 +221,6 @@ impl Hands {
             self.slurm.turn(clusters, pause).await?;
         }
         Ok(())
-    }
-
-    /// Ends an attempt: not begun, it will never begin; running, it is asked to end, then made to.
-    ///
-    /// # Errors
-    /// It could not be claimed, looked at or signalled: it may still run, and this is to be called again.
-    pub async fn end(&self, live: &mut Live) -> io::Result<Seen> {
-        let Some(clusters) = live.clusters().map(String::from) else {
-            let ends = Local.end(&live.dir, &[0], GRACE).await?;
-            let seen = ends.into_iter().next().map(|(_, seen)| seen);
-            return Ok(seen.map_or(Seen::Cancelled, from));
-        };
-        live.dir.take_claim(0, Identity::own()?, "canceller")?;
-        live.launched = true;
-        if live.dir.handle().exists() {
-            self.slurm.take(&live.submission(&clusters)).await?;
-            self.slurm.end(&clusters, &live.id).await?;
-            while !self.slurm.is_ended(&clusters, &live.id).await? {
-                self.slurm.turn(&clusters, ELSEWHERE).await?;
-            }
-            self.look_elsewhere(live, &clusters).await;
-        }
-        self.slurm.forget(&clusters, &live.id, true).await?;
-        Ok(from(look(&live.dir, 0)))
     }
 
     /// Follows an attempt no longer.
@@ -308,7 +282,8 @@ async fn look_here(live: &Live) -> Seen {
     })
 }
 
-fn from(observed: Observed) -> Seen {
+/// The same, in the words of both executors.
+pub(super) fn from(observed: Observed) -> Seen {
     match observed {
         Observed::NotStarted => Seen::Waiting(String::new()),
         Observed::Running(_) => Seen::Running,

@@ -6,6 +6,7 @@
 //! writing its request, then by the executor, which launches what has a claim, or a name in the queue, no second time. So it
 //! may be killed between any two steps, and the same command goes on.
 
+mod ends;
 mod evals;
 mod files;
 mod follow;

@@ -25,36 +25,54 @@ impl Runner<'_> {
         }
         let hands = &self.hands;
         let each = ending.iter_mut().map(|(_, live)| async move {
-            // A scheduler's number is known from a look, and whether it had ended by itself.
-            let before = hands.look(live).await;
+            // A scheduler's number is known from a look, and whether it had ended by itself; of what, is not asked again.
+            let before = hands.look_first(live).await?;
             let by_itself = matches!(before, Seen::Ended(_) | Seen::Lost(_));
-            Ok::<_, io::Error>((by_itself, hands.end(live).await?))
+            let after = hands.end(live).await?;
+            let seen = if by_itself { before } else { after };
+            Ok::<_, io::Error>((by_itself, seen))
         });
         let seen = futures_util::future::join_all(each).await;
-        let mut count = 0;
+        // One that cannot be ended does not keep the others from being written down.
+        let (mut count, mut failed) = (0, None);
         for ((at, live), seen) in ending.into_iter().zip(seen) {
-            let (by_itself, seen) = seen?;
-            let missing = at.and_then(|at| {
-                let item = &self.all[at].item;
-                item.unproved(self.place.dir(), live.began)
-            });
-            let ended = judge::judge(&live, &seen, missing);
-            let mut ended =
-                ended.ok_or_else(|| io::Error::other(format!("{} does not end", live.id)))?;
-            if !by_itself && !ended.done {
-                // Whatever its command made of the signal.
-                (ended.state, ended.out_of_memory) = ("CANCELLED".into(), false);
-                ended.note = "ended on request".into();
-            }
-            count += 1;
-            match at {
-                Some(at) => {
-                    self.all[at].live = Some(live);
-                    self.conclude(at, ended).await?;
-                }
-                None => self.place.write_ended(&live.id, &ended)?,
+            let stopped = match seen {
+                Ok(seen) => self.stopped(at, live, seen).await,
+                Err(error) => Err(error),
+            };
+            match stopped {
+                Ok(()) => count += 1,
+                Err(error) => _ = failed.get_or_insert(error),
             }
         }
-        Ok(count)
+        failed.map_or(Ok(count), Err)
+    }
+
+    /// Writes down how an attempt ended: by itself, or since it was asked to.
+    async fn stopped(
+        &mut self,
+        at: Option<usize>,
+        live: Live,
+        (by_itself, seen): (bool, Seen),
+    ) -> io::Result<()> {
+        let missing = at.and_then(|at| {
+            let item = &self.all[at].item;
+            item.unproved(self.place.dir(), live.began)
+        });
+        let ended = judge::judge(&live, &seen, missing);
+        let mut ended =
+            ended.ok_or_else(|| io::Error::other(format!("{} does not end", live.id)))?;
+        if !by_itself && !ended.done {
+            // Whatever its command made of the signal.
+            (ended.state, ended.out_of_memory) = ("CANCELLED".into(), false);
+            ended.note = "ended on request".into();
+        }
+        match at {
+            Some(at) => {
+                self.all[at].live = Some(live);
+                self.conclude(at, ended).await
+            }
+            None => self.place.write_ended(&live.id, &ended),
+        }
     }
 }
