@@ -150,16 +150,30 @@ impl Hands {
         number: Option<&str>,
         clusters: Option<&str>,
     ) -> Option<String> {
-        if let Observed::Running(process) = Local.observe_started(dir, 0).await {
-            return Some(format!("process {} still runs it", process.pid));
+        // First of all: what a scheduler started on this very machine, a look here would take for a runaway and kill.
+        if let Some(why) = self.queued(id, number, clusters).await {
+            return Some(why);
         }
+        match Local.observe_started(dir, 0).await {
+            Observed::Running(process) => Some(format!("process {} still runs it", process.pid)),
+            _ => None,
+        }
+    }
+
+    /// That a scheduler still has the job of this number, or why that is not known.
+    async fn queued(
+        &self,
+        id: &EffectId,
+        number: Option<&str>,
+        clusters: Option<&str>,
+    ) -> Option<String> {
         let job: u64 = number?.parse().ok()?;
         match self.slurm.queue(clusters.unwrap_or_default()).await {
             Ok(rows) => rows
                 .iter()
                 .any(|row| row.id == job && is_of(row, id))
                 .then(|| format!("SLURM still has it as job {job}; scancel ends that")),
-            // Where jobs run here, the number is that of a process, which has ended.
+            // Where jobs run here, the number is that of a process.
             Err(_) if clusters.is_none() => None,
             Err(no) => Some(format!(
                 "whether SLURM still has it as job {job} is not known: {}",
