@@ -1,6 +1,6 @@
 //! How an attempt is ended that a person wants no longer, and what it was until then.
 
-use super::hands::{Hands, Live, Seen, from};
+use super::hands::{Hands, Live, Seen, away, from, on};
 use crate::executor::{
     identity::Identity,
     local::{Local, Observed},
@@ -57,6 +57,9 @@ impl Hands {
     /// It could not be claimed, looked at or signalled: it may still run, and this is to be called again.
     pub async fn end(&self, live: &mut Live) -> io::Result<Seen> {
         let Some(clusters) = live.clusters().map(String::from) else {
+            if let Some(host) = away(&live.dir) {
+                return Err(io::Error::other(format!("{}: {}", live.id, on(&host))));
+            }
             let ends = Local.end(&live.dir, &[0], GRACE).await?;
             let seen = ends.into_iter().next().map(|(_, seen)| seen);
             return Ok(seen.map_or(Seen::Cancelled, from));

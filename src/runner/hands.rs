@@ -2,8 +2,8 @@
 
 use crate::{
     executor::{
-        identity::Identity,
-        job_dir::{Exit, JobDir, Request},
+        identity::{Identity, boot_id},
+        job_dir::{Exit, JobDir, Request, host},
         local::{Local, Observed},
         slurm::{
             calls::QueueRow,
@@ -23,6 +23,9 @@ const HERE: Duration = Duration::from_millis(200);
 const SOON: Duration = Duration::from_millis(20);
 /// Between two looks at what a scheduler has, while nothing is heard from it.
 const ELSEWHERE: Duration = Duration::from_secs(1);
+
+/// Of a process that is gone, where nobody has looked after what it left.
+const SILENT: &str = "gone without a word; experiment run settles it";
 
 /// An attempt that is followed.
 #[derive(Clone, Debug)]
@@ -70,7 +73,9 @@ impl Live {
             let number = claim.scheduled.map(|run| run.job.to_string());
             let number = number.or_else(|| (!self.is_elsewhere()).then(|| claim.pid.to_string()));
             self.job = self.job.take().or(number);
-            self.shim = (!self.is_elsewhere()).then_some(claim.process);
+            // Of another boot there is nothing to wait for.
+            let here = boot_id().is_ok_and(|boot| boot == claim.process.boot_id);
+            self.shim = (here && !self.is_elsewhere()).then_some(claim.process);
         }
     }
 
@@ -258,10 +263,39 @@ fn is_of(row: &QueueRow, id: &EffectId) -> bool {
     !over && of.is_some_and(|of| of.campaign == id.campaign)
 }
 
-/// What a job directory alone says of an attempt.
+/// What an attempt's job directory says of it, and whether its process lives, where that is here. Nothing is done about it.
 pub fn glance(live: &mut Live) -> Seen {
     live.read_claim();
-    from(look(&live.dir, 0))
+    match look(&live.dir, 0) {
+        Observed::Running(shim) if !live.is_elsewhere() => match (away(&live.dir), shim.alive()) {
+            (Some(host), _) => Seen::Unknown(on(&host)),
+            (None, Ok(false)) => silent(&live.dir),
+            (None, _) => Seen::Running,
+        },
+        seen => from(seen),
+    }
+}
+
+/// A process that lived no longer may have said how it ended between two looks.
+fn silent(dir: &JobDir) -> Seen {
+    match look(dir, 0) {
+        Observed::Running(_) => Seen::Lost(SILENT.into()),
+        seen => from(seen),
+    }
+}
+
+/// The machine on which an attempt runs that has not ended, where it is another one that shares this directory: whether it lives
+/// is not to be seen from here. Not known of claims that name no host.
+pub(super) fn away(dir: &JobDir) -> Option<String> {
+    let claim = dir.read_claim(0).filter(|claim| claim.by == "shim")?;
+    let (host, own) = (claim.host?, host()?);
+    let another = host != own && claim.process.boot_id != boot_id().ok()?;
+    (another && matches!(dir.read_exit(0), Ok(None))).then_some(host)
+}
+
+/// Where it is, and the way out where that is no more.
+pub(super) fn on(host: &str) -> String {
+    format!("it runs on {host}; if that is no more, remove its job directory")
 }
 
 /// Until one of these has ended, or a while has passed.
@@ -271,7 +305,8 @@ async fn wait_here(all: &[&Live]) {
         .map(|shim| Box::pin(Local.changed(shim, HERE)))
         .collect();
     if each.is_empty() {
-        return tokio::time::sleep(SOON).await;
+        let begun = !all.is_empty() && all.iter().all(|live| live.began.is_some());
+        return tokio::time::sleep(if begun { HERE } else { SOON }).await;
     }
     // All of them, each polled in turn: the first that is ready ends the wait.
     std::future::poll_fn(|context| {
@@ -290,6 +325,9 @@ async fn wait_here(all: &[&Live]) {
 }
 
 async fn look_here(live: &Live) -> Seen {
+    if let Some(host) = away(&live.dir) {
+        return Seen::Unknown(on(&host));
+    }
     from(match live.launched {
         true => Local.observe_started(&live.dir, 0).await,
         false => Local.observe(&live.dir, 0).await,

@@ -63,7 +63,8 @@ impl Runner<'_> {
         if let Seen::Refused(_) = seen {
             live.dir.take_claim(0, Identity::own()?, "canceller")?;
         }
-        one.begun |= matches!(seen, Seen::Running | Seen::Ended(_));
+        // What has a claim has begun, also where nothing is known of it now.
+        one.begun |= live.began.is_some() || matches!(seen, Seen::Running | Seen::Ended(_));
         let missing = match &seen {
             Seen::Ended(_) => one.item.unproved(self.place.dir(), live.began),
             _ => None,

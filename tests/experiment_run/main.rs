@@ -9,6 +9,7 @@
 mod cluster;
 
 mod full;
+mod gone;
 mod kills;
 mod local;
 mod memory;
