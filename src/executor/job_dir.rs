@@ -10,7 +10,7 @@
 
 mod claims;
 
-pub use claims::{Claim, Claimed, Scheduled};
+pub use claims::{Claim, Claimed, Scheduled, host};
 
 use super::{
     identity::{Identity, boot_id},

@@ -1,6 +1,9 @@
 //! The files that jobs run by, compared with what the plan makes of them, and written again where a batch is halved.
 
-use super::item::{Item, Worker};
+use super::{
+    item::{Item, Worker},
+    room::room,
+};
 use crate::{
     artifacts::{named, write_atomic},
     experiment::{diff::diff, plan::Run, scaffold::File},
@@ -82,6 +85,7 @@ impl Scaffold<'_> {
         for file in self.files(item, over).map_err(io::Error::other)? {
             let path = dir.join(&file.path);
             if read(&path)?.as_deref() != Some(&file.text) {
+                room()?;
                 write_atomic(&path, file.text.as_bytes())?;
             }
         }

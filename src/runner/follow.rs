@@ -90,8 +90,14 @@ impl Followed {
             Seen::Ended(_) => self.item.unproved(dir, live.began),
             _ => None,
         };
-        if let Some(ended) = judge(&live, &seen, missing) {
+        if let Some(mut ended) = judge(&live, &seen, missing) {
+            if let Seen::Lost(why) = seen {
+                ended.note = why;
+            }
             return self.row(&ended);
+        }
+        if let Seen::Unknown(why) = &seen {
+            row.note = self.about(why);
         }
         if seen == Seen::Running {
             row.state = "RUNNING".into();

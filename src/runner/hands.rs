@@ -2,8 +2,8 @@
 
 use crate::{
     executor::{
-        identity::Identity,
-        job_dir::{Exit, JobDir, Request},
+        identity::{Identity, boot_id},
+        job_dir::{Exit, JobDir, Request, host},
         local::{Local, Observed},
         slurm::{
             calls::QueueRow,
@@ -23,8 +23,9 @@ const HERE: Duration = Duration::from_millis(200);
 const SOON: Duration = Duration::from_millis(20);
 /// Between two looks at what a scheduler has, while nothing is heard from it.
 const ELSEWHERE: Duration = Duration::from_secs(1);
-/// How long a job that is asked to end may take before it is made to.
-const GRACE: Duration = Duration::from_secs(10);
+
+/// Of a process that is gone, where nobody has looked after what it left.
+const SILENT: &str = "gone without a word; experiment run settles it";
 
 /// An attempt that is followed.
 #[derive(Clone, Debug)]
@@ -46,7 +47,7 @@ pub struct Live {
 }
 
 impl Live {
-    fn clusters(&self) -> Option<&str> {
+    pub(super) fn clusters(&self) -> Option<&str> {
         Some(self.request.slurm.as_ref()?.clusters.as_str())
     }
 
@@ -72,11 +73,13 @@ impl Live {
             let number = claim.scheduled.map(|run| run.job.to_string());
             let number = number.or_else(|| (!self.is_elsewhere()).then(|| claim.pid.to_string()));
             self.job = self.job.take().or(number);
-            self.shim = (!self.is_elsewhere()).then_some(claim.process);
+            // Of another boot there is nothing to wait for.
+            let here = boot_id().is_ok_and(|boot| boot == claim.process.boot_id);
+            self.shim = (here && !self.is_elsewhere()).then_some(claim.process);
         }
     }
 
-    fn submission(&self, clusters: &str) -> Submission {
+    pub(super) fn submission(&self, clusters: &str) -> Submission {
         Submission {
             job: self.id.clone(),
             name: self.request.name.clone(),
@@ -109,7 +112,7 @@ pub enum Seen {
 /// Both executors.
 #[derive(Clone, Debug)]
 pub struct Hands {
-    slurm: Arc<Slurm>,
+    pub(super) slurm: Arc<Slurm>,
 }
 
 impl Hands {
@@ -152,16 +155,30 @@ impl Hands {
         number: Option<&str>,
         clusters: Option<&str>,
     ) -> Option<String> {
-        if let Observed::Running(process) = Local.observe_started(dir, 0).await {
-            return Some(format!("process {} still runs it", process.pid));
+        // First of all: what a scheduler started on this very machine, a look here would take for a runaway and kill.
+        if let Some(why) = self.queued(id, number, clusters).await {
+            return Some(why);
         }
+        match Local.observe_started(dir, 0).await {
+            Observed::Running(process) => Some(format!("process {} still runs it", process.pid)),
+            _ => None,
+        }
+    }
+
+    /// That a scheduler still has the job of this number, or why that is not known.
+    async fn queued(
+        &self,
+        id: &EffectId,
+        number: Option<&str>,
+        clusters: Option<&str>,
+    ) -> Option<String> {
         let job: u64 = number?.parse().ok()?;
         match self.slurm.queue(clusters.unwrap_or_default()).await {
             Ok(rows) => rows
                 .iter()
                 .any(|row| row.id == job && is_of(row, id))
                 .then(|| format!("SLURM still has it as job {job}; scancel ends that")),
-            // Where jobs run here, the number is that of a process, which has ended.
+            // Where jobs run here, the number is that of a process.
             Err(_) if clusters.is_none() => None,
             Err(no) => Some(format!(
                 "whether SLURM still has it as job {job} is not known: {}",
@@ -170,7 +187,7 @@ impl Hands {
         }
     }
 
-    async fn look_elsewhere(&self, live: &mut Live, clusters: &str) -> Seen {
+    pub(super) async fn look_elsewhere(&self, live: &mut Live, clusters: &str) -> Seen {
         let view = self.slurm.task(clusters, &live.id, 0).unwrap_or_default();
         if !view.handle.is_empty() {
             live.job = Some(view.handle.clone());
@@ -225,30 +242,6 @@ impl Hands {
         Ok(())
     }
 
-    /// Ends an attempt: not begun, it will never begin; running, it is asked to end, then made to.
-    ///
-    /// # Errors
-    /// It could not be claimed, looked at or signalled: it may still run, and this is to be called again.
-    pub async fn end(&self, live: &mut Live) -> io::Result<Seen> {
-        let Some(clusters) = live.clusters().map(String::from) else {
-            let ends = Local.end(&live.dir, &[0], GRACE).await?;
-            let seen = ends.into_iter().next().map(|(_, seen)| seen);
-            return Ok(seen.map_or(Seen::Cancelled, from));
-        };
-        live.dir.take_claim(0, Identity::own()?, "canceller")?;
-        live.launched = true;
-        if live.dir.handle().exists() {
-            self.slurm.take(&live.submission(&clusters)).await?;
-            self.slurm.end(&clusters, &live.id).await?;
-            while !self.slurm.is_ended(&clusters, &live.id).await? {
-                self.slurm.turn(&clusters, ELSEWHERE).await?;
-            }
-            self.look_elsewhere(live, &clusters).await;
-        }
-        self.slurm.forget(&clusters, &live.id, true).await?;
-        Ok(from(look(&live.dir, 0)))
-    }
-
     /// Follows an attempt no longer.
     ///
     /// # Errors
@@ -270,10 +263,39 @@ fn is_of(row: &QueueRow, id: &EffectId) -> bool {
     !over && of.is_some_and(|of| of.campaign == id.campaign)
 }
 
-/// What a job directory alone says of an attempt.
+/// What an attempt's job directory says of it, and whether its process lives, where that is here. Nothing is done about it.
 pub fn glance(live: &mut Live) -> Seen {
     live.read_claim();
-    from(look(&live.dir, 0))
+    match look(&live.dir, 0) {
+        Observed::Running(shim) if !live.is_elsewhere() => match (away(&live.dir), shim.alive()) {
+            (Some(host), _) => Seen::Unknown(on(&host)),
+            (None, Ok(false)) => silent(&live.dir),
+            (None, _) => Seen::Running,
+        },
+        seen => from(seen),
+    }
+}
+
+/// A process that lived no longer may have said how it ended between two looks.
+fn silent(dir: &JobDir) -> Seen {
+    match look(dir, 0) {
+        Observed::Running(_) => Seen::Lost(SILENT.into()),
+        seen => from(seen),
+    }
+}
+
+/// The machine on which an attempt runs that has not ended, where it is another one that shares this directory: whether it lives
+/// is not to be seen from here. Not known of claims that name no host.
+pub(super) fn away(dir: &JobDir) -> Option<String> {
+    let claim = dir.read_claim(0).filter(|claim| claim.by == "shim")?;
+    let (host, own) = (claim.host?, host()?);
+    let another = host != own && claim.process.boot_id != boot_id().ok()?;
+    (another && matches!(dir.read_exit(0), Ok(None))).then_some(host)
+}
+
+/// Where it is, and the way out where that is no more.
+pub(super) fn on(host: &str) -> String {
+    format!("it runs on {host}; if that is no more, remove its job directory")
 }
 
 /// Until one of these has ended, or a while has passed.
@@ -283,7 +305,8 @@ async fn wait_here(all: &[&Live]) {
         .map(|shim| Box::pin(Local.changed(shim, HERE)))
         .collect();
     if each.is_empty() {
-        return tokio::time::sleep(SOON).await;
+        let begun = !all.is_empty() && all.iter().all(|live| live.began.is_some());
+        return tokio::time::sleep(if begun { HERE } else { SOON }).await;
     }
     // All of them, each polled in turn: the first that is ready ends the wait.
     std::future::poll_fn(|context| {
@@ -302,13 +325,17 @@ async fn wait_here(all: &[&Live]) {
 }
 
 async fn look_here(live: &Live) -> Seen {
+    if let Some(host) = away(&live.dir) {
+        return Seen::Unknown(on(&host));
+    }
     from(match live.launched {
         true => Local.observe_started(&live.dir, 0).await,
         false => Local.observe(&live.dir, 0).await,
     })
 }
 
-fn from(observed: Observed) -> Seen {
+/// The same, in the words of both executors.
+pub(super) fn from(observed: Observed) -> Seen {
     match observed {
         Observed::NotStarted => Seen::Waiting(String::new()),
         Observed::Running(_) => Seen::Running,

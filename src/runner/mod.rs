@@ -6,6 +6,7 @@
 //! writing its request, then by the executor, which launches what has a claim, or a name in the queue, no second time. So it
 //! may be killed between any two steps, and the same command goes on.
 
+mod ends;
 mod evals;
 mod files;
 mod follow;
@@ -14,7 +15,9 @@ mod item;
 mod judge;
 mod place;
 mod request;
+mod room;
 mod steps;
+mod stop;
 mod tables;
 
 pub use files::{Fault, Scaffold};
@@ -26,7 +29,7 @@ pub use request::{DEVICE, Given};
 pub use tables::{Tables, log};
 
 use crate::{
-    executor::job_dir::JobDir,
+    artifacts::is_starved,
     experiment::{
         Vocabulary,
         log::{Block, Event, LogFile},
@@ -36,7 +39,7 @@ use crate::{
     ids::EffectId,
     time::{Timestamp, two_units},
 };
-use hands::{Live, Seen};
+use hands::Live;
 use std::{future::Future, io, time::SystemTime};
 use tables::{log_of, log_once};
 
@@ -88,6 +91,8 @@ pub struct Runner<'a> {
     strangers: Vec<EffectId>,
     /// The machine was short of something when a job was to be started: nothing more is in this pass.
     starved: bool,
+    /// It was said that the machine is short of something, and it still is.
+    short: bool,
 }
 
 impl std::fmt::Debug for Runner<'_> {
@@ -136,6 +141,7 @@ impl<'a> Runner<'a> {
             all,
             strangers,
             starved: false,
+            short: false,
         })
     }
 
@@ -144,7 +150,8 @@ impl<'a> Runner<'a> {
         self.tables.plan()
     }
 
-    /// Runs these workers one after the other. `asked` is ready when it is to leave.
+    /// Runs these workers one after the other. `asked` is ready when it is to leave. What the machine lacks for a while, room on its
+    /// disk most of all, is waited for.
     ///
     /// # Errors
     /// Those of the file system; what runs goes on.
@@ -153,32 +160,57 @@ impl<'a> Runner<'a> {
         workers: &[Worker],
         asked: &mut (dyn Future<Output = ()> + Unpin),
     ) -> io::Result<Left> {
-        let dir = self.place.dir().to_path_buf();
+        let alone = workers.len() == 1;
         // What a runner that was killed left unsaid is said first.
-        self.keep()?;
+        let mut left = self.with_room(asked, Self::keep).await?;
         for worker in workers {
-            let note = |block: Block| match workers.len() {
-                1 => Ok(()),
-                _ => log(&dir, LogFile::Run, &block),
-            };
-            let count = self.of(*worker).count();
-            note(Block::done(
-                Event::CallWorker,
-                worker.name(),
-                format!("{count} jobs"),
-            ))?;
-            let left = self.work(*worker, asked).await?;
-            if left == Left::Detached {
-                let details = "jobs go on; the same command comes back to them";
-                let block = Block::done(Event::MonitorDetached, worker.name(), details);
-                log(&dir, log_of(*worker), &block)?;
-                note(block)?;
-                return Ok(left);
+            if left == Left::Done {
+                left = self.call(*worker, alone, asked).await?;
             }
-            let (done, result) = self.summed(*worker);
-            note(Block::done(Event::WorkerDone, worker.name(), done).with_result(result))?;
+            if left == Left::Detached {
+                self.leave(*worker, alone)?;
+                break;
+            }
         }
-        Ok(Left::Done)
+        Ok(left)
+    }
+
+    /// Runs a worker, and says in the log of all of them that it was called and how it ended, unless it is run alone.
+    async fn call(
+        &mut self,
+        worker: Worker,
+        alone: bool,
+        asked: &mut (dyn Future<Output = ()> + Unpin),
+    ) -> io::Result<Left> {
+        let dir = self.place.dir().to_path_buf();
+        let note = |block: &Block| match alone {
+            true => Ok(()),
+            false => log(&dir, LogFile::Run, block),
+        };
+        let count = self.of(worker).count();
+        let called = Block::done(Event::CallWorker, worker.name(), format!("{count} jobs"));
+        if self.with_room(asked, |_| note(&called)).await? == Left::Detached
+            || self.work(worker, asked).await? == Left::Detached
+        {
+            return Ok(Left::Detached);
+        }
+        let (done, result) = self.summed(worker);
+        let block = Block::done(Event::WorkerDone, worker.name(), done).with_result(result);
+        self.with_room(asked, |_| note(&block)).await
+    }
+
+    /// Says that it leaves. A disk that is full keeps nobody from leaving.
+    fn leave(&self, worker: Worker, alone: bool) -> io::Result<()> {
+        let details = "jobs go on; the same command comes back to them";
+        let block = Block::done(Event::MonitorDetached, worker.name(), details);
+        let said = log(self.place.dir(), log_of(worker), &block).and_then(|()| match alone {
+            true => Ok(()),
+            false => log(self.place.dir(), LogFile::Run, &block),
+        });
+        match said {
+            Err(error) if is_starved(&error) => Ok(()),
+            said => said,
+        }
     }
 
     fn of(&self, worker: Worker) -> impl Iterator<Item = usize> + use<> {
@@ -223,23 +255,37 @@ impl<'a> Runner<'a> {
                 }
             );
             let block = Block::done(Event::MonitorConfig, format!("{} jobs", all.len()), details);
-            log(self.place.dir(), file, &block)?;
+            let dir = self.place.dir().to_path_buf();
+            if self.with_room(asked, |_| log(&dir, file, &block)).await? == Left::Detached {
+                return Ok(Left::Detached);
+            }
         }
         let mut adopted = false;
         while !all.iter().all(|at| self.all[*at].settled) {
             // It may leave at any step, as it may be killed: a controller that does not answer holds nobody.
-            tokio::select! {
+            let passed = tokio::select! {
                 biased;
                 () = &mut *asked => return Ok(Left::Detached),
-                passed = self.pass(&all, adopted) => passed?,
+                passed = self.pass(&all, adopted) => passed,
+            };
+            adopted = passed.is_ok();
+            let left = match passed {
+                Ok(()) => {
+                    self.short = false;
+                    Left::Done
+                }
+                Err(error) => self.recover(error, asked).await?,
+            };
+            if left == Left::Detached {
+                return Ok(left);
             }
-            adopted = true;
         }
         self.show();
         let (done, result) = self.summed(worker);
         let block = Block::done(Event::AllComplete, worker.name(), done).with_result(result);
-        log_once(self.place.dir(), file, &block)?;
-        Ok(Left::Done)
+        let dir = self.place.dir().to_path_buf();
+        self.with_room(asked, |_| log_once(&dir, file, &block))
+            .await
     }
 
     /// Looks at all of these, launches what may be, and waits for news.
@@ -313,54 +359,5 @@ impl<'a> Runner<'a> {
             self.watcher.say(&said);
         }
         Ok(())
-    }
-
-    /// Ends everything that has not ended, of whatever plan. How many that were.
-    ///
-    /// # Errors
-    /// Something could not be ended: this is to be called again.
-    pub async fn stop(&mut self) -> io::Result<usize> {
-        let mut ending: Vec<(Option<usize>, Live)> = Vec::new();
-        for (at, one) in self.all.iter().enumerate() {
-            ending.extend(one.live.clone().map(|live| (Some(at), live)));
-        }
-        for id in self.strangers.clone() {
-            let dir: JobDir = self.place.job(&id);
-            let request = dir.read_request()?;
-            ending.push((None, follow::live(id, dir, request)));
-        }
-        let hands = &self.hands;
-        let each = ending.iter_mut().map(|(_, live)| async move {
-            // A scheduler's number is known from a look, and whether it had ended by itself.
-            let before = hands.look(live).await;
-            let by_itself = matches!(before, Seen::Ended(_) | Seen::Lost(_));
-            Ok::<_, io::Error>((by_itself, hands.end(live).await?))
-        });
-        let seen = futures_util::future::join_all(each).await;
-        let mut count = 0;
-        for ((at, live), seen) in ending.into_iter().zip(seen) {
-            let (by_itself, seen) = seen?;
-            let missing = at.and_then(|at| {
-                let item = &self.all[at].item;
-                item.unproved(self.place.dir(), live.began)
-            });
-            let ended = judge::judge(&live, &seen, missing);
-            let mut ended =
-                ended.ok_or_else(|| io::Error::other(format!("{} does not end", live.id)))?;
-            if !by_itself && !ended.done {
-                // Whatever its command made of the signal.
-                (ended.state, ended.out_of_memory) = ("CANCELLED".into(), false);
-                ended.note = "ended on request".into();
-            }
-            count += 1;
-            match at {
-                Some(at) => {
-                    self.all[at].live = Some(live);
-                    self.conclude(at, ended).await?;
-                }
-                None => self.place.write_ended(&live.id, &ended)?,
-            }
-        }
-        Ok(count)
     }
 }

@@ -6,6 +6,7 @@
 //! .campaignd/jobs/STEM-K/     the job directory of attempt K; its end.json says how the attempt ended
 //! ```
 
+use super::room::room;
 use crate::{
     artifacts::{create_dir_private, named, write_atomic},
     executor::{identity::Identity, job_dir::JobDir},
@@ -225,6 +226,7 @@ impl Place {
     pub fn write_ended(&self, id: &EffectId, ended: &Ended) -> io::Result<()> {
         let dir = self.job(id);
         create_dir_private(dir.root())?;
+        room()?;
         write_atomic(&dir.root().join(END), &serde_json::to_vec(ended)?)
     }
 }

@@ -6,6 +6,7 @@ use super::{
     hands::{Live, Seen},
     item::{Item, Worker},
     judge, request,
+    room::room,
     tables::{is_submitted, log, log_once},
 };
 use crate::{
@@ -62,7 +63,8 @@ impl Runner<'_> {
         if let Seen::Refused(_) = seen {
             live.dir.take_claim(0, Identity::own()?, "canceller")?;
         }
-        one.begun |= matches!(seen, Seen::Running | Seen::Ended(_));
+        // What has a claim has begun, also where nothing is known of it now.
+        one.begun |= live.began.is_some() || matches!(seen, Seen::Running | Seen::Ended(_));
         let missing = match &seen {
             Seen::Ended(_) => one.item.unproved(self.place.dir(), live.began),
             _ => None,
@@ -121,11 +123,11 @@ impl Runner<'_> {
         let Some(job) = live.job.as_ref().filter(|_| !one.told) else {
             return Ok(());
         };
-        one.told = true;
-        if is_submitted(dir, file, (event, &one.item.name, job))? {
-            return Ok(());
+        if !is_submitted(dir, file, (event, &one.item.name, job))? {
+            log(dir, file, &block.with_job(job))?;
         }
-        log(dir, file, &block.with_job(job))
+        one.told = true;
+        Ok(())
     }
 
     /// An attempt has ended: said in its directory first, then to everybody.
@@ -263,6 +265,7 @@ impl Runner<'_> {
         );
         let job = self.place.job(&id);
         create_dir_private(&self.place.state().jobs())?;
+        room()?;
         job.write_request(&request)?;
         point!("run.requested");
         let one = &mut self.all[at];
@@ -361,10 +364,12 @@ impl Runner<'_> {
 
     /// Nothing more is done with an item.
     fn settle(&mut self, at: usize, row: Option<Row>) -> io::Result<()> {
-        let one = &mut self.all[at];
-        one.settled = true;
+        let one = &self.all[at];
         let last = one.ends.last().cloned().flatten();
-        let row = row.or_else(|| last.map(|last| one.row(&last)));
-        row.map_or(Ok(()), |row| self.set(at, row))
+        if let Some(row) = row.or_else(|| last.map(|last| one.row(&last))) {
+            self.set(at, row)?;
+        }
+        self.all[at].settled = true;
+        Ok(())
     }
 }

@@ -1,6 +1,9 @@
 //! The two status tables of an experiment, kept in `experiment.json` and in the summary, and its logs.
 
-use super::item::{Item, Worker};
+use super::{
+    item::{Item, Worker},
+    room::room,
+};
 use crate::{
     artifacts::{named, write_atomic},
     experiment::{
@@ -83,6 +86,7 @@ impl Tables {
     /// Those of the file system; `InvalidData` where the experiment was planned anew meanwhile.
     pub fn keep(&mut self) -> io::Result<Option<String>> {
         self.same()?;
+        room()?;
         write_atomic(&self.dir.join(TWIN), self.plan.json().as_bytes())?;
         point!("run.table");
         let path = self.dir.join(SUMMARY);
@@ -102,6 +106,7 @@ impl Tables {
             }
         }
         if text != found {
+            room()?;
             write_atomic(&path, text.as_bytes())?;
         }
         if lacks.is_empty() || std::mem::replace(&mut self.told, true) {
@@ -146,13 +151,24 @@ pub fn log_of(worker: Worker) -> LogFile {
 pub fn log(dir: &Path, file: LogFile, block: &Block) -> io::Result<()> {
     let path = dir.join(file.name());
     let text = block.text(Timestamp::from(SystemTime::now()));
-    let open = OpenOptions::new()
+    append(&path, text.as_bytes()).map_err(|error| named(error, "write", &path))
+}
+
+/// All of it, or nothing: what a full disk took of a block would stand there before the whole of it.
+fn append(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    room()?;
+    let mut log = OpenOptions::new()
         .create(true)
         .append(true)
         .mode(0o600)
-        .open(&path);
-    open.and_then(|mut log| log.write_all(text.as_bytes()))
-        .map_err(|error| named(error, "write", &path))
+        .open(path)?;
+    let before = log.metadata()?.len();
+    let written = log.write_all(bytes);
+    if written.is_err() {
+        // The write error is the one to report.
+        let _ = log.set_len(before);
+    }
+    written
 }
 
 /// Adds a block unless it is there already, whenever that was written: what a runner does again after a crash is told once.

@@ -296,7 +296,15 @@ fn what_failures_taught_since_the_scaffold_holds_for_what_is_launched() {
         "{said}"
     );
     assert!(place.lines().is_empty(), "nothing was launched");
-    ended(&place.run(&["--as-is"]), 0);
+    let all_the_same = place.run(&["--as-is"]);
+    ended(&all_the_same, 0);
+    let notes = told(&all_the_same);
+    let named = |run: &str| {
+        let start = format!("{run} is launched as it is, though by its plan the constraint c-");
+        let of = |line: &&str| line.starts_with(&start) && line.contains("lora_rank <= 4");
+        notes.lines().filter(of).count()
+    };
+    assert_eq!(RUNS.map(named), [1, 0, 0], "{notes}");
     // What has run is not asked for again.
     ended(&place.run(&[]), 0);
 }

@@ -8,6 +8,8 @@
 #[allow(dead_code, reason = "the tests of SLURM use all of it")]
 mod cluster;
 
+mod full;
+mod gone;
 mod kills;
 mod local;
 mod memory;

@@ -14,8 +14,8 @@ use std::{
 };
 use tempfile::TempDir;
 
-/// Trains: `oom` in the run's directory holds how often memory runs out first; `fail` ends it with status 3; `hold` above all runs
-/// keeps it from ending.
+/// Trains: `oom` in the run's directory holds how often memory runs out first; `fail` ends it with status 3; `eat` has it take
+/// 300 MB of memory; `hold` above all runs keeps it from ending.
 const TUNE: &str = r#"#!/bin/bash
 run=$(basename "$PWD")
 batch=$(sed -n 's/^batch_size: //p' finetune.yaml)
@@ -29,6 +29,7 @@ if [ "$left" -gt 0 ]; then
   echo "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB." >&2
   exit 1
 fi
+if [ -e eat ]; then head -c 300M /dev/zero | tail > /dev/null || exit 1; fi
 if [ -e fail ]; then echo "the disk is full of sand" >&2; exit 3; fi
 if [ ! -e silent ]; then mkdir -p output/epoch_0; fi
 echo "end tune $run" >> ../../lines

@@ -182,3 +182,58 @@ fn what_the_queue_still_has_is_not_launched_again_though_nothing_here_knows_of_i
     ended(&command(&place, cluster, &["--again"]).output().unwrap(), 0);
     assert_eq!(place.count("begin tune"), 6);
 }
+
+#[test]
+fn a_job_that_ended_by_itself_while_nobody_followed_it_is_stopped_with_slurms_word() {
+    let Some(cluster) = cluster::strict(
+        "a_job_that_ended_by_itself_while_nobody_followed_it_is_stopped_with_slurms_word",
+    ) else {
+        return;
+    };
+    let place = Place::without_gpus(&["--mem", "100M"]);
+    place.write("hold", "");
+    place.write("ranks/rank8/eat", "");
+    let mut run = command(&place, cluster, &["--at-once", "2"]);
+    let mut runner = run.spawn().unwrap();
+    place.until("two run, and that is known", || {
+        ["rank8", "rank2"].map(|run| place.state(run)) == ["RUNNING", "RUNNING"]
+    });
+    runner.kill().unwrap();
+    runner.wait().unwrap();
+    let jobs = ["rank8", "rank2"].map(|run| place.row(run)["job"].as_str().unwrap().to_string());
+    // One whose memory runs out, and one whose shim is gone without a word.
+    let claimed = |stem: &String| {
+        let path = format!("ranks/.campaignd/jobs/{stem}/tasks/0/claim");
+        let claim: serde_json::Value = serde_json::from_str(&place.read(&path)).unwrap();
+        i32::try_from(claim["pid"].as_i64().unwrap()).unwrap()
+    };
+    let mut jobs_here = place.jobs().into_iter();
+    let second = jobs_here.find(|stem| stem.starts_with("rank2_"));
+    let shim = rustix::process::Pid::from_raw(claimed(&second.unwrap())).unwrap();
+    rustix::process::kill_process(shim, rustix::process::Signal::KILL).unwrap();
+    place.remove("hold");
+    place.until("both have ended", || {
+        let left = cluster.say(&["squeue", "-h", "-o", "%A"]);
+        !left.lines().any(|line| jobs.iter().any(|job| job == line))
+    });
+    let mut stop = place.command(&["stop", "ranks", "--config", "quick.toml", "--json"]);
+    ended(&stop.envs(cluster.env()).output().unwrap(), 0);
+    assert_eq!(
+        place.state("rank8"),
+        "OUT_OF_MEMORY",
+        "{}",
+        place.row("rank8")
+    );
+    let row = place.row("rank2");
+    assert_eq!(row["state"], "FAILED", "{row}");
+    assert!(
+        row["note"].as_str().unwrap().contains("SLURM says"),
+        "{row}"
+    );
+    let again = command(&place, cluster, &["--dry-run"]).output().unwrap();
+    assert!(
+        ended(&again, 0).contains("attempt 2  (batch_size = 4"),
+        "{}",
+        told(&again)
+    );
+}

@@ -56,7 +56,7 @@ pub struct RunArgs {
     /// What failed, or was cancelled, once more
     #[arg(long)]
     pub again: bool,
-    /// Run the files as they are, also where they are not what the plan makes
+    /// Run the files as they are, also where they are not what the plan makes, and against constraints: each is named then
     #[arg(long)]
     pub as_is: bool,
     /// A campaignd.toml: its slurm table says how the controller is treated, and the site's own values
@@ -99,12 +99,12 @@ pub fn run(args: &RunArgs, workers: &[Worker], shape: Shape) -> Result<u8, Fail>
     }
     let ready = Ready::of(args, &open, workers)?;
     if args.dry_run {
-        ready.check()?;
+        noted(&ready.check()?);
         return dry::run(&ready, shape);
     }
     ready.place.make().map_err(failed)?;
     if args.detach && !args.detached {
-        ready.check()?;
+        noted(&ready.check()?);
         return background::detach(&ready.place, shape);
     }
     if args.detached {
@@ -115,11 +115,21 @@ pub fn run(args: &RunArgs, workers: &[Worker], shape: Shape) -> Result<u8, Fail>
     // Under the lock: what another runner did until now is seen.
     let open = read::again(open)?;
     let ready = Ready::of(args, &open, workers)?;
-    ready.check()?;
+    let against = ready.check()?;
+    // The one in the background says what goes wrong, and nothing else.
+    if !args.detached {
+        noted(&against);
+    }
     ready.run(Shape {
         quiet: shape.quiet || args.detached,
         ..shape
     })
+}
+
+fn noted(all: &[String]) {
+    for text in all {
+        out::note(text);
+    }
 }
 
 /// The lock of an experiment.
@@ -162,8 +172,8 @@ impl<'a> Ready<'a> {
         })
     }
 
-    /// That nothing stands in the way.
-    fn check(&self) -> Result<(), Fail> {
+    /// That nothing stands in the way; what is launched against a constraint all the same.
+    fn check(&self) -> Result<Vec<String>, Fail> {
         let nothing = self.open.plan.evaluation.is_empty();
         if nothing && self.workers == [Worker::Inspect] {
             let right = "campaignctl experiment design with --eval TASK";

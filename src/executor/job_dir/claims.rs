@@ -23,6 +23,16 @@ pub struct Claim {
     /// The scheduler's job that it belongs to; none on this machine.
     #[serde(default)]
     pub scheduled: Option<Scheduled>,
+    /// The host that the process is on; none in claims of before this was said.
+    #[serde(default)]
+    pub host: Option<String>,
+}
+
+/// What this machine calls itself, where it says so.
+pub fn host() -> Option<String> {
+    let text = fs::read_to_string("/proc/sys/kernel/hostname").ok()?;
+    let name = text.trim();
+    (!name.is_empty()).then(|| name.to_string())
 }
 
 /// A run of a scheduler's job.
@@ -122,6 +132,7 @@ impl JobDir {
             by: by.into(),
             at,
             scheduled,
+            host: host(),
         };
         write_atomic(&mine, &serde_json::to_vec(&claim)?)?;
         point!("claim.written");

@@ -95,7 +95,8 @@ pub fn strangers(dir: &Path, found: &[EffectId]) -> Result<(), Fail> {
     ))
 }
 
-/// That everything that may be launched is scaffolded, and by this plan unless it is to be run as it is.
+/// That everything that may be launched is scaffolded, and by this plan unless it is to be run as it is. Gives what is launched
+/// against a constraint then, a sentence each.
 ///
 /// # Errors
 /// All that is missing, and all that differs.
@@ -104,11 +105,14 @@ pub fn scaffolded(
     scaffold: &Scaffold,
     all: &[Followed],
     (workers, as_is): (&[Worker], bool),
-) -> Result<(), Fail> {
-    let mut wrong: Vec<ErrorView> = Vec::new();
-    let known = match as_is {
-        true => Vec::new(),
-        false => scaffold::constraints_of(open)?,
+) -> Result<Vec<String>, Fail> {
+    let (mut wrong, mut against): (Vec<ErrorView>, Vec<String>) = (Vec::new(), Vec::new());
+    let known = match scaffold::constraints_of(open) {
+        Err(Fail(errors)) if as_is => {
+            against.extend(errors.into_iter().map(|error| error.message));
+            Vec::new()
+        }
+        known => known?,
     };
     for one in all.iter().filter(|one| workers.contains(&one.item.worker)) {
         let next = one.course(open.words, &open.plan);
@@ -116,7 +120,14 @@ pub fn scaffolded(
             continue;
         };
         if one.item.worker == Worker::Torchtune {
-            wrong.extend(forbidden(open, &one.item.run, &over, &known));
+            let broken = forbidden(open, &one.item.run, &over, &known);
+            match as_is {
+                true => against.extend(broken.iter().map(|one_of| {
+                    let (name, says) = (&one.item.name, &one_of.message);
+                    format!("{name} is launched as it is, though by its plan {says}")
+                })),
+                false => wrong.extend(broken),
+            }
         }
         let script = open.dir.join(&one.item.run.name).join(&one.item.script);
         if as_is || !script.exists() {
@@ -143,7 +154,7 @@ pub fn scaffolded(
         }
         return Err(Fail(wrong));
     }
-    Ok(())
+    Ok(against)
 }
 
 /// The constraints that values of a run break which is to be launched.
