@@ -35,6 +35,9 @@ fn spec() -> CampaignSpec {
     spec
 }
 
+/// What a proposal comes to.
+type Came<'a> = &'a dyn Fn(&Case) -> Experiment;
+
 struct Case {
     tree: CampaignTree,
     world: World,
@@ -309,20 +312,20 @@ fn what_came_to_nothing_may_be_tried_again() {
             one
         }
     };
-    let cases: [(&dyn Fn(&Case) -> Experiment, &[&str]); 5] = [
-        (&of(FailureCause::Node), &["16", "32", "8"]),
-        (&of(FailureCause::Refused), &["16", "32", "8"]),
-        (
-            &|case| Experiment {
-                metrics: Default::default(),
-                ..case.came(1.0)
-            },
-            &["16", "32", "8"],
-        ),
-        (&of(FailureCause::Memory), &["16", "32"]),
-        (&|case| case.came(1.0), &["16", "32"]),
+    let unmeasured = |case: &Case| Experiment {
+        metrics: Default::default(),
+        ..case.came(1.0)
+    };
+    let came = |case: &Case| case.came(1.0);
+    let again: [Came<'_>; 3] = [
+        &of(FailureCause::Node),
+        &of(FailureCause::Refused),
+        &unmeasured,
     ];
-    for (came, ranks) in cases {
+    let not: [Came<'_>; 2] = [&of(FailureCause::Memory), &came];
+    let again = again.map(|came| (came, ["16", "32", "8"].as_slice()));
+    let not = not.map(|came| (came, ["16", "32"].as_slice()));
+    for (came, ranks) in again.into_iter().chain(not) {
         let mut spec = spec();
         spec.planning.as_mut().unwrap().proposals = 3;
         let mut case = Case::of(spec);

@@ -268,21 +268,11 @@ fn config(campaign: &Campaign) -> Assignment {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{control::training::TrainedView, time::Timestamp};
+    use crate::{control::training::TrainedView, machines::spec::CampaignSpec, time::Timestamp};
 
     #[test]
     fn what_was_set_is_no_metric_and_the_data_stay_known() {
-        let spec = serde_json::from_value(serde_json::json!({
-            "name": "a", "file": null, "directory": "/",
-            "criteria": { "gate": "point", "quality_threshold": 0.75, "min_pilot_samples": 1, "pilot_target": 1,
-                "max_pilot_samples": 1 },
-            "campaign_target": 1, "auto_launch": true, "executor": "local", "seed": 1,
-            "generator": { "brain": "rules", "command": [], "shards": 1, "time_seconds": null, "evidence": "samples",
-                "faults": 0.1 },
-            "retry": { "transient": 3, "lost": 3 }, "execution": null, "curation": null, "training": null,
-            "evaluation": null, "planning": null, "provenance": [],
-        }))
-        .unwrap();
+        let spec = CampaignSpec::bare("a");
         let campaign = Campaign::draft(spec, crate::machines::spec::Parts::Whole, Timestamp(0));
         let run = RunView {
             rank: 16,

@@ -168,23 +168,10 @@ mod tests {
     };
     const NOW: Timestamp = Timestamp(10_000_000);
 
-    fn spec(name: &str) -> CampaignSpec {
-        let text = serde_json::json!({
-            "name": name, "file": null, "directory": "/",
-            "criteria": { "gate": "point", "quality_threshold": 0.75, "min_pilot_samples": 1, "pilot_target": 1,
-                "max_pilot_samples": 1 },
-            "campaign_target": 1, "auto_launch": true, "executor": "local", "seed": 1,
-            "generator": { "brain": "rules", "command": [], "shards": 1, "time_seconds": null, "evidence": "samples",
-                "faults": 0.1 },
-            "retry": { "transient": 3, "lost": 3 }, "execution": null, "curation": null, "training": null,
-            "evaluation": null, "planning": null, "provenance": [],
-        });
-        serde_json::from_value(text).unwrap()
-    }
-
     /// A campaign with one job of so many tasks, decided at `since`.
     fn tree(name: &str, phase: Phase, tasks: u32, state: State, since: i64) -> CampaignTree {
-        let mut tree = CampaignTree::new(Campaign::draft(spec(name), Parts::Whole, NOW));
+        let mut tree =
+            CampaignTree::new(Campaign::draft(CampaignSpec::bare(name), Parts::Whole, NOW));
         let id = tree.campaign.id.effect(1);
         let task = |shard| Task {
             shard,

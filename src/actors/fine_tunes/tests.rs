@@ -6,7 +6,7 @@ use crate::{
         campaign::Campaign,
         event::Event,
         job::{self, Phase, Task},
-        spec::{EvaluationSettings, Parts, StageSpec, TrainingSpec},
+        spec::{CurationSpec, EvaluationSettings, Parts, StageSpec, TrainingSpec},
         step::step,
     },
     manifest::RUN_MANIFEST,
@@ -17,7 +17,6 @@ use crate::{
         words::Device,
     },
 };
-use serde_json::json;
 
 const NOW: Timestamp = Timestamp(1_772_442_842_000);
 
@@ -79,17 +78,8 @@ impl Disk {
 
     /// A campaign that trains these.
     fn tree(&self, runs: Vec<RunSpec>) -> CampaignTree {
-        let spec = json!({
-            "name": "a", "file": null, "directory": "/",
-            "criteria": { "gate": "point", "quality_threshold": 0.75, "min_pilot_samples": 1, "pilot_target": 1,
-                "max_pilot_samples": 1 },
-            "campaign_target": 1, "auto_launch": true, "executor": "local", "seed": 1,
-            "generator": { "brain": "rules", "command": [], "shards": 1, "time_seconds": null, "evidence": "samples",
-                "faults": 0.1 },
-            "retry": { "transient": 3, "lost": 3 }, "execution": null, "curation": {}, "training": null,
-            "evaluation": null, "planning": null, "provenance": [],
-        });
-        let mut spec: CampaignSpec = serde_json::from_value(spec).unwrap();
+        let mut spec = CampaignSpec::bare("a");
+        spec.curation = Some(CurationSpec::default());
         spec.training = Some(TrainingSpec {
             runs: runs.clone(),
             time_seconds: 60,

@@ -69,20 +69,10 @@ pub fn costs(tree: &CampaignTree, now: Timestamp, ahead: usize) -> Vec<Cost> {
 mod tests {
     use super::*;
     use crate::machines::campaign::Campaign;
-    use crate::machines::spec::{BudgetSpec, EvaluationSettings, Parts};
+    use crate::machines::spec::{BudgetSpec, CampaignSpec, EvaluationSettings, Parts};
 
     fn tree(jobs: u64) -> CampaignTree {
-        let spec = serde_json::from_value(serde_json::json!({
-            "name": "a", "file": null, "directory": "/",
-            "criteria": { "gate": "point", "quality_threshold": 0.75, "min_pilot_samples": 1, "pilot_target": 1,
-                "max_pilot_samples": 1 },
-            "campaign_target": 1, "auto_launch": true, "executor": "local", "seed": 1,
-            "generator": { "brain": "rules", "command": [], "shards": 1, "time_seconds": null, "evidence": "samples",
-                "faults": 0.1 },
-            "retry": { "transient": 3, "lost": 3 }, "execution": null, "curation": null, "training": null,
-            "evaluation": null, "planning": null, "provenance": [],
-        }))
-        .unwrap();
+        let spec = CampaignSpec::bare("a");
         let mut tree = CampaignTree::new(Campaign::draft(spec, Parts::Whole, Timestamp(0)));
         tree.campaign.spec.evaluation = Some(EvaluationSettings::default());
         tree.campaign.spec.budget = Some(BudgetSpec {

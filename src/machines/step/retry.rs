@@ -319,7 +319,7 @@ mod tests {
             effect::Effect,
             event::Event,
             job::{Cause, Phase, TaskEnd},
-            spec::{BudgetSpec, CampaignSpec, Parts, SlurmSpec},
+            spec::{BudgetSpec, CampaignSpec, ExecutorKind, Parts, SlurmSpec},
             step::step,
             tree::CampaignTree,
         },
@@ -329,17 +329,13 @@ mod tests {
     const NOW: Timestamp = Timestamp(1_000);
 
     fn begun(shards: u32, slurm: SlurmSpec) -> CampaignTree {
-        let text = serde_json::json!({
-            "name": "a", "file": null, "directory": "/",
-            "criteria": { "gate": "point", "quality_threshold": 0.75, "min_pilot_samples": 1, "pilot_target": 1,
-                "max_pilot_samples": 1 },
-            "campaign_target": 30, "auto_launch": true, "executor": "slurm", "seed": 1,
-            "generator": { "brain": "rules", "command": [], "shards": shards, "time_seconds": null,
-                "evidence": "samples", "faults": 0.1 },
-            "retry": { "transient": 1, "lost": 3 }, "execution": null, "curation": null, "training": null,
-            "evaluation": null, "planning": null, "provenance": [],
-        });
-        let mut spec: CampaignSpec = serde_json::from_value(text).unwrap();
+        let mut spec = CampaignSpec {
+            campaign_target: 30,
+            executor: ExecutorKind::Slurm,
+            ..CampaignSpec::bare("a")
+        };
+        spec.generator.shards = shards;
+        spec.retry.transient = 1;
         spec.slurm.insert(Phase::Generate, slurm);
         spec.budget = Some(BudgetSpec {
             usd: None,
