@@ -65,3 +65,25 @@ fn a_full_disk_is_told_once_and_keeps_nobody_from_leaving() {
     assert!(place.lines().is_empty(), "nothing could be launched");
     ended(&place.run(&[]), 0);
 }
+
+#[test]
+fn what_is_asked_for_again_is_done_once_wherever_the_disk_is_full() {
+    let place = Place::new();
+    place.write("ranks/rank4/fail", "");
+    ended(&place.run(&[]), 1);
+    let mut waited = 0;
+    for first in 0..12 {
+        let before = place.count("begin tune rank4");
+        let once = match first {
+            0 => "1*return(1)".to_string(),
+            first => format!("{first}*off->1*return(1)"),
+        };
+        let mut command = place.command(&["run", "ranks", "--executor", "local", "--again"]);
+        let output = command.env("FAILPOINTS", format!("run.full={once}"));
+        let output = output.output().unwrap();
+        ended(&output, 1);
+        waited += usize::from(told(&output).contains("it goes on when there is room"));
+        assert_eq!(place.count("begin tune rank4"), before + 1, "{first}");
+    }
+    assert!(waited >= 8, "it was full {waited} times only");
+}
