@@ -5,6 +5,8 @@
 //! tree or a refusal. What the tree then owes to the world stands in its outbox.
 
 pub mod admission;
+#[cfg(test)]
+mod bare;
 pub mod budget;
 pub mod campaign;
 pub mod effect;

@@ -1,7 +1,5 @@
 //! What a person asked for, resolved and frozen: a campaign never changes its criteria behind anybody's back.
 
-#[cfg(test)]
-mod bare;
 mod curation;
 mod execution;
 mod planning;

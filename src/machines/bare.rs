@@ -1,6 +1,6 @@
 //! The least campaign that there is, for tests.
 
-use super::CampaignSpec;
+use super::spec::CampaignSpec;
 
 impl CampaignSpec {
     /// One sample of one shard of the built-in generator, and nothing behind it.
@@ -15,6 +15,6 @@ impl CampaignSpec {
             "retry": { "transient": 3, "lost": 3 }, "execution": null, "curation": null, "training": null,
             "evaluation": null, "planning": null, "provenance": [],
         });
-        serde_json::from_value(spec).unwrap()
+        serde_json::from_value(spec).unwrap_or_else(|error| panic!("{error}"))
     }
 }
