@@ -1,6 +1,6 @@
 //! How an attempt is ended that a person wants no longer, and what it was until then.
 
-use super::hands::{Hands, Live, Seen, away, from, on};
+use super::hands::{ELSEWHERE, Hands, Live, Seen, away, from, on};
 use crate::executor::{
     identity::Identity,
     local::{Local, Observed},
@@ -10,8 +10,6 @@ use std::{io, time::Duration};
 
 /// How long a job that is asked to end may take before it is made to.
 const GRACE: Duration = Duration::from_secs(10);
-/// Between two looks at what a scheduler has, while nothing is heard from it.
-const ELSEWHERE: Duration = Duration::from_secs(1);
 
 impl Hands {
     /// Looks at an attempt that is about to be ended. Of one that began elsewhere the scheduler is asked: it may have ended by

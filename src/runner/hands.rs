@@ -22,7 +22,7 @@ const HERE: Duration = Duration::from_millis(200);
 /// Between two looks at what is about to begin here.
 const SOON: Duration = Duration::from_millis(20);
 /// Between two looks at what a scheduler has, while nothing is heard from it.
-const ELSEWHERE: Duration = Duration::from_secs(1);
+pub(super) const ELSEWHERE: Duration = Duration::from_secs(1);
 
 /// Of a process that is gone, where nobody has looked after what it left.
 const SILENT: &str = "gone without a word; experiment run settles it";

@@ -225,14 +225,20 @@ fn past(id: &str, r: i64, cause: Option<&str>) -> Value {
     })
 }
 
-#[test]
-fn what_failures_taught_refuses_a_config_until_somebody_knows_better() {
+/// A place with a model, rows, and a history in which two runs of r = 64 had no memory.
+fn taught() -> Place {
     let place = Place::new();
     place.rows();
     place.write("base/config.json", "{}");
     let died = |id, r| past(id, r, Some("memory"));
     let all = json!({ "experiments": [died("a", 64), died("b", 64), past("c", 8, None)] });
     place.write("history.json", &all.to_string());
+    place
+}
+
+#[test]
+fn what_failures_taught_refuses_a_config_until_somebody_knows_better() {
+    let place = taught();
     let design = [
         "design",
         "ranks",
@@ -278,12 +284,7 @@ fn what_failures_taught_refuses_a_config_until_somebody_knows_better() {
 
 #[test]
 fn another_history_replaces_what_one_taught_and_nothing_that_a_person_wrote() {
-    let place = Place::new();
-    place.rows();
-    place.write("base/config.json", "{}");
-    let died = |id, r| past(id, r, Some("memory"));
-    let all = json!({ "experiments": [died("a", 64), died("b", 64), past("c", 8, None)] });
-    place.write("history.json", &all.to_string());
+    let place = taught();
     let design = |history: &str, words: &[&str]| {
         let all = [
             &[
