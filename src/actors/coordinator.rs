@@ -23,12 +23,13 @@ use crate::{
     time::Timestamp,
 };
 use actix::prelude::*;
+use futures_util::{StreamExt, stream};
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
     time::Duration,
 };
-use tokio::sync::{broadcast, oneshot};
+use tokio::sync::{broadcast, mpsc, oneshot};
 
 /// How often deadlines and limits are looked at.
 const TICK: Duration = Duration::from_millis(500);
@@ -60,6 +61,21 @@ pub struct Line {
     pub tree: Arc<CampaignTree>,
 }
 
+/// A decision that the writer has in hand.
+struct Awaited {
+    /// Yields the entry's number; closed, the writer stopped, nothing was acknowledged, and the process is ending.
+    durable: oneshot::Receiver<u64>,
+    decided: Decided,
+}
+
+/// A decision, for when it is durable.
+struct Decided {
+    line: Line,
+    /// It removes its campaign.
+    removal: bool,
+    answer: oneshot::Sender<Answer>,
+}
+
 /// The actor.
 pub struct Coordinator {
     /// As decided; may be ahead of the disk by what the writer has in hand.
@@ -70,6 +86,10 @@ pub struct Coordinator {
     begun: BTreeSet<EffectId>,
     performers: HashMap<Performer, Recipient<Perform>>,
     orders: Orders,
+    /// Where what the writer was given is waited for, in that order.
+    awaited: mpsc::UnboundedSender<Awaited>,
+    /// The other end of it, until the actor starts.
+    queue: Option<mpsc::UnboundedReceiver<Awaited>>,
     lines: Lines,
     tuning: Tuning,
     seen: Arc<Seen>,
@@ -89,12 +109,15 @@ impl Coordinator {
         memory: Arc<Memory>,
         guard: Guard,
     ) -> Self {
+        let (awaited, queue) = mpsc::unbounded_channel();
         Self {
             decided: durable.clone(),
             durable,
             begun: BTreeSet::new(),
             performers: HashMap::new(),
             orders,
+            awaited,
+            queue: Some(queue),
             lines,
             tuning,
             seen,
@@ -110,7 +133,6 @@ impl Coordinator {
         id: &CampaignId,
         event: &Event,
         uid: Option<u32>,
-        ctx: &mut Context<Self>,
     ) -> Result<oneshot::Receiver<Answer>, Refused> {
         let at = now();
         let before = self.decided.get(id).cloned();
@@ -127,17 +149,16 @@ impl Coordinator {
             what: outcome.what,
             tree: after,
         };
-        Ok(self.write(line, Some(event.clone()), before, ctx))
+        Ok(self.write(line, Some(event.clone()), before))
     }
 
     fn write(
-        &mut self,
+        &self,
         line: Line,
         event: Option<Event>,
         before: Option<Arc<CampaignTree>>,
-        ctx: &mut Context<Self>,
     ) -> oneshot::Receiver<Answer> {
-        let (durable, committed) = oneshot::channel();
+        let (told, durable) = oneshot::channel();
         let (answer, answered) = oneshot::channel();
         let removal = event.is_none();
         let decision = Decision {
@@ -148,22 +169,27 @@ impl Coordinator {
             what: line.what.clone(),
             before,
             after: Arc::clone(&line.tree),
-            durable,
+            durable: told,
         };
         // A writer that has gone has told why and is ending the process.
         let _ = self.orders.send(decision.into());
-        let then = committed.into_actor(self).map(move |seq, actor, _| {
-            // No number: the writer stopped, nothing was acknowledged, and the process is ending.
-            if let Ok(seq) = seq {
-                actor.committed(Line { seq, ..line }, removal, answer);
-            }
-        });
-        ctx.spawn(then);
+        let decided = Decided {
+            line,
+            removal,
+            answer,
+        };
+        // An actor that has not started yet keeps the other end itself.
+        let _ = self.awaited.send(Awaited { durable, decided });
         answered
     }
 
     /// What was decided is durable: publish it, act on it, answer.
-    fn committed(&mut self, line: Line, removal: bool, answer: oneshot::Sender<Answer>) {
+    fn committed(&mut self, decided: Decided) {
+        let Decided {
+            line,
+            removal,
+            answer,
+        } = decided;
         if removal {
             self.durable.remove(&line.campaign);
             self.seen.forget(&line.campaign);
@@ -239,7 +265,7 @@ impl Coordinator {
     }
 
     /// Ends the waiting of launches that a budget forbids: asked before each of them.
-    fn keep_budgets(&mut self, ctx: &mut Context<Self>) {
+    fn keep_budgets(&mut self) {
         let at = now();
         let waits = |tree: &CampaignTree| {
             let mut owed = tree.outbox.iter();
@@ -255,13 +281,13 @@ impl Coordinator {
             .filter_map(|(id, tree)| Some((id.clone(), budget::exhausted(tree, at)?)))
             .collect();
         for (id, text) in spent {
-            if let Err(refused) = self.decide(&id, &Event::BudgetSpent { text }, None, ctx) {
+            if let Err(refused) = self.decide(&id, &Event::BudgetSpent { text }, None) {
                 tracing::debug!(campaign = %id, "budget: {refused}");
             }
         }
     }
 
-    fn pass_deadlines(&mut self, ctx: &mut Context<Self>) {
+    fn pass_deadlines(&mut self) {
         let at = now();
         let due = |tree: &CampaignTree| {
             tree.campaign.paused_at.is_none()
@@ -274,7 +300,7 @@ impl Coordinator {
             .map(|(id, _)| id.clone())
             .collect();
         for id in ids {
-            if let Err(refused) = self.decide(&id, &Event::DeadlinePassed {}, None, ctx) {
+            if let Err(refused) = self.decide(&id, &Event::DeadlinePassed {}, None) {
                 tracing::debug!(campaign = %id, "deadline: {refused}");
             }
         }
@@ -287,21 +313,40 @@ impl Actor for Coordinator {
     fn started(&mut self, ctx: &mut Context<Self>) {
         // A burst of reports is normal; none of them may be dropped.
         ctx.set_mailbox_capacity(4096);
-        ctx.run_interval(TICK, |actor, ctx| {
-            actor.pass_deadlines(ctx);
-            actor.keep_budgets(ctx);
+        ctx.run_interval(TICK, |actor, _| {
+            actor.pass_deadlines();
+            actor.keep_budgets();
             actor.dispatch();
         });
+        if let Some(mut queue) = self.queue.take() {
+            // One after the other: futures of their own that are ready at once would be run in any order, and an older
+            // tree would take the place of a newer one, with what that owes.
+            let durable = |Awaited { durable, decided }| async move {
+                let seq = durable.await.ok()?;
+                let line = Line {
+                    seq,
+                    ..decided.line
+                };
+                Some(Decided { line, ..decided })
+            };
+            ctx.add_stream(stream::poll_fn(move |cx| queue.poll_recv(cx)).filter_map(durable));
+        }
+    }
+}
+
+impl StreamHandler<Decided> for Coordinator {
+    fn handle(&mut self, decided: Decided, _: &mut Context<Self>) {
+        self.committed(decided);
     }
 }
 
 impl Handler<Report> for Coordinator {
     type Result = ();
 
-    fn handle(&mut self, report: Report, ctx: &mut Context<Self>) {
+    fn handle(&mut self, report: Report, _: &mut Context<Self>) {
         point!("report.received");
         panic_point!("actor.Coordinator");
-        match self.decide(&report.campaign, &report.event, None, ctx) {
+        match self.decide(&report.campaign, &report.event, None) {
             // Nobody waits for the answer to a report.
             Ok(_) => {}
             Err(Refused::Late) => {
@@ -317,8 +362,8 @@ impl Handler<Report> for Coordinator {
 impl Handler<Ask> for Coordinator {
     type Result = ResponseFuture<Result<Answer, Refused>>;
 
-    fn handle(&mut self, ask: Ask, ctx: &mut Context<Self>) -> Self::Result {
-        let decided = self.decide(&ask.campaign, &ask.event, ask.uid, ctx);
+    fn handle(&mut self, ask: Ask, _: &mut Context<Self>) -> Self::Result {
+        let decided = self.decide(&ask.campaign, &ask.event, ask.uid);
         Box::pin(async move { wait_for(decided?).await })
     }
 }
@@ -385,7 +430,7 @@ pub struct Clean {
 impl Handler<Clean> for Coordinator {
     type Result = ResponseFuture<Result<Answer, Refused>>;
 
-    fn handle(&mut self, clean: Clean, ctx: &mut Context<Self>) -> Self::Result {
+    fn handle(&mut self, clean: Clean, _: &mut Context<Self>) -> Self::Result {
         let written = match self.decided.get(&clean.campaign).cloned() {
             None => Err(Refused::Unknown),
             Some(tree) if !tree.campaign.state.ended() || !tree.outbox.is_empty() => Err(
@@ -403,7 +448,7 @@ impl Handler<Clean> for Coordinator {
                     what: "its record and files are removed".into(),
                     tree,
                 };
-                Ok(self.write(line, None, None, ctx))
+                Ok(self.write(line, None, None))
             }
         };
         Box::pin(async move { wait_for(written?).await })
@@ -421,14 +466,14 @@ pub struct Drain {
 impl Handler<Drain> for Coordinator {
     type Result = ResponseFuture<()>;
 
-    fn handle(&mut self, drain: Drain, ctx: &mut Context<Self>) -> Self::Result {
+    fn handle(&mut self, drain: Drain, _: &mut Context<Self>) -> Self::Result {
         self.draining = true;
         let mut waits = Vec::new();
         if drain.interrupt {
             let ids: Vec<CampaignId> = self.decided.keys().cloned().collect();
             for id in ids {
                 // A campaign without a live job has nothing to interrupt.
-                waits.extend(self.decide(&id, &Event::Interrupted {}, None, ctx));
+                waits.extend(self.decide(&id, &Event::Interrupted {}, None));
             }
         }
         Box::pin(async move {
@@ -444,3 +489,6 @@ impl Handler<Beat> for Coordinator {
 
     fn handle(&mut self, _: Beat, _: &mut Context<Self>) {}
 }
+
+#[cfg(test)]
+mod tests;

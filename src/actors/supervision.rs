@@ -75,6 +75,29 @@ impl Drop for Guard {
     }
 }
 
+#[cfg(test)]
+impl Guard {
+    /// A guard whose word reaches nobody.
+    pub(super) fn of_nobody() -> Self {
+        struct Nobody;
+
+        impl Actor for Nobody {
+            type Context = Context<Self>;
+        }
+
+        impl Handler<Died> for Nobody {
+            type Result = ();
+
+            fn handle(&mut self, _: Died, _: &mut Context<Self>) {}
+        }
+
+        Self {
+            member: Member::Coordinator,
+            to: Nobody.start().recipient(),
+        }
+    }
+}
+
 #[derive(Message)]
 #[rtype(result = "()")]
 struct Died {
