@@ -6,12 +6,17 @@ use crate::{
 };
 use std::{
     fs,
+    io::ErrorKind,
     os::unix::fs::{FileTypeExt, PermissionsExt},
     path::Path,
 };
 
 fn wrong(path: &Path, seen: &mut usize, found: &mut Vec<String>) {
-    let about = fs::symlink_metadata(path).unwrap();
+    let about = match fs::symlink_metadata(path) {
+        // The daemon runs: a new file was renamed into its place since the directory was listed.
+        Err(gone) if gone.kind() == ErrorKind::NotFound => return,
+        about => about.unwrap(),
+    };
     let mode = about.permissions().mode() & 0o777;
     let right = match about.file_type() {
         kind if kind.is_dir() => 0o700,
