@@ -255,6 +255,11 @@ fn what_failures_taught_refuses_a_config_until_somebody_knows_better() {
     let refused = told["refused"].as_array().unwrap();
     assert_eq!(refused.len(), 1, "{told}");
     assert_eq!(refused[0][0], "rank64", "{told}");
+    // A plan that learns of no history is held to the file that is there.
+    let known = ["--from", "history.json"];
+    let alone = design.iter().filter(|word| !known.contains(*word));
+    let alone: Vec<&str> = alone.copied().chain(["--force"]).collect();
+    assert_eq!(place.json(&alone)["refused"], told["refused"]);
     let said = place.refused(&["scaffold", "ranks"]);
     let file: Value = serde_json::from_str(&place.read("ranks/constraints.json")).unwrap();
     let id = file["constraints"][0]["id"].as_str().unwrap();

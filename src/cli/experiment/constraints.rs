@@ -41,6 +41,14 @@ pub fn read(dirs: &[&Path], words: &Vocabulary) -> Result<Vec<Constraint>, Fail>
     Ok(Vec::new())
 }
 
+/// The constraints that an experiment's runs are held to: of its directory, else of the one above.
+///
+/// # Errors
+/// They cannot be read.
+pub fn of_experiment(dir: &Path, words: &Vocabulary) -> Result<Vec<Constraint>, Fail> {
+    read(&[dir, dir.parent().unwrap_or(dir)], words)
+}
+
 /// What one back end calls `r` is another's `lora_rank`.
 pub fn renamed(mut all: Vec<Constraint>, words: &Vocabulary) -> Vec<Constraint> {
     for bound in all.iter_mut().flat_map(|one| &mut one.bounds) {

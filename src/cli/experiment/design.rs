@@ -12,7 +12,6 @@ use super::{
 use crate::{
     cli::{args::Shape, fail::Fail, out},
     config::parameters::vocabulary,
-    control::history::ConstraintsView,
     experiment::{
         BackEnd, Vocabulary,
         config::{Refusal, Violation, generate},
@@ -22,6 +21,7 @@ use crate::{
         scaffold::File,
         summary,
     },
+    history::constraints::Constraint,
     parameters::{Assignment, Domain, Value},
     time::parse_duration,
 };
@@ -165,14 +165,14 @@ pub fn run(args: &DesignArgs, shape: Shape) -> Result<u8, Fail> {
     };
     // One that forbids nothing replaces what an earlier history taught.
     let stale = dir.join(constraints::FILE).exists();
-    if let Some(view) = learned
-        .as_ref()
-        .filter(|view| stale || !view.constraints.is_empty())
-    {
-        files.push(file(constraints::FILE, constraints::text(view)));
-    }
-    let learned = learned.unwrap_or_default();
-    let refused = refused(&plan, words, &learned);
+    let known = match learned.filter(|view| stale || !view.constraints.is_empty()) {
+        Some(view) => {
+            files.push(file(constraints::FILE, constraints::text(&view)));
+            constraints::renamed(view.constraints, words)
+        }
+        None => constraints::of_experiment(&dir, words)?,
+    };
+    let refused = refused(&plan, words, &known);
     write(&dir, &files, how)?;
     if !args.dry_run {
         log(&dir, LogFile::Design, &[block(&plan)])?;
@@ -203,13 +203,8 @@ fn block(plan: &Plan) -> Block {
 }
 
 /// Runs that scaffolding will refuse, each with the constraints that it breaks.
-fn refused(
-    plan: &Plan,
-    words: &Vocabulary,
-    learned: &ConstraintsView,
-) -> Vec<(String, Vec<Violation>)> {
-    let known = constraints::renamed(learned.constraints.clone(), words);
-    let check = constraints::check(&known, plan.model.as_deref());
+fn refused(plan: &Plan, words: &Vocabulary, known: &[Constraint]) -> Vec<(String, Vec<Violation>)> {
+    let check = constraints::check(known, plan.model.as_deref());
     let of = |run: &Run| {
         let settings = plan.settings(run);
         match generate(words, &run.name, (&Assignment::new(), &settings), &check) {

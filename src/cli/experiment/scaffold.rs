@@ -167,7 +167,7 @@ type Made = (Vec<File>, Vec<Block>);
 
 fn fine_tunes(open: &Open, place: &Place) -> Result<Made, Fail> {
     let inputs = inputs_of(open)?;
-    let known = constraints_of(open)?;
+    let known = constraints::of_experiment(&open.dir, open.words)?;
     let (mut files, mut blocks, mut wrong) = (Vec::new(), Vec::new(), Vec::new());
     for run in &open.plan.runs {
         match of_run(open, place, run, (inputs.as_ref(), &known)) {
@@ -233,15 +233,6 @@ pub(super) fn inputs_of(open: &Open) -> Result<Option<torchtune::Inputs>, Fail> 
         BackEnd::Torchtune => inputs(open).map(Some),
         BackEnd::Builtin | BackEnd::Generic => Ok(None),
     }
-}
-
-/// The constraints that runs are held to: of the experiment's directory, else of the one above.
-///
-/// # Errors
-/// They cannot be read.
-pub(super) fn constraints_of(open: &Open) -> Result<Vec<Constraint>, Fail> {
-    let above = open.dir.parent().unwrap_or(&open.dir);
-    constraints::read(&[&open.dir, above], open.words)
 }
 
 /// What torchtune's configs are made of besides the plan.

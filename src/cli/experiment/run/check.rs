@@ -107,7 +107,7 @@ pub fn scaffolded(
     (workers, as_is): (&[Worker], bool),
 ) -> Result<Vec<String>, Fail> {
     let (mut wrong, mut against): (Vec<ErrorView>, Vec<String>) = (Vec::new(), Vec::new());
-    let known = match scaffold::constraints_of(open) {
+    let known = match constraints::of_experiment(&open.dir, open.words) {
         Err(Fail(errors)) if as_is => {
             against.extend(errors.into_iter().map(|error| error.message));
             Vec::new()
