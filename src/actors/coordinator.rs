@@ -178,7 +178,7 @@ impl Coordinator {
             removal,
             answer,
         };
-        // An actor that has not started yet keeps the other end itself.
+        // The other end is the actor's own for as long as it lives.
         let _ = self.awaited.send(Awaited { durable, decided });
         answered
     }
@@ -369,9 +369,11 @@ impl Handler<Ask> for Coordinator {
 }
 
 async fn wait_for(answered: oneshot::Receiver<Answer>) -> Result<Answer, Refused> {
-    answered
-        .await
-        .map_err(|_| Refused::Pointless("campaignd is ending; nothing was changed".into()))
+    answered.await.map_err(|_| {
+        Refused::Pointless(
+            "campaignd is ending and has not acknowledged it; look again when it runs".into(),
+        )
+    })
 }
 
 /// A performer is up, for the first time or again after a crash: it is asked for everything it owes.
